@@ -1,0 +1,16 @@
+"""nnexp: find out what makes a neural network learn."""
+
+from nnexp._version import __version__
+from nnexp.estimator import BackpropMLP
+from nnexp.network import Activation, ErrorFunction, Network
+from nnexp.training import Algorithm, GeneticAlgorithm
+
+__all__ = [
+    "Activation",
+    "Algorithm",
+    "BackpropMLP",
+    "ErrorFunction",
+    "GeneticAlgorithm",
+    "Network",
+    "__version__",
+]

@@ -1,0 +1,537 @@
+"""Activations: what a neuron puts out for its input, paired with the derivative of that.
+
+Inside the core an array of neurons is ``(..., neurons, samples)``: one row a neuron, so that the neurons of a
+layer are one contiguous block beside the row of ones that is the bias neuron.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from nnexp._names import Registry, check_number
+
+Array = NDArray[Any]
+
+
+class Activation(ABC):
+    """A function of a neuron's input ``z``, paired with its derivative.
+
+    A subclass is a frozen dataclass with a ``name`` and two methods. Both write their result into ``out``.
+    For an activation made of two plain functions see `Activation.from_functions`.
+
+    Attributes
+    ----------
+    name : str
+        The name in tables and files.
+    in_place : bool
+        Whether ``out`` may be ``z`` itself in `forward`, and `backward` works without ``z``. It saves a buffer.
+    elementwise : bool
+        Whether a neuron's output depends on its own input alone.
+    differentiable : bool
+        Whether descent can use it.
+    limits : tuple of float
+        What the outputs lie between; an error function may need it.
+    """
+
+    name: str
+    in_place: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
+    limits: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    @abstractmethod
+    def forward(self, z: Array, out: Array) -> None:
+        """Write the outputs for the inputs z, shape (..., neurons, samples), into out."""
+
+    @abstractmethod
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        """Write the gradient with respect to z into out, given the gradient with respect to the outputs a.
+
+        ``gradient`` and ``z`` are not used again and may be overwritten; ``a`` may not.
+        """
+
+    @staticmethod
+    def from_functions(
+        name: str,
+        function: Callable[[Array], Array],
+        derivative: Callable[[Array, Array], Array],
+        limits: tuple[float, float] = (-np.inf, np.inf),
+    ) -> Activation:
+        """Make an elementwise activation of two plain functions.
+
+        Parameters
+        ----------
+        name : str
+            Its name in tables.
+        function : callable
+            ``function(z)`` returns the outputs, in the shape of z.
+        derivative : callable
+            ``derivative(z, a)`` returns the derivative at the input z, where the output was a.
+        limits : (float, float), default=(-inf, inf)
+            What the outputs lie between.
+
+        Returns
+        -------
+        Activation
+            Functions of a module can be pickled; lambdas cannot.
+
+        Raises
+        ------
+        ValueError
+            If the derivative is not that of the function, checked by finite differences.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> softsign = Activation.from_functions(
+        ...     "softsign", lambda z: z / (1 + np.abs(z)), lambda z, a: (1 - np.abs(a)) ** 2, limits=(-1, 1)
+        ... )
+        >>> Activation.from_functions("cube", lambda z: z**3, lambda z, a: z**2)
+        Traceback (most recent call last):
+            ...
+        ValueError: The derivative of activation 'cube' is wrong: at z = 1.7 it gives 2.89, finite differences 8.67.
+        """
+        activation = FromFunctions(name, function, derivative, limits)
+        check_activation(activation)
+        return activation
+
+
+@dataclass(frozen=True)
+class FromFunctions(Activation):
+    """An activation made of a user's function and derivative."""
+
+    name: str
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array, Array], Array]
+    limits: tuple[float, float]  # type: ignore[misc]
+
+    def forward(self, z: Array, out: Array) -> None:
+        out[...] = self.function(z)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.multiply(self.derivative(z, a), gradient, out=out)
+
+
+@dataclass(frozen=True)
+class Identity(Activation):
+    """z itself; the output of a regression."""
+
+    name: ClassVar[str] = "identity"
+    in_place = True
+
+    def forward(self, z: Array, out: Array) -> None:
+        if out is not z:
+            np.copyto(out, z)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.copyto(out, gradient)
+
+
+@dataclass(frozen=True)
+class Sigmoid(Activation):
+    """1 / (1 + exp(-z)), the logistic function, between 0 and 1."""
+
+    name: ClassVar[str] = "sigmoid"
+    in_place = True
+    limits = (0.0, 1.0)
+
+    def forward(self, z: Array, out: Array) -> None:
+        special.expit(z, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.multiply(a, a, out=out)
+        np.subtract(a, out, out=out)
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """tanh(z), between -1 and 1."""
+
+    name: ClassVar[str] = "tanh"
+    in_place = True
+    limits = (-1.0, 1.0)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.tanh(z, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        # g (1 − a²) without a scalar operand: g − g a²
+        np.multiply(a, a, out=out)
+        np.multiply(out, gradient, out=out)
+        np.subtract(gradient, out, out=out)
+
+
+@dataclass(frozen=True)
+class ReLU(Activation):
+    """max(z, 0), the rectifier."""
+
+    name: ClassVar[str] = "relu"
+    in_place = True
+    limits = (0.0, np.inf)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.maximum(z, 0.0, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.sign(a, out=out)
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """z where it is positive, slope · z elsewhere.
+
+    Parameters
+    ----------
+    slope : float, default=0.01
+        The slope for negative inputs, in [0, 1).
+    """
+
+    name: ClassVar[str] = "leaky_relu"
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_number("LeakyReLU(slope=...)", self.slope, low=0, high=1, open_high=True)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.multiply(z, self.slope, out=out)
+        np.maximum(z, out, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.sign(z, out=out)
+        np.maximum(out, self.slope, out=out)
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class ELU(Activation):
+    """z where it is positive, exp(z) - 1 elsewhere (Clevert et al. 2016)."""
+
+    name: ClassVar[str] = "elu"
+    limits = (-1.0, np.inf)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.minimum(z, 0.0, out=out)
+        np.expm1(out, out=out)
+        np.maximum(z, out, out=out)  # exp(z) − 1 ≥ z, and it is 0 where z is positive
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.minimum(a, 0.0, out=out)
+        np.add(out, 1.0, out=out)
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class SELU(Activation):
+    """The scaled exponential unit that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
+
+    name: ClassVar[str] = "selu"
+    scale: ClassVar[float] = 1.0507009873554805
+    alpha: ClassVar[float] = 1.6732632423543772
+    limits = (-1.7580993408473766, np.inf)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.minimum(z, 0.0, out=out)
+        np.expm1(out, out=out)
+        np.multiply(out, self.scale * self.alpha, out=out)
+        np.multiply(z, self.scale, out=out, where=np.greater(z, 0.0))
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        # scale where z is positive, a + scale · alpha elsewhere
+        np.add(a, self.scale * self.alpha, out=out)
+        np.copyto(out, self.scale, where=np.greater(a, 0.0))
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class GELU(Activation):
+    """z · Φ(z) with the normal distribution function Φ (Hendrycks and Gimpel 2016), not its approximation."""
+
+    name: ClassVar[str] = "gelu"
+    limits = (-0.17, np.inf)
+
+    def forward(self, z: Array, out: Array) -> None:
+        special.ndtr(z, out=out)
+        np.multiply(out, z, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        # Φ(z) + z φ(z); the gradient joins the first term so that z can serve as scratch for the second
+        special.ndtr(z, out=out)
+        np.multiply(out, gradient, out=out)
+        np.multiply(gradient, z, out=gradient)
+        np.multiply(z, z, out=z)
+        np.multiply(z, -0.5, out=z)
+        np.exp(z, out=z)
+        np.multiply(z, 0.3989422804014327, out=z)  # 1/√(2π)
+        np.multiply(z, gradient, out=z)
+        np.add(out, z, out=out)
+
+
+@dataclass(frozen=True)
+class SiLU(Activation):
+    """z · sigmoid(z), also known as swish (Elfwing et al. 2018)."""
+
+    name: ClassVar[str] = "silu"
+    limits = (-0.2785, np.inf)
+
+    def forward(self, z: Array, out: Array) -> None:
+        special.expit(z, out=out)
+        np.multiply(out, z, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        # s + a (1 − s) = s (1 − a) + a, with s = sigmoid(z)
+        special.expit(z, out=out)
+        np.subtract(1.0, a, out=z)
+        np.multiply(out, z, out=out)
+        np.add(out, a, out=out)
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """log(1 + exp(z)), a smooth rectifier."""
+
+    name: ClassVar[str] = "softplus"
+    in_place = True
+    limits = (0.0, np.inf)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.logaddexp(0.0, z, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        # sigmoid(z) = 1 − exp(−a)
+        np.negative(a, out=out)
+        np.expm1(out, out=out)
+        np.negative(out, out=out)
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class Sine(Activation):
+    """sin(z), a periodic neuron (Sitzmann et al. 2020)."""
+
+    name: ClassVar[str] = "sine"
+    limits = (-1.0, 1.0)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.sin(z, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.cos(z, out=out)
+        np.multiply(out, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class Exponential(Activation):
+    """exp(z), positive; the output of a Poisson regression."""
+
+    name: ClassVar[str] = "exponential"
+    in_place = True
+    limits = (0.0, np.inf)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.exp(z, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        np.multiply(a, gradient, out=out)
+
+
+@dataclass(frozen=True)
+class Step(Activation):
+    """1 where z is positive, 0 elsewhere (McCulloch and Pitts 1943); only evolution can train it."""
+
+    name: ClassVar[str] = "step"
+    in_place = True
+    differentiable = False
+    limits = (0.0, 1.0)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.greater(z, 0.0, out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        raise ValueError("The step activation has no useful derivative: train it by evolution.")
+
+
+@dataclass(frozen=True)
+class Softmax(Activation):
+    """exp(z) divided by its sum over the neurons of the layer: probabilities that add up to 1."""
+
+    name: ClassVar[str] = "softmax"
+    elementwise = False
+    limits = (0.0, 1.0)
+
+    def forward(self, z: Array, out: Array) -> None:
+        np.subtract(z, np.maximum.reduce(z, axis=-2, keepdims=True), out=out)
+        np.exp(out, out=out)
+        np.divide(out, np.add.reduce(out, axis=-2, keepdims=True), out=out)
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        # the vector-Jacobian product a (g − Σ a g)
+        np.multiply(a, gradient, out=out)
+        np.subtract(gradient, np.add.reduce(out, axis=-2, keepdims=True), out=out)
+        np.multiply(out, a, out=out)
+
+
+@dataclass(frozen=True)
+class PerNeuron(Activation):
+    """An activation of its own for each neuron of a layer.
+
+    Parameters
+    ----------
+    activations : tuple of Activation
+        One for each neuron, in the order of the neurons.
+    """
+
+    activations: tuple[Activation, ...]
+
+    def __post_init__(self) -> None:
+        groups: dict[Activation, list[int]] = {}
+        for neuron, activation in enumerate(self.activations):
+            groups.setdefault(activation, []).append(neuron)
+        # A run of neurons is a slice, and so a view; scattered neurons are gathered.
+        parts = tuple((activation, _slice_or_rows(neurons)) for activation, neurons in groups.items())
+        object.__setattr__(self, "_groups", parts)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The neurons of each activation, such as 'tanh×16 + relu×16'."""
+        counts: dict[str, int] = {}
+        for activation in self.activations:
+            counts[activation.name] = counts.get(activation.name, 0) + 1
+        return " + ".join(f"{name}×{count}" for name, count in counts.items())
+
+    @property
+    def differentiable(self) -> bool:  # type: ignore[override]
+        """Whether all of them are."""
+        return all(activation.differentiable for activation in self.activations)
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        """The widest of theirs."""
+        lows, highs = zip(*(activation.limits for activation in self.activations), strict=True)
+        return min(lows), max(highs)
+
+    def forward(self, z: Array, out: Array) -> None:
+        for activation, rows in self._groups:  # type: ignore[attr-defined]
+            part = out[..., rows, :]
+            activation.forward(z[..., rows, :], part)
+            if not isinstance(rows, slice):
+                out[..., rows, :] = part
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        for activation, rows in self._groups:  # type: ignore[attr-defined]
+            part = out[..., rows, :]
+            activation.backward(gradient[..., rows, :], z[..., rows, :], a[..., rows, :], part)
+            if not isinstance(rows, slice):
+                out[..., rows, :] = part
+
+
+def _slice_or_rows(neurons: list[int]) -> slice | Array:
+    if neurons == list(range(neurons[0], neurons[-1] + 1)):
+        return slice(neurons[0], neurons[-1] + 1)
+    return np.array(neurons)
+
+
+ACTIVATIONS: Registry[Activation] = Registry(
+    "activation",
+    Activation,
+    [
+        Identity,
+        Sigmoid,
+        Tanh,
+        ReLU,
+        LeakyReLU,
+        ELU,
+        SELU,
+        GELU,
+        SiLU,
+        Softplus,
+        Sine,
+        Exponential,
+        Step,
+        Softmax,
+    ],
+)
+
+
+def resolve_activation(entry: Any, n_neurons: int, parameter: str) -> Activation:
+    """Make the activation of one layer of n_neurons from what a user gave for it.
+
+    A name, an Activation, a mapping of names to numbers of neurons (``{"tanh": 16, "relu": 16}``), or a list
+    with one name for each neuron.
+    """
+    if isinstance(entry, Mapping) and "name" not in entry:
+        neurons: list[Activation] = []
+        for name, count in entry.items():
+            check_number(f"{parameter}[{name!r}]", count, low=0, integer=True)
+            neurons += [ACTIVATIONS.resolve(name, parameter)] * int(count)
+        entry = neurons
+    if isinstance(entry, Sequence) and not isinstance(entry, str):
+        if len(entry) != n_neurons:
+            raise ValueError(
+                f"{parameter} names activations for {len(entry)} neurons, but the layer has {n_neurons}."
+            )
+        activations = tuple(ACTIVATIONS.resolve(name, parameter) for name in entry)
+        if len(set(activations)) > 1:
+            return PerNeuron(activations)
+        entry = activations[0]
+    activation = ACTIVATIONS.resolve(entry, parameter)
+    if isinstance(activation, PerNeuron) and len(activation.activations) != n_neurons:
+        raise ValueError(
+            f"{parameter} names activations for {len(activation.activations)} neurons, "
+            f"but the layer has {n_neurons}."
+        )
+    if type(activation).__module__ != __name__:
+        check_activation(activation)
+    return activation
+
+
+# Points without a kink of the usual piecewise activations, on both sides of 0.
+_CHECK_POINTS = np.array([1.7, 0.31, -0.45, -2.3, 0.9, -1.1])
+
+
+def check_activation(activation: Activation) -> None:
+    """Raise a ValueError unless the activation keeps shapes, is finite and its derivative is right.
+
+    The derivative is compared with central finite differences at a few points in float64.
+    """
+    name = f"activation {activation.name!r}"
+    z = np.tile(_CHECK_POINTS, (3, 1)) + np.array([[0.0], [0.07], [-0.13]])
+    a = np.empty_like(z)
+    try:
+        activation.forward(z.copy(), a)
+    except Exception as error:
+        raise ValueError(f"The function of {name} fails on an array of shape {z.shape}: {error}") from error
+    if not np.isfinite(a).all():
+        raise ValueError(f"The function of {name} is not finite at z = {z[~np.isfinite(a)][0]:g}.")
+    if not activation.differentiable:
+        return
+    weights = np.cos(np.arange(z.size, dtype=float)).reshape(z.shape) + 1.5  # some gradient from above
+    got, plus, minus = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+    try:
+        activation.backward(weights.copy(), z.copy(), a.copy(), got)
+    except Exception as error:
+        raise ValueError(f"The derivative of {name} fails on an array of shape {z.shape}: {error}") from error
+    step = 1e-6
+    for row in range(z.shape[0]):
+        shifted = np.zeros_like(z)
+        shifted[row] = step
+        activation.forward(z + shifted, plus)
+        activation.forward(z - shifted, minus)
+        expected = np.sum(weights * (plus - minus), axis=0) / (2 * step)
+        wrong = ~np.isclose(got[row], expected, rtol=1e-4, atol=1e-6)
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            scale = weights[row, at] if activation.elementwise else 1.0
+            raise ValueError(
+                f"The derivative of {name} is wrong: at z = {z[row, at]:g} it gives {got[row, at] / scale:.3g}, "
+                f"finite differences {expected[at] / scale:.3g}."
+            )

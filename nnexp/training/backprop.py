@@ -1,0 +1,205 @@
+"""Backpropagation with the three descent modes (Rumelhart, Hinton and Williams 1986).
+
+An epoch is cut into pieces that all networks of the stack go through in step. The rows of several pieces are
+gathered at once, and their errors computed at once, so that a piece costs little more than its matrix products.
+A batch too large for the cache is several pieces whose gradients add up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp.network.network import Sweep, Workspace
+from nnexp.training.algorithm import Algorithm, Problem, Progress, State, Step
+
+Array = NDArray[Any]
+
+
+class Backprop(Algorithm):
+    """Gradient descent by backpropagation; its settings are those of gradient steps of the estimator."""
+
+    name: ClassVar[str] = "backprop"
+    uses_gradient = True
+
+    def __init__(self) -> None:
+        pass
+
+    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+        members, size = parameters.shape
+        moments = np.zeros((members, problem.descent.optimizer.n_moments, size), dtype=parameters.dtype)
+        return State(rngs, {"parameters": parameters.copy(), "moments": moments})
+
+    def bind(self, problem: Problem, state: State) -> Step:
+        return _Epoch(problem, state)
+
+
+@dataclass
+class _Chunk:
+    """Pieces of one size, gathered together.
+
+    Attributes
+    ----------
+    start, stop : int
+        Which part of the epoch's order of rows they are.
+    n_pieces, size : int
+    closes : list of bool
+        For each piece whether it is the last of its batch, so that an update follows.
+    """
+
+    start: int
+    n_pieces: int
+    size: int
+    closes: list[bool]
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.n_pieces * self.size
+
+
+class _Buffers:
+    """Room for a chunk of pieces: their rows, expected outputs and weights, and the workspace they go through."""
+
+    def __init__(self, problem: Problem, leading: tuple[int, ...], n_pieces: int, size: int) -> None:
+        network, dtype = problem.network, problem.inputs.dtype
+        self.workspace = Workspace(
+            network, problem.objective, leading, size, dtype, gradient=True, slots=n_pieces
+        )
+        self.inputs = np.empty((n_pieces, *leading, size, problem.inputs.shape[1]), dtype=dtype)
+        self.gathered = np.empty((n_pieces, *leading, size, network.n_outputs), dtype=dtype)
+        self.expected = np.empty((n_pieces, *leading, network.n_outputs, size), dtype=dtype)
+        self.weight = np.ones((n_pieces, *leading, 1, size), dtype=dtype)
+        self.pieces = [
+            (slot, x.swapaxes(-1, -2), y, w)
+            for slot, (x, y, w) in enumerate(zip(self.inputs, self.expected, self.weight, strict=True))
+        ]
+
+    def gather(self, problem: Problem, rows: Array) -> None:
+        """Copy the rows of the pieces, shape (pieces, ..., size), into place."""
+        n = len(rows)
+        # mode="clip" because the default of numpy.take buffers its output; the rows are valid anyway
+        np.take(problem.inputs, rows, axis=0, out=self.inputs[:n], mode="clip")
+        np.take(problem.expected, rows, axis=0, out=self.gathered[:n], mode="clip")
+        np.copyto(self.expected[:n], self.gathered[:n].swapaxes(-1, -2))
+        if problem.weight is not None:
+            np.take(problem.weight, rows, out=self.weight[:n, ..., 0, :], mode="clip")
+
+
+class _Epoch:
+    """One epoch of a stack, with everything allocated before the first."""
+
+    # Rows gathered at once, together with their outputs, should stay in the second-level cache.
+    CHUNK_BYTES = 1 << 18
+
+    def __init__(self, problem: Problem, state: State) -> None:
+        self._problem, self._state = problem, state
+        members, n = problem.training.shape
+        descent, network = problem.descent, problem.network
+        self._batch = descent.samples_per_update(n)
+        self._shuffles = descent.shuffle and self._batch < n
+        self._order = problem.training.copy()
+        # A stack of one does without the leading axis.
+        self._leading = leading = (members,) if members > 1 else ()
+        own: Any = slice(None) if leading else 0
+        self._parameters = state.arrays["parameters"][own]
+        self._gradient = np.zeros_like(self._parameters)
+        self._piece_gradient = self._gradient
+        decayed = (~network.bias_mask).astype(problem.inputs.dtype)
+        self._l2 = decayed * problem.l2 if problem.l2 else None
+        self._scratch = np.empty_like(self._parameters)
+        moments = np.moveaxis(state.arrays["moments"], 1, 0)[:, own]
+        self._update = descent.optimizer.bind(self._parameters, self._gradient, moments, decayed)
+
+        per_sample = problem.inputs.itemsize * max(1, members) * (sum(network.layer_sizes) + 2)
+        self._chunks = _plan(n, self._batch, per_sample, self.CHUNK_BYTES, Sweep.PIECE_BYTES)
+        if not all(all(chunk.closes) for chunk in self._chunks):
+            self._piece_gradient = np.zeros_like(self._parameters)
+        self._buffers: dict[int, _Buffers] = {}
+        for chunk in self._chunks:
+            if chunk.size not in self._buffers:
+                buffers = _Buffers(problem, leading, chunk.n_pieces, chunk.size)
+                buffers.workspace.bind(self._parameters, self._piece_gradient)
+                self._buffers[chunk.size] = buffers
+
+    def __call__(self) -> Progress:
+        problem, state = self._problem, self._state
+        members, n = problem.training.shape
+        if self._shuffles:
+            for row, rng, own in zip(self._order, state.rngs, problem.training, strict=True):
+                row[:] = rng.permutation(own)
+        error = np.zeros(members)
+        opens, total = True, self._gradient
+        accumulates = self._piece_gradient is not total
+        learning_rate = problem.descent.learning_rate
+        in_batch = 0  # samples of the batch whose pieces are under way
+        for chunk in self._chunks:
+            buffers = self._buffers[chunk.size]
+            workspace = buffers.workspace
+            buffers.gather(problem, self._rows(chunk))
+            for (slot, inputs, expected, weight), closes in zip(buffers.pieces, chunk.closes, strict=False):
+                workspace.forward(inputs, slot)
+                batch = chunk.size if not accumulates else self._size_of_batch(chunk, slot)
+                scale = 1.0 / batch if problem.weight is None else weight * (1.0 / batch)
+                workspace.backward(inputs, expected, scale, slot)
+                in_batch += chunk.size
+                if accumulates:
+                    if opens:
+                        np.copyto(total, self._piece_gradient)
+                    else:
+                        np.add(total, self._piece_gradient, out=total)
+                    opens = closes
+                if closes:
+                    if self._l2 is not None:
+                        np.multiply(self._parameters, self._l2, out=self._scratch)
+                        np.add(total, self._scratch, out=total)
+                    state.updates += 1
+                    self._update(learning_rate, state.updates)
+            error += self._chunk_error(buffers, chunk.n_pieces)
+        parameters = state.arrays["parameters"]
+        return Progress(
+            parameters[:, np.newaxis], error / n + problem.penalty(parameters), evaluations=3 * n
+        )
+
+    def _size_of_batch(self, chunk: _Chunk, slot: int) -> int:
+        n = self._problem.training.shape[1]
+        first = (chunk.start + slot * chunk.size) // self._batch * self._batch
+        return min(self._batch, n - first)
+
+    def _rows(self, chunk: _Chunk) -> Array:
+        rows = self._order[:, chunk.start : chunk.stop].reshape(-1, chunk.n_pieces, chunk.size)
+        return rows.swapaxes(0, 1) if self._leading else rows[0]
+
+    def _chunk_error(self, buffers: _Buffers, n: int) -> Array:
+        """Return the weighted sum of the errors of all pieces of a chunk, for each member."""
+        workspace = buffers.workspace
+        errors = workspace.objective.error(
+            workspace.all_z[:n], workspace.all_outputs[:n], buffers.expected[:n]
+        )  # (pieces, ..., size)
+        if self._problem.weight is not None:
+            errors = errors * buffers.weight[:n, ..., 0, :]
+        by_member = errors.reshape(n, -1, errors.shape[-1])
+        return by_member.sum(axis=(0, 2), dtype=np.float64)  # type: ignore[no-any-return]
+
+
+def _plan(n: int, batch: int, per_sample: int, chunk_bytes: int, piece_bytes: int) -> list[_Chunk]:
+    """Cut an epoch of n rows into chunks of pieces of one size."""
+    largest = max(64, piece_bytes // per_sample)
+    chunks: list[_Chunk] = []
+    if batch <= largest:  # a batch is a piece; several make a chunk
+        at_once = max(1, chunk_bytes // (per_sample * batch))
+        full = n // batch
+        for first in range(0, full, at_once):
+            pieces = min(at_once, full - first)
+            chunks.append(_Chunk(first * batch, pieces, batch, [True] * pieces))
+        if n % batch:
+            chunks.append(_Chunk(full * batch, 1, n % batch, [True]))
+        return chunks
+    for start in range(0, n, batch):
+        stop = min(start + batch, n)
+        for first in range(start, stop, largest):
+            size = min(largest, stop - first)
+            chunks.append(_Chunk(first, 1, size, [first + size == stop]))
+    return chunks

@@ -1,0 +1,233 @@
+"""Optimizers: what a gradient does to the parameters. Each is a handful of in-place operations on one array."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp._names import Registry, check_number
+
+Array = NDArray[Any]
+
+Update = Callable[[float, int], None]
+
+
+class Optimizer(ABC):
+    """Settings of an update rule.
+
+    Attributes
+    ----------
+    n_moments : int
+        How many arrays of the parameters' shape it remembers from update to update.
+    """
+
+    name: ClassVar[str]
+    n_moments: ClassVar[int] = 0
+
+    @abstractmethod
+    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+        """Return the function that updates these arrays in place, called once a batch.
+
+        Parameters
+        ----------
+        parameters, gradient : array of shape (..., D)
+            The gradient may be overwritten.
+        moments : array of shape (n_moments, ..., D)
+            Zeros before the first update.
+        decayed : array of shape (D,)
+            1 where weight decay applies, 0 for bias weights.
+
+        Returns
+        -------
+        callable
+            ``update(learning_rate, t)`` with t = 1 for the first update.
+        """
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """w ← w − η g, plain descent."""
+
+    name: ClassVar[str] = "sgd"
+
+    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+        def update(learning_rate: float, t: int) -> None:
+            np.multiply(gradient, learning_rate, out=gradient)
+            np.subtract(parameters, gradient, out=parameters)
+
+        return update
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """v ← μ v − η g, w ← w + v (Polyak 1964).
+
+    Parameters
+    ----------
+    momentum : float, default=0.9
+        μ, in [0, 1).
+    """
+
+    name: ClassVar[str] = "momentum"
+    n_moments: ClassVar[int] = 1
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_number(f"{type(self).__name__}(momentum=...)", self.momentum, low=0, high=1, open_high=True)
+
+    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+        (velocity,) = moments
+
+        def update(learning_rate: float, t: int) -> None:
+            np.multiply(gradient, learning_rate, out=gradient)
+            np.multiply(velocity, self.momentum, out=velocity)
+            np.subtract(velocity, gradient, out=velocity)
+            np.add(parameters, velocity, out=parameters)
+
+        return update
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """v ← μ v − η g, w ← w + μ v − η g: momentum that looks ahead (Sutskever et al. 2013)."""
+
+    name: ClassVar[str] = "nesterov"
+
+    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+        (velocity,) = moments
+        scratch = np.empty_like(parameters)
+
+        def update(learning_rate: float, t: int) -> None:
+            np.multiply(gradient, learning_rate, out=gradient)
+            np.multiply(velocity, self.momentum, out=velocity)
+            np.subtract(velocity, gradient, out=velocity)
+            np.multiply(velocity, self.momentum, out=scratch)
+            np.subtract(scratch, gradient, out=scratch)
+            np.add(parameters, scratch, out=parameters)
+
+        return update
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """v ← ρ v + (1 − ρ) g², w ← w − η g / (√v + ε) (Tieleman and Hinton 2012).
+
+    Parameters
+    ----------
+    decay : float, default=0.9
+        ρ, in [0, 1).
+    epsilon : float, default=1e-8
+        ε.
+    """
+
+    name: ClassVar[str] = "rmsprop"
+    n_moments: ClassVar[int] = 1
+    decay: float = 0.9
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_number("RMSprop(decay=...)", self.decay, low=0, high=1, open_high=True)
+        check_number("RMSprop(epsilon=...)", self.epsilon, low=0, open_low=True)
+
+    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+        (square,) = moments
+        scratch = np.empty_like(parameters)
+
+        def update(learning_rate: float, t: int) -> None:
+            np.multiply(gradient, gradient, out=scratch)
+            np.multiply(scratch, 1.0 - self.decay, out=scratch)
+            np.multiply(square, self.decay, out=square)
+            np.add(square, scratch, out=square)
+            np.sqrt(square, out=scratch)
+            np.add(scratch, self.epsilon, out=scratch)
+            np.divide(gradient, scratch, out=scratch)
+            np.multiply(scratch, learning_rate, out=scratch)
+            np.subtract(parameters, scratch, out=parameters)
+
+        return update
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Steps of the size η by the first two moments of the gradient (Kingma and Ba 2015).
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float, default=0.9, 0.999
+        How slowly the moments change, in [0, 1).
+    epsilon : float, default=1e-8
+        Keeps the quotient finite.
+    """
+
+    name: ClassVar[str] = "adam"
+    n_moments: ClassVar[int] = 2
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("beta_1", "beta_2"):
+            check_number(f"{type(self).__name__}({name}=...)", getattr(self, name), low=0, high=1, open_high=True)
+        check_number(f"{type(self).__name__}(epsilon=...)", self.epsilon, low=0, open_low=True)
+
+    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+        # The moments are kept without their factors (1 − β): m = Σ β₁ᵏ g, v = Σ β₂ᵏ g². That saves two
+        # operations an update; the factors move into the two scalars below.
+        first, second = moments
+        scratch = np.empty_like(parameters)
+
+        def update(learning_rate: float, t: int) -> None:
+            np.multiply(first, self.beta_1, out=first)
+            np.add(first, gradient, out=first)
+            np.multiply(gradient, gradient, out=gradient)
+            np.multiply(second, self.beta_2, out=second)
+            np.add(second, gradient, out=second)
+            root = ((1.0 - self.beta_2) / (1.0 - self.beta_2**t)) ** 0.5
+            rate = learning_rate * (1.0 - self.beta_1) / (1.0 - self.beta_1**t) / root
+            np.sqrt(second, out=scratch)
+            np.add(scratch, self.epsilon / root, out=scratch)
+            np.divide(first, scratch, out=scratch)
+            np.multiply(scratch, rate, out=scratch)
+            np.subtract(parameters, scratch, out=parameters)
+
+        return update
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay, w ← w − η λ w, on all but bias weights (Loshchilov and Hutter 2019).
+
+    Parameters
+    ----------
+    weight_decay : float, default=0.01
+        λ, at least 0.
+    """
+
+    name: ClassVar[str] = "adamw"
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("AdamW(weight_decay=...)", self.weight_decay, low=0)
+
+    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+        adam = super().bind(parameters, gradient, moments, decayed)
+        scratch = np.empty_like(parameters)
+
+        def update(learning_rate: float, t: int) -> None:
+            np.multiply(parameters, decayed, out=scratch)
+            np.multiply(scratch, learning_rate * self.weight_decay, out=scratch)
+            np.subtract(parameters, scratch, out=parameters)
+            adam(learning_rate, t)
+
+        return update
+
+
+OPTIMIZERS: Registry[Optimizer] = Registry(
+    "optimizer", Optimizer, [SGD, Momentum, Nesterov, RMSprop, Adam, AdamW]
+)
