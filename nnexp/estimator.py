@@ -109,8 +109,9 @@ class BackpropMLP(BaseEstimator):
         Whether a regression learns y in units of its standard deviation around its mean. Predictions are in the
         units of y; errors, such as those in `history_`, in standardised ones. It has no effect on error functions
         for positive targets and on outputs that are not the identity.
-    dtype : {"float32", "float64"}, default="float32"
-        The precision of training and prediction.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        The precision of training and prediction. ``"auto"`` is that of X: float32 for float32, else float64.
+        float32 is up to twice as fast.
     warm_start : bool, default=False
         Whether `fit` goes on where the last one ended: weights, optimiser and random numbers included.
     random_state : int, numpy RandomState or None, default=None
@@ -182,7 +183,7 @@ class BackpropMLP(BaseEstimator):
         tol: float = 1e-4,
         l2: float = 1e-4,
         normalize_y: bool = True,
-        dtype: Any = "float32",
+        dtype: Any = "auto",
         warm_start: bool = False,
         random_state: Any = None,
         verbose: bool = False,
@@ -287,7 +288,7 @@ class BackpropMLP(BaseEstimator):
         """
         outputs = self._outputs(X)
         if self.task == "regression":
-            values = outputs * self._y_scale + self._y_mean
+            values = (outputs * self._y_scale + self._y_mean).astype(outputs.dtype)
             return values[:, 0] if self._y_is_flat else values
         if outputs.shape[1] == 1:
             return self.classes_[(outputs[:, 0] > self._output_parts()[0].threshold).astype(int)]  # type: ignore[no-any-return]
@@ -365,7 +366,8 @@ class BackpropMLP(BaseEstimator):
         """Check the parameters that need no data; return the algorithm."""
         check_choice("task", self.task, ["classification", "regression"])
         check_choice("descent", self.descent, _DESCENT_MODES)
-        check_choice("dtype", self.dtype if isinstance(self.dtype, str) else np.dtype(self.dtype).name, ["float32", "float64"])
+        if self.dtype not in (np.float32, np.float64):
+            check_choice("dtype", self.dtype, ["auto", "float32", "float64"])
         check_number("batch_size", self.batch_size, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, open_low=True, open_high=True)
         check_number("max_iter", self.max_iter, low=1, integer=True)
@@ -516,7 +518,7 @@ class BackpropMLP(BaseEstimator):
             float(self.learning_rate),
             bool(self.shuffle),
         )
-        dtype = np.dtype(self.dtype)
+        dtype = X.dtype if isinstance(self.dtype, str) and self.dtype == "auto" else np.dtype(self.dtype)
         with np.errstate(over="ignore"):
             inputs, targets = network.with_ones(X, dtype), expected.astype(dtype)
         for values, name in ((inputs, "X"), (targets, "y")):

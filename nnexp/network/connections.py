@@ -138,17 +138,17 @@ def _pair(key: Any, n_layers: int) -> tuple[int, int]:
 
 def _check_complete(made: list[Connection], layer_sizes: Sequence[int]) -> None:
     names = layer_names(len(layer_sizes))
-    for layer, name in enumerate(names):
+    for layer, name in enumerate(names[1:], start=1):
         incoming = [connection for connection in made if connection.target == layer]
-        if layer > 0:
-            if not incoming:
-                raise ValueError(f"connections: no connection leads to the layer {name}.")
-            fed = np.zeros(layer_sizes[layer], dtype=bool)
-            for connection in incoming:
-                fed |= True if connection.mask is None else connection.mask.any(axis=0)
-            if not fed.all():
-                raise ValueError(
-                    f"connections: neuron {int(np.flatnonzero(~fed)[0])} of {name} is left without input."
-                )
-        if layer < len(names) - 1 and not any(connection.source == layer for connection in made):
+        if not incoming:
+            raise ValueError(f"connections: no connection leads to the layer {name}.")
+        fed = np.zeros(layer_sizes[layer], dtype=bool)
+        for connection in incoming:
+            fed |= True if connection.mask is None else connection.mask.any(axis=0)
+        if not fed.all():
+            raise ValueError(
+                f"connections: neuron {int(np.flatnonzero(~fed)[0])} of {name} is left without input."
+            )
+    for layer, name in enumerate(names[:-1]):
+        if not any(connection.source == layer for connection in made):
             raise ValueError(f"connections: no connection leaves the layer {name}.")

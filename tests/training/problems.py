@@ -1,0 +1,33 @@
+"""Small problems for tests of training."""
+
+import numpy as np
+
+from nnexp import Network
+from nnexp.network.error_functions import make_objective, resolve_error_function
+from nnexp.training import OPTIMIZERS, Descent, Problem
+
+
+def make_problem(
+    members=1, n=60, mode="mini-batch", batch_size=16, optimizer="adam", learning_rate=0.01, validation=0,
+    weight=None, l2=0.0, dtype=np.float64, network=None, seed=0,
+):  # fmt: skip
+    rng = np.random.default_rng(seed)
+    network = network or Network((3, 6, 2), "tanh", "softmax")
+    X = rng.normal(size=(n, 3))
+    classes = (X[:, 0] * X[:, 1] > 0).astype(int)
+    rows = np.stack([np.random.default_rng(100 + i).permutation(n) for i in range(members)])
+    return Problem(
+        network=network,
+        objective=make_objective(network.activations[-1], resolve_error_function("cross_entropy")),
+        inputs=network.with_ones(X, dtype),
+        expected=np.eye(2, dtype=dtype)[classes],
+        weight=weight,
+        training=rows[:, validation:],
+        validation=rows[:, :validation] if validation else None,
+        l2=l2,
+        descent=Descent(mode, batch_size, OPTIMIZERS.resolve(optimizer, "optimizer"), learning_rate),
+    )
+
+
+def seeds(members, first=0):
+    return [np.random.default_rng(1000 + first + i) for i in range(members)]

@@ -1,0 +1,148 @@
+"""The loop: members of a stack, stopping, what is kept, what is counted."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from nnexp import Algorithm, GeneticAlgorithm
+from nnexp.training import ALGORITHMS, Backprop, Stopping, Training
+from nnexp.training.algorithm import Progress, State
+from tests.training.problems import make_problem, seeds
+
+LONG = Stopping(max_iter=12, patience=1000, tol=0.0)
+
+
+def small(algorithm):
+    return GeneticAlgorithm(population_size=12, elite=2, batch_size=20) if algorithm == "genetic" else Backprop()
+
+
+def train(algorithm, problem, stopping=LONG, first=0):
+    members = problem.n_members
+    parameters = problem.network.initialize(members, seeds(members, 50 + first), problem.inputs.dtype)
+    return Training(algorithm, problem, parameters, seeds(members, first)).run(problem, stopping)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("mode", ["stochastic", "mini-batch", "batch"])
+@pytest.mark.parametrize("validation", [0, 15])
+def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone(algorithm, mode, validation):
+    problem = make_problem(members=8, mode=mode, validation=validation)
+    together = train(small(algorithm), problem)
+    for i in range(8):
+        only = problem.select(np.arange(8) == i)
+        alone = train(small(algorithm), only, first=i)
+        np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-7, atol=1e-9)
+        assert together.evaluations[i] == alone.evaluations[0]
+        assert together.n_iter[i] == alone.n_iter[0]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_members_that_stop_early_do_not_disturb_the_others(algorithm):
+    problem = make_problem(members=4, validation=15, learning_rate=0.05)
+    stopping = Stopping(max_iter=60, patience=3, tol=0.0)
+    together = train(small(algorithm), problem, stopping)
+    assert len(set(together.n_iter)) > 1
+    for i in range(4):
+        alone = train(small(algorithm), problem.select(np.arange(4) == i), stopping, first=i)
+        assert together.n_iter[i] == alone.n_iter[0]
+        assert together.stop_reason[i] == alone.stop_reason[0]
+        np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-6, atol=1e-8)
+        assert len(together.history[i]) == together.n_iter[i]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("between", [copy.deepcopy, lambda training: pickle.loads(pickle.dumps(training))])
+def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, between):
+    problem = make_problem(optimizer="adam")
+    whole = train(small(algorithm), problem, Stopping(20, 1000, 0.0))
+    parts = between(train(small(algorithm), problem, Stopping(8, 1000, 0.0)))
+    parts.run(problem, Stopping(12, 1000, 0.0))
+    np.testing.assert_array_equal(parts.parameters, whole.parameters)
+    assert [row["error"] for row in parts.history[0]] == [row["error"] for row in whole.history[0]]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorithm):
+    problem = make_problem(validation=20, learning_rate=0.1, n=40)
+    training = train(small(algorithm), problem, Stopping(40, 1000, 0.0))
+    errors = [row["validation_error"] for row in training.history[0]]
+    assert training.best_error[0] == min(errors)
+    assert np.argmin(errors) < 39  # it got worse again, or the test shows nothing
+    rows = problem.validation[0]
+    error, _ = problem.network.error_and_gradient(
+        training.parameters[0], problem.inputs[rows, :-1], problem.expected[rows], "cross_entropy"
+    )
+    assert error == pytest.approx(min(errors), rel=1e-9)
+
+
+def test_without_validation_data_descent_keeps_its_last_network_and_evolution_its_best():
+    problem = make_problem()
+    descent = train(Backprop(), problem)
+    np.testing.assert_array_equal(descent.parameters, descent._state.arrays["parameters"])
+    evolution = train(small("genetic"), problem)
+    best, _ = problem.network.error_and_gradient(
+        evolution.parameters[0], problem.inputs[:, :-1], problem.expected, "cross_entropy"
+    )
+    assert best == pytest.approx(min(row["error"] for row in evolution.history[0]), rel=1e-9)
+
+
+class Scripted(Algorithm):
+    """Reports errors from a list; its only parameter counts the steps."""
+
+    name = "scripted"
+
+    def __init__(self, errors=()):
+        self.errors = errors
+
+    def start(self, problem, parameters, rngs):
+        return State(rngs, {"parameters": np.zeros_like(parameters)})
+
+    def bind(self, problem, state):
+        def step():
+            state.arrays["parameters"][:, 0] += 1
+            return Progress(state.arrays["parameters"][:, np.newaxis].copy(), np.array([self.errors[state.step]]), 7)
+
+        return step
+
+
+@pytest.mark.parametrize(
+    ("errors", "stopping", "steps", "kept", "reason"),
+    [
+        ([5, 4, 3, 2], Stopping(4, 10, 0.0), 4, 4, "All max_iter=4 steps were done."),
+        ([5, 4, 4, 4, 4], Stopping(99, 2, 0.0), 4, 4, "did not improve by more than tol=0 in 2 successive steps"),
+        ([5, 4, 3.95, 3.9, 3], Stopping(99, 2, 0.1), 4, 4, "did not improve by more than tol=0.1"),
+        ([5, 4.95, 4.85, 4.75, 4.74], Stopping(5, 2, 0.1), 5, 5, "All max_iter=5"),
+        ([5, 4, np.nan], Stopping(99, 10, 0.0), 3, 1, "became infinite or NaN in step 3"),
+        ([5, np.inf], Stopping(99, 10, 0.0), 2, 0, "became infinite or NaN in step 2"),
+    ],
+)
+def test_stopping(errors, stopping, steps, kept, reason):
+    training = train(Scripted(errors), make_problem(), stopping)
+    assert training.n_iter[0] == steps
+    assert training.parameters[0, 0] == kept
+    assert reason in training.stop_reason[0]
+
+
+def test_the_cost_is_counted_in_evaluations():
+    n, validation = 60, 15
+    descent = train(Backprop(), make_problem(validation=validation))
+    assert descent.evaluations[0] == 12 * (3 * (n - validation) + validation)
+    evolution = GeneticAlgorithm(population_size=10, elite=2, batch_size=20)
+    assert train(evolution, make_problem(validation=validation)).evaluations[0] == 12 * (10 * 20 + 2 * validation)
+    assert train(evolution, make_problem()).evaluations[0] == 12 * (10 * 20 + 2 * n)
+    # With all data as the batch the errors of the elite are known already.
+    evolution = GeneticAlgorithm(population_size=10, elite=2, batch_size=None)
+    assert train(evolution, make_problem()).evaluations[0] == 12 * 10 * n
+
+
+def test_an_algorithm_has_parameters_like_an_estimator():
+    algorithm = GeneticAlgorithm(population_size=20)
+    assert algorithm.get_params()["population_size"] == 20
+    assert algorithm.set_params(elite=3) is algorithm
+    assert repr(algorithm) == "GeneticAlgorithm(population_size=20, elite=3)"
+    assert algorithm == GeneticAlgorithm(population_size=20, elite=3)
+    assert algorithm != GeneticAlgorithm(population_size=20)
+    with pytest.raises(ValueError, match="Did you mean 'population_size'"):
+        algorithm.set_params(populationsize=3)
