@@ -360,6 +360,10 @@ class Network:
         )
         return self.layer_sizes, self.activations, masks, self.bias, self.initializer
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What is derived from the description is derived again: a pickle holds no array of the parameters' size.
+        return {name: value for name, value in vars(self).items() if not isinstance(getattr(Network, name, None), cached_property)}
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and self._key == other._key
 

@@ -1,0 +1,19 @@
+"""From an experiment file to tables."""
+
+from nnexp.experiment.datasets import BUNDLED, DataError
+from nnexp.experiment.results import Results, ResultsError, load_results
+from nnexp.experiment.runs import Summary, run_experiment
+from nnexp.experiment.specification import Specification, SpecificationError, load_specification
+
+__all__ = [
+    "BUNDLED",
+    "DataError",
+    "Results",
+    "ResultsError",
+    "Specification",
+    "SpecificationError",
+    "Summary",
+    "load_results",
+    "load_specification",
+    "run_experiment",
+]

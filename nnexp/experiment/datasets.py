@@ -1,0 +1,172 @@
+"""Data sets: bundled ones by name, and CSV or Parquet files; and how their columns are prepared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn import datasets
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from nnexp._names import nearest
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A real data set that scikit-learn brings along."""
+
+    task: str
+    load: Callable[..., Any]
+    summary: str
+
+
+BUNDLED: dict[str, Bundled] = {
+    "iris": Bundled("classification", datasets.load_iris, "3 kinds of iris by the size of their flowers"),
+    "wine": Bundled("classification", datasets.load_wine, "3 growers of wine by chemical analysis"),
+    "breast_cancer": Bundled(
+        "classification", datasets.load_breast_cancer, "benign or malignant by measures of cell nuclei"
+    ),
+    "digits": Bundled("classification", datasets.load_digits, "handwritten digits in 8 × 8 pixels"),
+    "diabetes": Bundled("regression", datasets.load_diabetes, "progression of diabetes within a year"),
+    "linnerud": Bundled("regression", datasets.load_linnerud, "3 measures of the body by exercise"),
+}
+
+
+class DataError(ValueError):
+    """A data set cannot be read or used; the message says why."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set in memory.
+
+    Attributes
+    ----------
+    name : str
+    task : {"classification", "regression"}
+    X : pandas.DataFrame
+    y : array of shape (n,) or (n, outputs)
+    """
+
+    name: str
+    task: str
+    X: pd.DataFrame
+    y: Array
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names, types and values: equal data have equal ones."""
+        digest = hashlib.sha256()
+        digest.update(repr([(str(c), str(t)) for c, t in self.X.dtypes.items()]).encode())
+        digest.update(pd.util.hash_pandas_object(self.X, index=False).to_numpy().tobytes())
+        target = pd.DataFrame(self.y)
+        digest.update(pd.util.hash_pandas_object(target, index=False).to_numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def load_bundled(name: str) -> DataSet:
+    """Load a data set that scikit-learn brings along."""
+    bundled = BUNDLED[name]
+    bunch = bundled.load(as_frame=True)
+    return DataSet(name, bundled.task, bunch.data, bunch.target.to_numpy())
+
+
+def load_file(
+    name: str, path: Path, target: str, task: str, drop: list[str] | None = None
+) -> DataSet:
+    """Read a CSV or Parquet file.
+
+    Parameters
+    ----------
+    name : str
+        The data set's name in tables.
+    path : Path
+        Ends in .parquet, .pq, .csv or a compressed .csv.gz; anything else is read as CSV.
+    target : str
+        The column to predict.
+    task : {"classification", "regression"}
+    drop : list of str, default=None
+        Columns to leave out.
+
+    Raises
+    ------
+    DataError
+        With the data set, the file and what is wrong.
+    """
+    where = f"data.{name}: {path}"
+    if not path.is_file():
+        raise DataError(f"{where}: there is no such file.")
+    frame = _read(path, where)
+    for column in [target, *(drop or [])]:
+        if column not in frame.columns:
+            raise DataError(f"{where}: there is no column {column!r}. {nearest(column, map(str, frame.columns))}")
+    frame = frame.drop(columns=drop or [])
+    if frame.shape[1] < 2:
+        raise DataError(f"{where}: there is no column besides the target {target!r}.")
+    missing = int(frame[target].isna().sum())
+    if missing:
+        raise DataError(f"{where}: the target {target!r} is missing in {missing} of {len(frame)} rows.")
+    y = frame.pop(target)
+    if task == "regression" and not pd.api.types.is_numeric_dtype(y):
+        raise DataError(f"{where}: a regression needs numbers, but the target {target!r} holds {y.iloc[0]!r}.")
+    if task == "classification" and pd.api.types.is_float_dtype(y) and (y != y.round()).any():
+        raise DataError(
+            f"{where}: the target {target!r} holds numbers that are no classes, such as {y[y != y.round()].iloc[0]:g}. "
+            "Set task = \"regression\"."
+        )
+    numbers = frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(numbers).any():
+        raise DataError(f"{where}: a column holds an infinite number.")
+    values = y.to_numpy() if pd.api.types.is_numeric_dtype(y) else y.astype(str).to_numpy(dtype=object)
+    return DataSet(name, task, frame, values)
+
+
+def _read(path: Path, where: str) -> pd.DataFrame:
+    try:
+        if path.suffix in (".parquet", ".pq"):
+            return pd.read_parquet(path)
+        return pd.read_csv(path)
+    except ImportError as error:
+        raise DataError(f"{where}: Parquet files need pyarrow: pip install 'nnexp[parquet]'.") from error
+    except Exception as error:
+        raise DataError(f"{where}: cannot be read: {str(error).strip()}") from error
+
+
+def make_preparation(X: pd.DataFrame) -> Pipeline:
+    """Return the steps that turn mixed columns into numbers, to be fitted inside each fold.
+
+    Numbers: the median for missing cells, then mean 0 and variance 1. Everything else: a word of its own for missing
+    cells, then a column of 0 and 1 for each value; values not seen in training give zeros.
+    """
+    numeric = list(X.select_dtypes(include=["number"]).columns)
+    other = [column for column in X.columns if column not in set(numeric)]
+    for_numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    for_others = make_pipeline(
+        _as_text(),
+        SimpleImputer(strategy="constant", fill_value="missing", keep_empty_features=True),
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+    )
+    return ColumnTransformer([("numbers", for_numbers, numeric), ("others", for_others, other)])
+
+
+def _as_text() -> Any:
+    from sklearn.preprocessing import FunctionTransformer
+
+    return FunctionTransformer(to_text, feature_names_out="one-to-one")
+
+
+def to_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells as text, missing ones as None."""
+    text = frame.astype(object).where(frame.notna(), None)
+    return text.map(lambda cell: None if cell is None else str(cell))

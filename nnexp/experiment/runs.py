@@ -1,0 +1,366 @@
+"""Runs: every data set × model × repeat × fold, each once, in any order, on any number of processes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from sklearn.base import BaseEstimator
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from nnexp._version import __version__
+from nnexp.estimator import BackpropMLP
+from nnexp.experiment.datasets import DataError, DataSet, load_bundled, load_file, make_preparation
+from nnexp.experiment.results import Journal, ResultsError, write_atomically, write_tables
+from nnexp.experiment.specification import ModelSpecification, Specification
+
+# What decides a run's bits besides its own settings.
+_LIBRARIES = ["numpy", "scipy", "scikit-learn", "pandas", "joblib"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model, to be fitted once, on one split, with one seed.
+
+    Attributes
+    ----------
+    key : str
+        A hash of everything that decides the result: a run with a known key need not run again.
+    """
+
+    key: str
+    data: str
+    model: ModelSpecification
+    repeat: int
+    fold: int
+    seed: int
+    training: Any
+    test: Any
+    metrics: list[str]
+    all_metrics: list[str]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How running an experiment went.
+
+    Attributes
+    ----------
+    folder : Path
+    planned, known, done, failed : int
+        Runs in all, found finished, finished now, and how many of all failed.
+    interrupted : bool
+    notes : list of str
+    """
+
+    folder: Path
+    planned: int
+    known: int
+    done: int
+    failed: int
+    interrupted: bool
+    notes: list[str]
+
+
+def load_data(specification: Specification) -> dict[str, DataSet]:
+    """Load every data set of an experiment, and check that it can be split as wanted.
+
+    Raises
+    ------
+    DataError
+        With a line for each data set that cannot be used.
+    """
+    loaded, problems = {}, []
+    folds = specification.evaluation.folds
+    for name, entry in specification.data.items():
+        try:
+            if entry.path is None:
+                data = load_bundled(name)
+            else:
+                path = specification.source.parent / entry.path
+                data = load_file(name, path, str(entry.target), str(entry.task), entry.drop)
+            _check_folds(data, folds)
+            loaded[name] = data
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(problems))
+    return loaded
+
+
+def _check_folds(data: DataSet, folds: int) -> None:
+    if data.task == "regression":
+        if len(data.y) < 2 * folds:
+            raise DataError(f"data.{data.name}: {len(data.y)} rows are too few for evaluation.folds = {folds}.")
+        return
+    classes, counts = np.unique(data.y, return_counts=True)
+    if len(classes) < 2:
+        raise DataError(f"data.{data.name}: the target holds one class only, {classes[0]!r}.")
+    if counts.min() < folds:
+        raise DataError(
+            f"data.{data.name}: class {classes[counts.argmin()]!r} has {counts.min()} rows, fewer than "
+            f"evaluation.folds = {folds}."
+        )
+
+
+def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
+    """List all runs, ordered so that any beginning of the list compares all models on equal splits."""
+    evaluation = specification.evaluation
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    metrics = evaluation.metrics.model_dump()
+    tasks = list(dict.fromkeys(d.task for d in data.values()))
+    all_metrics = list(dict.fromkeys(name for task in tasks for name in metrics[task]))
+    runs = []
+    for name, own in data.items():
+        split_seed = _seed(specification.seed, "split", name)
+        splitter = RepeatedStratifiedKFold if own.task == "classification" else RepeatedKFold
+        splits = splitter(n_splits=evaluation.folds, n_repeats=evaluation.repeats, random_state=split_seed)
+        fingerprint = own.fingerprint
+        for number, (training, test) in enumerate(splits.split(own.X, own.y)):
+            repeat, fold = divmod(number, evaluation.folds)
+            seed = _seed(specification.seed, "fit", name, repeat, fold)
+            for model in specification.models:
+                if own.task not in model.classes:
+                    continue
+                decides = [
+                    __version__, versions, name, fingerprint, own.task, model.name, model.classes[own.task],
+                    model.parameters, evaluation.folds, repeat, fold, split_seed, seed, metrics[own.task],
+                ]  # fmt: skip
+                key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
+                runs.append(
+                    Run(key, name, model, repeat, fold, seed, training, test, metrics[own.task], all_metrics)
+                )
+    names = list(data)
+    models = [model.name for model in specification.models]
+    runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))
+    return runs
+
+
+def _seed(*parts: Any) -> int:
+    """Return a seed that depends on these parts and nothing else."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def run_experiment(
+    specification: Specification,
+    results: str | Path = "results",
+    n_jobs: int = 1,
+    on_start: Callable[[int, int], None] | None = None,
+    on_run: Callable[[dict[str, Any]], None] | None = None,
+    command: str = "",
+) -> Summary:
+    """Run what is missing of an experiment and write its tables.
+
+    Parameters
+    ----------
+    specification : Specification
+    results : str or Path, default="results"
+        The folder in which the experiment's folder stands.
+    n_jobs : int, default=1
+        Processes. The tables do not depend on it.
+    on_start : callable, default=None
+        Is given the numbers of planned and of known runs.
+    on_run : callable, default=None
+        Is given each finished run's row.
+    command : str, default=""
+        The command to be recorded.
+
+    Returns
+    -------
+    Summary
+    """
+    data = load_data(specification)
+    runs = plan(specification, data)
+    folder = Path(results) / specification.name
+    journal = Journal(folder)
+    try:
+        missing = [run for run in runs if run.key not in journal.records]
+        known = len(runs) - len(missing)
+        if on_start:
+            on_start(len(runs), known)
+        notes = [journal.lost] if journal.lost else []
+        environment = _environment(specification, data, command, len(runs))
+        write_atomically(folder / "experiment.json", json.dumps(specification.as_dict(), indent=2) + "\n")
+        write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        interrupted = False
+        try:
+            for record in _execute(missing, data, n_jobs):
+                journal.append(record)
+                if on_run:
+                    on_run(record["row"])
+        except KeyboardInterrupt:
+            interrupted = True
+        except TerminatedWorkerError:
+            interrupted = True
+            notes.append("A worker process was killed, perhaps for lack of memory; fewer --jobs need less.")
+        finished = [journal.records[run.key] for run in _by_name(runs, specification) if run.key in journal.records]
+        write_tables(folder, finished)
+    except OSError as error:
+        raise ResultsError(f"The results cannot be written to {folder}: {error.strerror or error}.") from error
+    finally:
+        journal.close()
+    failed = sum(record["row"]["status"] == "failed" for record in finished)
+    return Summary(folder, len(runs), known, len(finished) - known, failed, interrupted, notes)
+
+
+def _by_name(runs: list[Run], specification: Specification) -> list[Run]:
+    """Order runs for the tables: by data set, model, repeat and fold."""
+    models = [model.name for model in specification.models]
+    names = list(specification.data)
+    return sorted(runs, key=lambda r: (names.index(r.data), models.index(r.model.name), r.repeat, r.fold))
+
+
+def _execute(runs: list[Run], data: dict[str, DataSet], n_jobs: int) -> Any:
+    """Yield the record of each run as it is finished."""
+    if n_jobs == 1:
+        for run in runs:
+            yield execute(run, data[run.data])
+        return
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+        yield from parallel(delayed(execute)(run, data[run.data]) for run in runs)
+
+
+def execute(run: Run, data: DataSet) -> dict[str, Any]:
+    """Do one run; whatever goes wrong in it becomes part of its row."""
+    row: dict[str, Any] = {
+        "data": run.data,
+        "task": data.task,
+        "model": run.model.name,
+        "repeat": run.repeat,
+        "fold": run.fold,
+        "seed": run.seed,
+        "n_train": len(run.training),
+        "n_test": len(run.test),
+        "status": "ok",
+        "problem": "",
+        **dict.fromkeys(run.all_metrics),
+        "evaluations": None,
+        "n_iter": None,
+        "n_parameters": None,
+        "stop_reason": "",
+        "warnings": "",
+    }
+    times: dict[str, float | None] = {"fit_seconds": None, "score_seconds": None}
+    curve: dict[str, list[Any]] = {}
+    # scikit-learn's splits are row numbers; y may be one column or several.
+    X_train, X_test = data.X.iloc[run.training], data.X.iloc[run.test]
+    y_train, y_test = data.y[run.training], data.y[run.test]
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
+        warnings.simplefilter("always")
+        try:
+            estimator = run.model.make(data.task, run.seed)
+            whole = estimator
+            if data.task == "regression" and not isinstance(estimator, BackpropMLP):
+                # BackpropMLP standardises the target by itself; so that baselines are not worse off, they get it too.
+                whole = TransformedTargetRegressor(estimator, transformer=StandardScaler())
+            pipeline = make_pipeline(make_preparation(data.X), whole)
+            start = time.perf_counter()
+            pipeline.fit(X_train, y_train)
+            times["fit_seconds"] = time.perf_counter() - start
+            start = time.perf_counter()
+            for name in run.metrics:
+                score = float(get_scorer(name)(pipeline, X_test, y_test))
+                if not np.isfinite(score):
+                    raise ValueError(f"The score {name} is {score}.")
+                row[name] = score
+            times["score_seconds"] = time.perf_counter() - start
+            fitted = pipeline[-1]
+            fitted = getattr(fitted, "regressor_", fitted)
+            facts, curve = _learned(fitted, len(run.training))
+            row.update(facts)
+        except Exception as error:
+            row.update(dict.fromkeys(run.all_metrics), status="failed", problem=f"{type(error).__name__}: {error}")
+    row["warnings"] = " | ".join(dict.fromkeys(f"{w.category.__name__}: {_first_line(w.message)}" for w in caught))
+    return {"key": run.key, "row": row, "times": times, "curve": curve}
+
+
+def _first_line(message: Any) -> str:
+    return str(message).strip().split("\n")[0]
+
+
+def _learned(estimator: BaseEstimator, n_train: int) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return what a fitted estimator tells of its training: cost and size, and the learning curve."""
+    if isinstance(estimator, BackpropMLP):
+        history = estimator.history_
+        columns = ["step", "error", "validation_error", "evaluations"]
+        facts = {
+            "evaluations": estimator.evaluations_,
+            "n_iter": estimator.n_iter_,
+            "n_parameters": estimator.network_.n_parameters,
+            "stop_reason": estimator.stop_reason_,
+        }
+        curve = {c: [None if v != v else v for v in history[c].tolist()] for c in columns}
+        return facts, curve
+    if isinstance(estimator, MLPClassifier | MLPRegressor):
+        steps = list(range(1, len(getattr(estimator, "loss_curve_", [])) + 1))
+        # t_ counts the samples seen; each went forward and backward, which is three evaluations.
+        facts = {
+            "evaluations": 3 * int(estimator.t_) if estimator.t_ else None,
+            "n_iter": int(estimator.n_iter_),
+            "n_parameters": sum(w.size for w in [*estimator.coefs_, *estimator.intercepts_]),
+        }
+        curve = {
+            "step": steps,
+            "error": [float(e) for e in getattr(estimator, "loss_curve_", [])],
+            "validation_error": [None] * len(steps),
+            "evaluations": [3 * n_train * step for step in steps],
+        }
+        return facts, curve if steps else {}
+    return {}, {}
+
+
+def _environment(
+    specification: Specification, data: dict[str, DataSet], command: str, planned: int
+) -> dict[str, Any]:
+    packages = ["nnexp", *_LIBRARIES, "threadpoolctl"]
+    return {
+        "command": command,
+        "planned_runs": planned,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_commit": _git_commit(specification.source.resolve().parent),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "blas_threads": 1,
+        "data": {
+            name: {"fingerprint": own.fingerprint, "rows": len(own.y), "columns": own.X.shape[1], "task": own.task}
+            for name, own in data.items()
+        },
+    }
+
+
+def _git_commit(folder: Path) -> str | None:
+    """Return the commit of the folder's repository, with a mark if files have changed since."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = " (with changes)" if commit and git("status", "--porcelain", "--untracked-files=no") else ""
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return f"{commit}{changed}" if commit else None

@@ -1,0 +1,419 @@
+"""The experiment file: what is compared, on which data, how. Checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.metrics import get_scorer, get_scorer_names
+
+from nnexp._names import nearest
+from nnexp.estimator import BackpropMLP
+from nnexp.experiment.datasets import BUNDLED
+
+# What a model of an experiment may not set, and who does.
+_SET_BY_EXPERIMENT = {"task": "the data set", "random_state": "the experiment's seed", "verbose": "nobody"}
+
+
+class SpecificationError(ValueError):
+    """An experiment file is wrong; the message names the file, the place and the rule for each mistake."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DataSpecification(_Section):
+    """One data set: bundled by its name, or a CSV or Parquet file.
+
+    Attributes
+    ----------
+    path : str or None
+        A CSV or Parquet file, relative to the experiment file. None for a bundled data set.
+    target : str or None
+        The column to predict.
+    task : "classification", "regression" or None
+        Known for bundled data; needed with a path.
+    drop : list of str
+        Columns to leave out.
+    """
+
+    path: str | None = None
+    target: str | None = None
+    task: Literal["classification", "regression"] | None = None
+    drop: list[str] = []
+
+
+class Metrics(_Section):
+    """The scores of each task, by scikit-learn's names; the first one decides."""
+
+    classification: Annotated[list[str], Field(min_length=1)] = ["accuracy", "neg_log_loss"]
+    regression: Annotated[list[str], Field(min_length=1)] = ["r2", "neg_mean_absolute_error"]
+
+
+class Evaluation(_Section):
+    """How models are judged: by repeated k-fold cross-validation, stratified for classification."""
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: Annotated[int, Field(ge=1)] = 2
+    metrics: Metrics = Metrics()
+
+
+class _File(_Section):
+    name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$")] | None = None
+    question: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    allow_modules: list[str] = []
+    evaluation: Evaluation = Evaluation()
+    data: Annotated[dict[str, DataSpecification], Field(min_length=1)]
+    defaults: dict[str, Any] = {}
+    model: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class ModelSpecification:
+    """One model: a BackpropMLP with its parameters, or another estimator as a baseline.
+
+    Attributes
+    ----------
+    name : str
+    classes : dict
+        For each task that it can do, the import path of its class.
+    parameters : dict
+    """
+
+    name: str
+    classes: dict[str, str]
+    parameters: dict[str, Any]
+
+    def make(self, task: str, seed: int) -> BaseEstimator:
+        """Make the estimator for a task, with its random numbers from the seed."""
+        cls = _import(self.classes[task])
+        own = {"task": task} if cls is BackpropMLP else {}
+        estimator = cls(**own, **self.parameters)
+        if "random_state" in estimator.get_params():
+            estimator.set_params(random_state=seed)
+        return estimator  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A checked experiment.
+
+    Attributes
+    ----------
+    name, question : str
+    seed : int
+    evaluation : Evaluation
+    data : dict of DataSpecification, by name
+    models : list of ModelSpecification
+    source : Path
+        The file it came from.
+    """
+
+    name: str
+    question: str
+    seed: int
+    evaluation: Evaluation
+    data: dict[str, DataSpecification]
+    models: list[ModelSpecification]
+    allow_modules: list[str]
+    source: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the experiment with everything that was left to a default, as JSON has it."""
+        models = {model.name: {"class": model.classes, **model.parameters} for model in self.models}
+        return {
+            "name": self.name,
+            "question": self.question,
+            "seed": self.seed,
+            "allow_modules": self.allow_modules,
+            "evaluation": self.evaluation.model_dump(),
+            "data": {name: data.model_dump(exclude_none=True) for name, data in self.data.items()},
+            "model": models,
+        }
+
+
+@dataclass
+class _Mistakes:
+    """What is wrong with a file, each with its place."""
+
+    source: Path
+    text: str
+    changed: set[str]
+    found: list[str] = field(default_factory=list)
+
+    def add(self, key: str, rule: str) -> None:
+        where = f"{self.source.name}"
+        if key in self.changed:
+            where = "--set"
+        elif line := _line_of(self.text, key):
+            where += f", line {line}"
+        self.found.append(f"{where}: {key}: {rule}" if key else f"{where}: {rule}")
+
+    def raise_if_any(self) -> None:
+        if self.found:
+            raise SpecificationError("\n".join(self.found))
+
+
+def load_specification(
+    path: str | Path, changes: Mapping[str, str] | None = None, quick: bool = False
+) -> Specification:
+    """Read and check an experiment file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file, or the ``experiment.json`` that a run wrote.
+    changes : mapping, default=None
+        Values by dotted key, such as ``{"model.backprop.learning_rate": "0.1"}``, written as TOML has them.
+    quick : bool, default=False
+        Whether to shrink it to a small budget, to try the file: 2 folds, 1 repeat, 10 steps.
+
+    Raises
+    ------
+    SpecificationError
+        With a line for each mistake.
+    """
+    source = Path(path)
+    content, text = _read(source)
+    for key, value in (changes or {}).items():
+        _change(content, key, value, source)
+    mistakes = _Mistakes(source, text, set(changes or {}))
+    try:
+        file = _File.model_validate(content)
+    except ValidationError as error:
+        for problem in error.errors():
+            mistakes.add(*_explain(problem))
+        mistakes.raise_if_any()
+        raise
+    _check_data(file, mistakes)
+    _check_metrics(file, mistakes)
+    models = _make_models(file, mistakes)
+    mistakes.raise_if_any()
+    evaluation, name = file.evaluation, file.name or source.stem
+    if quick:
+        evaluation = evaluation.model_copy(update={"folds": 2, "repeats": 1})
+        models, name = [_quick(model) for model in models], f"{name}-quick"
+    return Specification(
+        name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source
+    )
+
+
+def _read(source: Path) -> tuple[dict[str, Any], str]:
+    if not source.is_file():
+        near = sorted(str(p) for p in source.parent.glob("*.toml")) if source.parent.is_dir() else []
+        hint = f" {nearest(str(source), near)}" if near else ""
+        raise SpecificationError(f"There is no experiment file {source}.{hint}")
+    try:
+        text = source.read_text(encoding="utf-8")
+        content = json.loads(text) if source.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SpecificationError(f"{source.name}: {error}") from error
+    if not isinstance(content, dict):
+        raise SpecificationError(f"{source.name}: an experiment is a table of keys.")
+    return content, text
+
+
+def _change(content: dict[str, Any], key: str, value: str, source: Path) -> None:
+    *tables, last = key.split(".")
+    table = content
+    for depth, name in enumerate(tables):
+        if name not in table and depth > 0 and tables[0] in ("model", "data") and depth == 1:
+            raise SpecificationError(
+                f"--set {key}: {source.name} has no {tables[0]} {name!r}. {nearest(name, content.get(tables[0], {}))}"
+            )
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise SpecificationError(f"--set {key}: {name!r} is not a table.")
+    try:
+        table[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = value  # a bare word is a string
+
+
+def _explain(problem: Any) -> tuple[str, str]:
+    """Turn a problem that pydantic found into a key and a rule."""
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        section = _section(problem["loc"][:-1])
+        return key, f"unknown key {problem['loc'][-1]!r}. {nearest(problem['loc'][-1], section.model_fields)}"
+    if problem["type"] == "missing":
+        return key, "is missing." if len(problem["loc"]) > 1 else "an experiment needs this key."
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    given = problem["input"]
+    return key, f"{message}. Got {given!r}." if not isinstance(given, dict) else f"{message}."
+
+
+def _section(location: tuple[Any, ...]) -> type[BaseModel]:
+    sections: dict[str, type[BaseModel]] = {"evaluation": Evaluation, "data": DataSpecification}
+    if not location:
+        return _File
+    return Metrics if location[-1] == "metrics" else sections[str(location[0])]
+
+
+def _check_data(file: _File, mistakes: _Mistakes) -> None:
+    for name, data in file.data.items():
+        key = f"data.{name}"
+        if data.path is None:
+            if name not in BUNDLED:
+                mistakes.add(
+                    key, f"no bundled data set has this name. {nearest(name, BUNDLED)} For a file, set its path."
+                )
+            elif data.target or data.drop:
+                mistakes.add(key, "target and drop go with a path; a bundled data set has its own target.")
+            elif data.task not in (None, BUNDLED[name].task):
+                mistakes.add(f"{key}.task", f"the task of {name} is {BUNDLED[name].task!r}. Got {data.task!r}.")
+            continue
+        if data.target is None:
+            mistakes.add(key, "a path needs the target, the name of the column to predict.")
+        if data.task is None:
+            mistakes.add(key, "a path needs the task, 'classification' or 'regression'; it is never guessed.")
+
+
+def _check_metrics(file: _File, mistakes: _Mistakes) -> None:
+    for task, names in file.evaluation.metrics.model_dump().items():
+        for name in names:
+            if name not in get_scorer_names():
+                mistakes.add(
+                    f"evaluation.metrics.{task}", f"unknown metric {name!r}. {nearest(name, get_scorer_names())}"
+                )
+            else:
+                get_scorer(name)
+
+
+def _make_models(file: _File, mistakes: _Mistakes) -> list[ModelSpecification]:
+    models = []
+    for name, table in file.model.items():
+        key = f"model.{name}"
+        entry = table.get("class")
+        own = {k: v for k, v in table.items() if k != "class"}
+        if entry is None:
+            classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
+            parameters = {**file.defaults, **own}
+        elif isinstance(entry, str):
+            classes, parameters = {"": entry}, own
+            if entry == "nnexp.BackpropMLP":
+                classes = dict.fromkeys(("classification", "regression"), entry)
+        elif isinstance(entry, dict) and entry and set(entry) <= {"classification", "regression"}:
+            classes, parameters = {str(k): str(v) for k, v in entry.items()}, own
+        else:
+            mistakes.add(f"{key}.class", "must be an import path, or a table of one for each task.")
+            continue
+        before = len(mistakes.found)
+        tasks = _check_model(key, classes, parameters, file, own, mistakes)
+        if len(mistakes.found) == before:
+            models.append(ModelSpecification(name, tasks, parameters))
+    return models
+
+
+def _check_model(
+    key: str,
+    classes: dict[str, str],
+    parameters: dict[str, Any],
+    file: _File,
+    own: dict[str, Any],
+    mistakes: _Mistakes,
+) -> dict[str, str]:
+    """Check a model's classes and parameters; return its class for each task."""
+    tasks = {}
+    for said, path in classes.items():
+        module = path.partition(".")[0]
+        if module not in ("sklearn", "nnexp", *file.allow_modules):
+            mistakes.add(
+                f"{key}.class",
+                f"{path!r} is outside scikit-learn. To trust the module with running its code, name it: "
+                f"allow_modules = [{module!r}].",
+            )
+            return {}
+        try:
+            cls = _import(path)
+        except (ImportError, AttributeError, ValueError) as error:
+            mistakes.add(f"{key}.class", f"{path!r} cannot be imported: {error}.")
+            return {}
+        known = _parameters_of(cls)
+        for name in parameters:
+            place = f"{key}.{name}" if name in own else f"defaults.{name}"
+            if name in _SET_BY_EXPERIMENT and (cls is BackpropMLP or name == "random_state"):
+                mistakes.add(place, f"{name} is set by {_SET_BY_EXPERIMENT[name]}, the same for all models.")
+            elif name not in known:
+                mistakes.add(place, f"{cls.__name__} has no parameter {name!r}. {nearest(name, known)}")
+        if mistakes.found and any(f": {key}." in m or ": defaults." in m for m in mistakes.found):
+            return {}
+        estimator = cls(**parameters, **({"task": said} if cls is BackpropMLP else {}))
+        problem = _impossible(estimator)
+        if problem:
+            name = next((n for n in parameters if re.search(rf"\b{n}\b", problem)), None)
+            mistakes.add(f"{key}.{name}" if name in own else key, problem)
+            return {}
+        can = {"classification": is_classifier(estimator), "regression": is_regressor(estimator)}
+        if said and not can[said]:
+            mistakes.add(f"{key}.class.{said}", f"{path!r} is no estimator for {said}.")
+        tasks.update({said: path} if said else {task: path for task, able in can.items() if able})
+    if not tasks and not mistakes.found:
+        mistakes.add(f"{key}.class", "is neither a classifier nor a regressor.")
+    used = {data.task or getattr(BUNDLED.get(name), "task", None) for name, data in file.data.items()}
+    if tasks and not used & set(tasks):
+        mistakes.add(key, f"is for {' and '.join(tasks)}, and no data set has that task.")
+    return tasks
+
+
+def _impossible(estimator: BaseEstimator) -> str:
+    """Return what is wrong with an estimator's parameters, or nothing."""
+    check = getattr(estimator, "_check_parameters", None) or getattr(estimator, "_validate_params", None)
+    if check is None:
+        return ""
+    try:
+        check()
+    except (ValueError, TypeError) as error:
+        return str(error)
+    return ""
+
+
+def _parameters_of(cls: type) -> list[str]:
+    try:
+        return list(cls().get_params(deep=False))
+    except TypeError:  # a class that needs arguments
+        return list(cls._get_param_names())  # type: ignore[attr-defined]
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    if not (isinstance(cls, type) and issubclass(cls, BaseEstimator)):
+        raise ValueError("it is no scikit-learn estimator")
+    return cls
+
+
+def _quick(model: ModelSpecification) -> ModelSpecification:
+    known = _parameters_of(_import(next(iter(model.classes.values()))))
+    if "max_iter" not in known:
+        return model
+    steps = min(int(model.parameters.get("max_iter", 10)), 10)
+    return ModelSpecification(model.name, model.classes, {**model.parameters, "max_iter": steps})
+
+
+def _line_of(text: str, key: str) -> int | None:
+    """Return the line of a TOML text on which a dotted key, or the nearest table above it, stands."""
+    parts = key.split(".")
+    table: list[str] = []
+    best: tuple[int, int] | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[\[?([^\]]+)\]", line):
+            table = [part.strip().strip("\"'") for part in header[1].split(".")]
+            here = table
+        elif assignment := re.match(r"\s*([\w.\"'-]+)\s*=", line):
+            here = table + [part.strip("\"'") for part in assignment[1].split(".")]
+        else:
+            continue
+        if here == parts[: len(here)] and (best is None or len(here) > best[0]):
+            best = len(here), number
+    return best[1] if best else None

@@ -1,0 +1,62 @@
+"""Data flows one way, and so do imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import nnexp
+
+ROOT = Path(nnexp.__file__).parent
+ANYWHERE = {"nnexp._names", "nnexp._version"}
+# For each part, what it may import of the others.
+MAY_IMPORT = {
+    "network": set(),
+    "training": {"network"},
+    "estimator": {"network", "training"},
+    "experiment": {"network", "training", "estimator"},
+    "report": {"experiment.results"},
+    "cli": {"network", "training", "estimator", "experiment", "report", "cli"},
+}
+FOREIGN = {"sklearn": {"estimator", "experiment"}, "optuna": set(), "pandas": {"estimator", "experiment", "report"}}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written in full"
+            yield node.module
+
+
+def part(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if part(path) not in ("__init__", "__main__", "_names", "_version")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_import_runs_back(path):
+    own = part(path)
+    for name in imports(path):
+        if name == "nnexp" or name in ANYWHERE:
+            assert name != "nnexp", f"{path}: import from the module that defines the name"
+            continue
+        if name.startswith("nnexp."):
+            inside = name.removeprefix("nnexp.")
+            allowed = {own, *MAY_IMPORT[own]}
+            assert any(inside == a or inside.startswith(f"{a}.") for a in allowed), f"{path} imports {name}"
+        for library, parts in FOREIGN.items():
+            if name.split(".")[0] == library:
+                assert own in parts, f"{path} imports {library}"
+
+
+def test_every_part_has_its_rule():
+    assert {part(path) for path in FILES} == set(MAY_IMPORT)
+
+
+def test_the_public_names_are_there():
+    for name in nnexp.__all__:
+        assert hasattr(nnexp, name)
