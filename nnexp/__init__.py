@@ -2,6 +2,7 @@
 
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
+from nnexp.experiment.results import Results, load_results
 from nnexp.network import Activation, ErrorFunction, Network
 from nnexp.training import Algorithm, GeneticAlgorithm
 
@@ -12,5 +13,7 @@ __all__ = [
     "ErrorFunction",
     "GeneticAlgorithm",
     "Network",
+    "Results",
     "__version__",
+    "load_results",
 ]

@@ -40,7 +40,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._parts: dict[str, type] = {part.name: part for part in parts}  # type: ignore[attr-defined]
 
     def __getitem__(self, name: str) -> T:
-        return self._parts[name]()  # type: ignore[no-any-return]
+        return self._parts[name]()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)
@@ -72,18 +72,18 @@ class Registry(Mapping[str, T], Generic[T]):
         if isinstance(part, self.base):
             return part  # type: ignore[return-value]
         if isinstance(part, str):
-            return self._class(part, parameter)()  # type: ignore[no-any-return]
+            return self._class(part, parameter)()
         if isinstance(part, Mapping) and "name" in part:
             settings = {key: value for key, value in part.items() if key != "name"}
             cls = self._class(part["name"], parameter)
-            known = [name for name in inspect.signature(cls).parameters]
+            known = list(inspect.signature(cls).parameters)
             for key in settings:
                 if key not in known:
                     raise ValueError(
                         f"{parameter}: {self.kind} {part['name']!r} has no parameter {key!r}. "
                         + (nearest(key, known) if known else "It has none.")
                     )
-            return cls(**settings)  # type: ignore[no-any-return]
+            return cls(**settings)
         raise TypeError(
             f"{parameter} must be the name of an {self.kind} ({', '.join(self)}), a mapping with its 'name', "
             f"or an object of {self.base.__name__}. Got {part!r}."
@@ -93,6 +93,16 @@ class Registry(Mapping[str, T], Generic[T]):
         if name not in self._parts:
             raise ValueError(f"{parameter}: unknown {self.kind} {name!r}. {nearest(name, self)}")
         return self._parts[name]
+
+
+def is_number(value: Any) -> bool:
+    """Whether the value is a real number; True and False are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether the value is a whole number of an integer type; True and False are not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def check_number(
@@ -106,8 +116,7 @@ def check_number(
     integer: bool = False,
 ) -> Any:
     """Return the value if it is a number inside its interval; say what is wrong otherwise."""
-    kind = numbers.Integral if integer else numbers.Real
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not (is_integer(value) if integer else is_number(value)):
         raise TypeError(f"{name} must be {'an integer' if integer else 'a number'}. Got {value!r}.")
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high

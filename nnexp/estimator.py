@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import numbers
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -20,14 +20,16 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 from threadpoolctl import ThreadpoolController
 
-from nnexp._names import check_choice, check_number
-from nnexp.network import ACTIVATIONS, Network
+from nnexp._names import check_choice, check_number, is_integer
+from nnexp.network import ACTIVATIONS, INITIALIZERS, Network
+from nnexp.network.connections import resolve_connections
 from nnexp.network.error_functions import (
     CrossEntropy,
     ErrorFunction,
     make_objective,
     resolve_error_function,
 )
+from nnexp.network.network import resolve_hidden_activations
 from nnexp.training import ALGORITHMS, OPTIMIZERS, Algorithm, Descent, Problem, Stopping, Training
 
 Array = NDArray[Any]
@@ -64,7 +66,7 @@ class BackpropMLP(BaseEstimator):
         What y is; never guessed from it.
     hidden_layer_sizes : int or sequence of int, default=(64, 64)
         Neurons of each hidden layer. An empty sequence gives a linear model.
-    activation : str, Activation, mapping or list, default="silu"
+    activation : str, Activation, mapping or list, default="tanh"
         Of all hidden layers, or a list with one entry for each. An entry may be a mapping of names to numbers of
         neurons (``{"tanh": 16, "relu": 16}``) or a list with one name for each neuron. ``nnexp list`` shows the
         names.
@@ -103,7 +105,7 @@ class BackpropMLP(BaseEstimator):
         of descent, 50 generations of evolution.
     tol : float, default=1e-4
         What counts as an improvement, in units of the error function.
-    l2 : float, default=0.0001
+    l2 : float, default=0.003
         Adds ½ · l2 · Σ w² over all but bias weights to the mean error, whatever the batch size.
     normalize_y : bool, default=True
         Whether a regression learns y in units of its standard deviation around its mean. Predictions are in the
@@ -156,15 +158,17 @@ class BackpropMLP(BaseEstimator):
     >>> model.score(X, y) > 0.95
     True
     >>> model.network_
-    <Network 4-16-3: silu, softmax; connections full; 131 parameters>
+    <Network 4-16-3: tanh, softmax; connections full; 131 parameters>
     """
+
+    network_: Network
 
     def __init__(
         self,
         task: Literal["classification", "regression"] = "classification",
         *,
         hidden_layer_sizes: Any = (64, 64),
-        activation: Any = "silu",
+        activation: Any = "tanh",
         output_activation: Any = "auto",
         error_function: Any = "auto",
         connections: Any = "full",
@@ -181,7 +185,7 @@ class BackpropMLP(BaseEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int | str = "auto",
         tol: float = 1e-4,
-        l2: float = 1e-4,
+        l2: float = 3e-3,
         normalize_y: bool = True,
         dtype: Any = "auto",
         warm_start: bool = False,
@@ -291,8 +295,8 @@ class BackpropMLP(BaseEstimator):
             values = (outputs * self._y_scale + self._y_mean).astype(outputs.dtype)
             return values[:, 0] if self._y_is_flat else values
         if outputs.shape[1] == 1:
-            return self.classes_[(outputs[:, 0] > self._output_parts()[0].threshold).astype(int)]  # type: ignore[no-any-return]
-        return self.classes_[outputs.argmax(axis=1)]  # type: ignore[no-any-return]
+            return self.classes_[(outputs[:, 0] > self._output_parts()[0].threshold).astype(int)]
+        return self.classes_[outputs.argmax(axis=1)]
 
     @available_if(_is_probabilistic)
     def predict_proba(self, X: ArrayLike) -> Array:
@@ -308,7 +312,7 @@ class BackpropMLP(BaseEstimator):
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Return the logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))  # type: ignore[no-any-return]
+            return np.log(self.predict_proba(X))
 
     @available_if(_is_margin)
     def decision_function(self, X: ArrayLike) -> Array:
@@ -381,6 +385,12 @@ class BackpropMLP(BaseEstimator):
         for name in ("shuffle", "normalize_y", "warm_start", "bias"):
             _check_bool(name, getattr(self, name))
         OPTIMIZERS.resolve(self.optimizer, "optimizer")
+        INITIALIZERS.resolve(self.initializer, "initializer")
+        sizes = self._hidden_sizes()
+        resolve_hidden_activations(self.activation, sizes)
+        self._output_parts()
+        if not isinstance(self.connections, Mapping):  # masks need the numbers of inputs and outputs
+            resolve_connections(self.connections, (1, *sizes, 1), np.random.default_rng(0))
         # A copy: training an object of the user's must not change it.
         algorithm = copy.deepcopy(ALGORITHMS.resolve(self.algorithm, "algorithm"))
         algorithm.check()
@@ -391,20 +401,21 @@ class BackpropMLP(BaseEstimator):
     ) -> tuple[Array, Array, Array | None]:
         """Return X, the expected outputs (n, n_outputs) and the weights (mean 1, or None), without rows of weight 0."""
         regression = self.task == "regression"
-        X, y = validate_data(
+        features: Array
+        target: Array
+        features, target = validate_data(
             self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=regression
         )
-        assert isinstance(X, np.ndarray)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
             if not weight.any():
                 raise ValueError("sample_weight is zero for every sample: there is nothing to learn from.")
             kept = weight > 0
-            X, y, weight = X[kept], y[kept], weight[kept]
+            features, target, weight = features[kept], target[kept], weight[kept]
             weight = None if (weight == weight[0]).all() else weight / weight.mean()
-        expected = self._expected_values(y, weight) if regression else self._expected_classes(y)
-        return X, expected, weight
+        expected = self._expected_values(target, weight) if regression else self._expected_classes(target)
+        return features, expected, weight
 
     def _expected_values(self, y: Array, weight: Array | None) -> Array:
         self._y_is_flat = y.ndim == 1 or y.shape[1] == 1
@@ -425,7 +436,7 @@ class BackpropMLP(BaseEstimator):
             # A constant leaves nothing but rounding errors around its mean.
             constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self._y_mean)
             self._y_scale = np.where(constant, 1.0, scale)
-        return (y - self._y_mean) / self._y_scale  # type: ignore[no-any-return]
+        return (y - self._y_mean) / self._y_scale
 
     def _expected_classes(self, y: Array) -> Array:
         kind = type_of_target(y, input_name="y", raise_unknown=True)
@@ -448,7 +459,11 @@ class BackpropMLP(BaseEstimator):
     def _output_parts(self) -> tuple[ErrorFunction, str]:
         """Return the error function and the name of the output activation, "auto" resolved."""
         output = self.output_activation
-        chosen = "auto" if isinstance(output, str) and output == "auto" else ACTIVATIONS.resolve(output, "output_activation").name
+        chosen = (
+            "auto"
+            if isinstance(output, str) and output == "auto"
+            else ACTIVATIONS.resolve(output, "output_activation").name
+        )
         classification = self.task == "classification"
         two = len(getattr(self, "classes_", ())) == 2
         if isinstance(self.error_function, str) and self.error_function == "auto":
@@ -468,16 +483,19 @@ class BackpropMLP(BaseEstimator):
                 chosen = "sigmoid"
         return error_function, chosen
 
-    def _make_network(self, n_inputs: int, n_outputs: int, wiring: int) -> Network:
+    def _hidden_sizes(self) -> tuple[int, ...]:
         hidden = self.hidden_layer_sizes
-        sizes = (hidden,) if isinstance(hidden, numbers.Integral) else hidden
+        sizes = (hidden,) if is_integer(hidden) else hidden
         if isinstance(sizes, str) or not isinstance(sizes, list | tuple | np.ndarray):
             raise TypeError(f"hidden_layer_sizes must be an int or a sequence of int. Got {hidden!r}.")
         for size in sizes:
             check_number("Each of hidden_layer_sizes", size, low=1, integer=True)
+        return tuple(int(size) for size in sizes)
+
+    def _make_network(self, n_inputs: int, n_outputs: int, wiring: int) -> Network:
         output = self.output_activation
         return Network(
-            (n_inputs, *sizes, n_outputs),
+            (n_inputs, *self._hidden_sizes(), n_outputs),
             self.activation,
             self._output_parts()[1] if isinstance(output, str) and output == "auto" else output,
             self.connections,
@@ -549,7 +567,8 @@ class BackpropMLP(BaseEstimator):
             rows, validation = train_test_split(np.arange(n), test_size=size, random_state=seed, stratify=strata)
         except ValueError as error:
             raise ValueError(
-                f"early_stopping cannot set validation_fraction={self.validation_fraction} of {n} samples aside: {error}"
+                f"early_stopping cannot set validation_fraction={self.validation_fraction} of {n} samples aside: "
+                f"{error}"
             ) from error
         return np.sort(rows), np.sort(validation)
 
@@ -573,16 +592,14 @@ class BackpropMLP(BaseEstimator):
 def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
     if random_state is None:
         return np.random.SeedSequence()
-    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
+    if is_integer(random_state):
         check_number("random_state", random_state, low=0, integer=True)
         return np.random.SeedSequence(int(random_state))
     if isinstance(random_state, np.random.RandomState):
         return np.random.SeedSequence(int(random_state.randint(np.iinfo(np.int32).max)))
     if isinstance(random_state, np.random.Generator):
         return np.random.SeedSequence(int(random_state.integers(2**63)))
-    raise TypeError(
-        f"random_state must be an int, a numpy RandomState or Generator, or None. Got {random_state!r}."
-    )
+    raise TypeError(f"random_state must be an int, a numpy RandomState or Generator, or None. Got {random_state!r}.")
 
 
 def _check_bool(name: str, value: Any) -> None:

@@ -98,7 +98,9 @@ def test_a_quantile_is_exceeded_by_its_share():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2000, 2))
     y = 100 + 20 * X[:, 0] + 5 * rng.normal(size=2000)
-    model = BackpropMLP("regression", **LEARN | {"learning_rate": 0.002}, error_function={"name": "quantile", "quantile": 0.9})
+    model = BackpropMLP(
+        "regression", **LEARN | {"learning_rate": 0.002}, error_function={"name": "quantile", "quantile": 0.9}
+    )
     assert (y < model.fit(X, y).predict(X)).mean() == pytest.approx(0.9, abs=0.03)
 
 
@@ -194,7 +196,12 @@ def test_fitted_attributes():
 @pytest.mark.parametrize("algorithm", ["backprop", "genetic"])
 def test_early_stopping_sets_a_stratified_part_aside_and_keeps_the_best(algorithm):
     model = BackpropMLP(
-        hidden_layer_sizes=(16,), learning_rate=0.02, algorithm=algorithm, early_stopping=True, max_iter=300, random_state=1
+        hidden_layer_sizes=(16,),
+        learning_rate=0.02,
+        algorithm=algorithm,
+        early_stopping=True,
+        max_iter=300,
+        random_state=1,
     )
     model.fit(*CANCER)
     assert model.best_error_ == model.history_.validation_error.min()
@@ -216,7 +223,11 @@ def test_early_stopping_is_automatic_from_10000_samples_on():
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_a_warm_start_goes_on_to_the_same_bits(algorithm, early_stopping):
     settings = dict(
-        hidden_layer_sizes=(8,), algorithm=algorithm, early_stopping=early_stopping, random_state=3, n_iter_no_change=500
+        hidden_layer_sizes=(8,),
+        algorithm=algorithm,
+        early_stopping=early_stopping,
+        random_state=3,
+        n_iter_no_change=500,
     )
     whole = BackpropMLP(**settings, max_iter=20).fit(*IRIS)
     parts = BackpropMLP(**settings, max_iter=8, warm_start=True).fit(*IRIS)
@@ -328,8 +339,8 @@ def test_parts_of_the_users_work_in_fit_clone_and_pickle():
 
 X, Y = IRIS
 BAD_DATA = [
-    ({}, (np.where(X == X[3, 2], np.nan, X), Y), "Input X contains NaN"),
-    ({}, (np.where(X == X[3, 2], np.inf, X), Y), "Input X contains infinity"),
+    ({}, (np.where(X[3, 2] == X, np.nan, X), Y), "Input X contains NaN"),
+    ({}, (np.where(X[3, 2] == X, np.inf, X), Y), "Input X contains infinity"),
     ({}, (X[:0], Y[:0]), "minimum of 1 is required"),
     ({}, (X[:, :0], Y), "0 feature(s)"),
     ({}, (X[0], Y[:4]), "Expected 2D array, got 1D array"),
@@ -339,7 +350,11 @@ BAD_DATA = [
     ({}, (X, np.eye(3)[Y]), "y must be one class for each sample"),
     ({"task": "regression"}, (X, np.where(Y == 1, np.nan, Y)), "Input y contains NaN"),
     ({"task": "regression"}, (X, np.array(["a", "b", "c"])[Y]), "could not convert string to float"),
-    ({"task": "regression", "error_function": "poisson"}, (X, Y - 1.0), "needs y in [0, inf]. Got values from -1"),
+    (
+        {"task": "regression", "error_function": "poisson"},
+        (X, Y - 1.0),
+        "needs y in [0, inf]. Got values from -1",
+    ),
     ({}, (X, Y, -np.ones(150)), "Negative values in data passed to `sample_weight`"),
     ({}, (X, Y, np.zeros(150)), "zero"),
     ({"dtype": "float32"}, (X * 1e39, Y), "X holds values too large for dtype='float32'"),

@@ -18,7 +18,11 @@ MAY_IMPORT = {
     "report": {"experiment.results"},
     "cli": {"network", "training", "estimator", "experiment", "report", "cli"},
 }
-FOREIGN = {"sklearn": {"estimator", "experiment"}, "optuna": set(), "pandas": {"estimator", "experiment", "report"}}
+FOREIGN = {
+    "sklearn": {"estimator", "experiment"},
+    "optuna": set(),
+    "pandas": {"estimator", "experiment", "report"},
+}
 
 
 def imports(path):
@@ -34,7 +38,9 @@ def part(path):
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-FILES = [path for path in sorted(ROOT.rglob("*.py")) if part(path) not in ("__init__", "__main__", "_names", "_version")]
+FILES = [
+    path for path in sorted(ROOT.rglob("*.py")) if part(path) not in ("__init__", "__main__", "_names", "_version")
+]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -82,9 +82,7 @@ def load_bundled(name: str) -> DataSet:
     return DataSet(name, bundled.task, bunch.data, bunch.target.to_numpy())
 
 
-def load_file(
-    name: str, path: Path, target: str, task: str, drop: list[str] | None = None
-) -> DataSet:
+def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | None = None) -> DataSet:
     """Read a CSV or Parquet file.
 
     Parameters
@@ -123,7 +121,7 @@ def load_file(
     if task == "classification" and pd.api.types.is_float_dtype(y) and (y != y.round()).any():
         raise DataError(
             f"{where}: the target {target!r} holds numbers that are no classes, such as {y[y != y.round()].iloc[0]:g}. "
-            "Set task = \"regression\"."
+            'Set task = "regression".'
         )
     numbers = frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(numbers).any():

@@ -79,7 +79,7 @@ def load_results(folder: str | Path) -> Results:
 
     def table(name: str) -> pd.DataFrame:
         try:
-            return pd.read_csv(folder / name, keep_default_na=True, float_precision="round_trip")
+            return pd.read_csv(folder / name)
         except pd.errors.EmptyDataError:
             return pd.DataFrame()
         except Exception as error:
@@ -87,7 +87,7 @@ def load_results(folder: str | Path) -> Results:
 
     def record(name: str) -> dict[str, Any]:
         try:
-            return json.loads((folder / name).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+            return json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ResultsError(f"{folder / name} cannot be read: {error}") from error
 
@@ -123,7 +123,11 @@ class Journal:
             self._file: IO[bytes] = open(folder / "journal.jsonl", "a+b")  # noqa: SIM115
         except OSError as error:
             raise ResultsError(f"The results cannot be written to {folder}: {error.strerror}.") from error
-        _lock(self._file, folder)
+        try:
+            _lock(self._file, folder)
+        except ResultsError:
+            self._file.close()
+            raise
         self.records: dict[str, dict[str, Any]] = {}
         self.lost = ""
         self._read()

@@ -146,9 +146,7 @@ def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
                     model.parameters, evaluation.folds, repeat, fold, split_seed, seed, metrics[own.task],
                 ]  # fmt: skip
                 key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
-                runs.append(
-                    Run(key, name, model, repeat, fold, seed, training, test, metrics[own.task], all_metrics)
-                )
+                runs.append(Run(key, name, model, repeat, fold, seed, training, test, metrics[own.task], all_metrics))
     names = list(data)
     models = [model.name for model in specification.models]
     runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))
@@ -313,7 +311,7 @@ def _learned(estimator: BaseEstimator, n_train: int) -> tuple[dict[str, Any], di
         curve = {c: [None if v != v else v for v in history[c].tolist()] for c in columns}
         return facts, curve
     if isinstance(estimator, MLPClassifier | MLPRegressor):
-        steps = list(range(1, len(getattr(estimator, "loss_curve_", [])) + 1))
+        steps: list[Any] = list(range(1, len(getattr(estimator, "loss_curve_", [])) + 1))
         # t_ counts the samples seen; each went forward and backward, which is three evaluations.
         facts = {
             "evaluations": 3 * int(estimator.t_) if estimator.t_ else None,
@@ -330,9 +328,7 @@ def _learned(estimator: BaseEstimator, n_train: int) -> tuple[dict[str, Any], di
     return {}, {}
 
 
-def _environment(
-    specification: Specification, data: dict[str, DataSet], command: str, planned: int
-) -> dict[str, Any]:
+def _environment(specification: Specification, data: dict[str, DataSet], command: str, planned: int) -> dict[str, Any]:
     packages = ["nnexp", *_LIBRARIES, "threadpoolctl"]
     return {
         "command": command,
@@ -345,7 +341,12 @@ def _environment(
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "blas_threads": 1,
         "data": {
-            name: {"fingerprint": own.fingerprint, "rows": len(own.y), "columns": own.X.shape[1], "task": own.task}
+            name: {
+                "fingerprint": own.fingerprint,
+                "rows": len(own.y),
+                "columns": own.X.shape[1],
+                "task": own.task,
+            }
             for name, own in data.items()
         },
     }

@@ -101,7 +101,7 @@ class ModelSpecification:
         estimator = cls(**own, **self.parameters)
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=seed)
-        return estimator  # type: ignore[no-any-return]
+        return estimator
 
 
 @dataclass(frozen=True)
@@ -203,9 +203,7 @@ def load_specification(
     if quick:
         evaluation = evaluation.model_copy(update={"folds": 2, "repeats": 1})
         models, name = [_quick(model) for model in models], f"{name}-quick"
-    return Specification(
-        name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source
-    )
+    return Specification(name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source)
 
 
 def _read(source: Path) -> tuple[dict[str, Any], str]:
@@ -266,7 +264,8 @@ def _check_data(file: _File, mistakes: _Mistakes) -> None:
         if data.path is None:
             if name not in BUNDLED:
                 mistakes.add(
-                    key, f"no bundled data set has this name. {nearest(name, BUNDLED)} For a file, set its path."
+                    key,
+                    f"no bundled data set has this name. {nearest(name, BUNDLED)} For a file, set its path.",
                 )
             elif data.target or data.drop:
                 mistakes.add(key, "target and drop go with a path; a bundled data set has its own target.")
@@ -284,7 +283,8 @@ def _check_metrics(file: _File, mistakes: _Mistakes) -> None:
         for name in names:
             if name not in get_scorer_names():
                 mistakes.add(
-                    f"evaluation.metrics.{task}", f"unknown metric {name!r}. {nearest(name, get_scorer_names())}"
+                    f"evaluation.metrics.{task}",
+                    f"unknown metric {name!r}. {nearest(name, get_scorer_names())}",
                 )
             else:
                 get_scorer(name)
@@ -351,8 +351,8 @@ def _check_model(
         estimator = cls(**parameters, **({"task": said} if cls is BackpropMLP else {}))
         problem = _impossible(estimator)
         if problem:
-            name = next((n for n in parameters if re.search(rf"\b{n}\b", problem)), None)
-            mistakes.add(f"{key}.{name}" if name in own else key, problem)
+            named = next((n for n in own if re.search(rf"\b{n}\b", problem)), None)
+            mistakes.add(f"{key}.{named}" if named else key, problem)
             return {}
         can = {"classification": is_classifier(estimator), "regression": is_regressor(estimator)}
         if said and not can[said]:
@@ -368,8 +368,11 @@ def _check_model(
 
 def _impossible(estimator: BaseEstimator) -> str:
     """Return what is wrong with an estimator's parameters, or nothing."""
-    check = getattr(estimator, "_check_parameters", None) or getattr(estimator, "_validate_params", None)
-    if check is None:
+    if isinstance(estimator, BackpropMLP):
+        check = estimator._check_parameters
+    elif hasattr(estimator, "_parameter_constraints"):  # scikit-learn's own estimators have rules as data
+        check = estimator._validate_params
+    else:
         return ""
     try:
         check()

@@ -123,7 +123,7 @@ class FromFunctions(Activation):
 class Identity(Activation):
     """z itself; the output of a regression."""
 
-    name: ClassVar[str] = "identity"
+    name = "identity"
     in_place = True
 
     def forward(self, z: Array, out: Array) -> None:
@@ -138,7 +138,7 @@ class Identity(Activation):
 class Sigmoid(Activation):
     """1 / (1 + exp(-z)), the logistic function, between 0 and 1."""
 
-    name: ClassVar[str] = "sigmoid"
+    name = "sigmoid"
     in_place = True
     limits = (0.0, 1.0)
 
@@ -155,7 +155,7 @@ class Sigmoid(Activation):
 class Tanh(Activation):
     """tanh(z), between -1 and 1."""
 
-    name: ClassVar[str] = "tanh"
+    name = "tanh"
     in_place = True
     limits = (-1.0, 1.0)
 
@@ -173,7 +173,7 @@ class Tanh(Activation):
 class ReLU(Activation):
     """max(z, 0), the rectifier."""
 
-    name: ClassVar[str] = "relu"
+    name = "relu"
     in_place = True
     limits = (0.0, np.inf)
 
@@ -195,7 +195,7 @@ class LeakyReLU(Activation):
         The slope for negative inputs, in [0, 1).
     """
 
-    name: ClassVar[str] = "leaky_relu"
+    name = "leaky_relu"
     slope: float = 0.01
 
     def __post_init__(self) -> None:
@@ -215,7 +215,7 @@ class LeakyReLU(Activation):
 class ELU(Activation):
     """z where it is positive, exp(z) - 1 elsewhere (Clevert et al. 2016)."""
 
-    name: ClassVar[str] = "elu"
+    name = "elu"
     limits = (-1.0, np.inf)
 
     def forward(self, z: Array, out: Array) -> None:
@@ -233,7 +233,7 @@ class ELU(Activation):
 class SELU(Activation):
     """The scaled exponential unit that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
 
-    name: ClassVar[str] = "selu"
+    name = "selu"
     scale: ClassVar[float] = 1.0507009873554805
     alpha: ClassVar[float] = 1.6732632423543772
     limits = (-1.7580993408473766, np.inf)
@@ -255,7 +255,7 @@ class SELU(Activation):
 class GELU(Activation):
     """z · Φ(z) with the normal distribution function Φ (Hendrycks and Gimpel 2016), not its approximation."""
 
-    name: ClassVar[str] = "gelu"
+    name = "gelu"
     limits = (-0.17, np.inf)
 
     def forward(self, z: Array, out: Array) -> None:
@@ -279,7 +279,7 @@ class GELU(Activation):
 class SiLU(Activation):
     """z · sigmoid(z), also known as swish (Elfwing et al. 2018)."""
 
-    name: ClassVar[str] = "silu"
+    name = "silu"
     limits = (-0.2785, np.inf)
 
     def forward(self, z: Array, out: Array) -> None:
@@ -299,7 +299,7 @@ class SiLU(Activation):
 class Softplus(Activation):
     """log(1 + exp(z)), a smooth rectifier."""
 
-    name: ClassVar[str] = "softplus"
+    name = "softplus"
     in_place = True
     limits = (0.0, np.inf)
 
@@ -318,7 +318,7 @@ class Softplus(Activation):
 class Sine(Activation):
     """sin(z), a periodic neuron (Sitzmann et al. 2020)."""
 
-    name: ClassVar[str] = "sine"
+    name = "sine"
     limits = (-1.0, 1.0)
 
     def forward(self, z: Array, out: Array) -> None:
@@ -333,7 +333,7 @@ class Sine(Activation):
 class Exponential(Activation):
     """exp(z), positive; the output of a Poisson regression."""
 
-    name: ClassVar[str] = "exponential"
+    name = "exponential"
     in_place = True
     limits = (0.0, np.inf)
 
@@ -348,7 +348,7 @@ class Exponential(Activation):
 class Step(Activation):
     """1 where z is positive, 0 elsewhere (McCulloch and Pitts 1943); only evolution can train it."""
 
-    name: ClassVar[str] = "step"
+    name = "step"
     in_place = True
     differentiable = False
     limits = (0.0, 1.0)
@@ -364,7 +364,7 @@ class Step(Activation):
 class Softmax(Activation):
     """exp(z) divided by its sum over the neurons of the layer: probabilities that add up to 1."""
 
-    name: ClassVar[str] = "softmax"
+    name = "softmax"
     elementwise = False
     limits = (0.0, 1.0)
 
@@ -476,9 +476,7 @@ def resolve_activation(entry: Any, n_neurons: int, parameter: str) -> Activation
         entry = neurons
     if isinstance(entry, Sequence) and not isinstance(entry, str):
         if len(entry) != n_neurons:
-            raise ValueError(
-                f"{parameter} names activations for {len(entry)} neurons, but the layer has {n_neurons}."
-            )
+            raise ValueError(f"{parameter} names activations for {len(entry)} neurons, but the layer has {n_neurons}.")
         activations = tuple(ACTIVATIONS.resolve(name, parameter) for name in entry)
         if len(set(activations)) > 1:
             return PerNeuron(activations)
@@ -486,8 +484,7 @@ def resolve_activation(entry: Any, n_neurons: int, parameter: str) -> Activation
     activation = ACTIVATIONS.resolve(entry, parameter)
     if isinstance(activation, PerNeuron) and len(activation.activations) != n_neurons:
         raise ValueError(
-            f"{parameter} names activations for {len(activation.activations)} neurons, "
-            f"but the layer has {n_neurons}."
+            f"{parameter} names activations for {len(activation.activations)} neurons, but the layer has {n_neurons}."
         )
     if type(activation).__module__ != __name__:
         check_activation(activation)

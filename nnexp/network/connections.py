@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp._names import nearest
+from nnexp._names import is_integer, is_number, nearest
 
 Array = NDArray[Any]
 
@@ -43,9 +42,7 @@ def layer_names(n_layers: int) -> list[str]:
     return ["input", *(f"hidden_{i}" for i in range(1, n_layers - 1)), "output"]
 
 
-def resolve_connections(
-    connections: Any, layer_sizes: Sequence[int], rng: np.random.Generator
-) -> list[Connection]:
+def resolve_connections(connections: Any, layer_sizes: Sequence[int], rng: np.random.Generator) -> list[Connection]:
     """Make the list of connections, by target and then by source, that a user's word or masks stand for.
 
     Parameters
@@ -65,13 +62,11 @@ def resolve_connections(
         if connections == "skip":
             return [Connection(i, j) for j in range(1, n_layers) for i in range(j)]
         raise ValueError(f"connections: unknown pattern {connections!r}. {nearest(connections, ['full', 'skip'])}")
-    if isinstance(connections, numbers.Real) and not isinstance(connections, bool):
+    if is_number(connections):
         return [_make(pair, connections, layer_sizes, rng) for pair in consecutive]
     if isinstance(connections, Mapping):
         pairs = {_pair(key, n_layers): value for key, value in connections.items()}
-        made = [
-            _make(pair, pairs[pair], layer_sizes, rng) for pair in sorted(pairs, key=lambda pair: pair[::-1])
-        ]
+        made = [_make(pair, pairs[pair], layer_sizes, rng) for pair in sorted(pairs, key=lambda pair: pair[::-1])]
         _check_complete(made, layer_sizes)
         return made
     raise TypeError(
@@ -80,14 +75,12 @@ def resolve_connections(
     )
 
 
-def _make(
-    pair: tuple[int, int], value: Any, layer_sizes: Sequence[int], rng: np.random.Generator
-) -> Connection:
+def _make(pair: tuple[int, int], value: Any, layer_sizes: Sequence[int], rng: np.random.Generator) -> Connection:
     source, target = pair
     shape = layer_sizes[source], layer_sizes[target]
     if isinstance(value, str) and value == "full":
         return Connection(source, target)
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+    if is_number(value):
         if not 0 < value <= 1:
             raise ValueError(f"The density of connections must be in (0, 1]. Got {value!r}.")
         return Connection(source, target, None if value == 1 else _random_mask(shape, float(value), rng))
@@ -116,7 +109,7 @@ def _random_mask(shape: tuple[int, int], density: float, rng: np.random.Generato
 
 def _pair(key: Any, n_layers: int) -> tuple[int, int]:
     """Read a pair of layers: (0, 2), ("input", "output") or "input -> output"."""
-    parts = [part.strip() for part in key.split("->")] if isinstance(key, str) else key
+    parts: Any = [part.strip() for part in key.split("->")] if isinstance(key, str) else key
     if not isinstance(parts, Sequence) or len(parts) != 2:
         raise ValueError(f"connections: a key must name two layers, such as 'input -> hidden_1'. Got {key!r}.")
     names = layer_names(n_layers)
@@ -124,7 +117,7 @@ def _pair(key: Any, n_layers: int) -> tuple[int, int]:
     for part in parts:
         if part in names:
             numbers_.append(names.index(part))
-        elif isinstance(part, numbers.Integral) and 0 <= part < n_layers:
+        elif is_integer(part) and 0 <= part < n_layers:
             numbers_.append(int(part))
         else:
             raise ValueError(f"connections: unknown layer {part!r} in {key!r}. {nearest(str(part), names)}")
@@ -146,9 +139,7 @@ def _check_complete(made: list[Connection], layer_sizes: Sequence[int]) -> None:
         for connection in incoming:
             fed |= True if connection.mask is None else connection.mask.any(axis=0)
         if not fed.all():
-            raise ValueError(
-                f"connections: neuron {int(np.flatnonzero(~fed)[0])} of {name} is left without input."
-            )
+            raise ValueError(f"connections: neuron {int(np.flatnonzero(~fed)[0])} of {name} is left without input.")
     for layer, name in enumerate(names[:-1]):
         if not any(connection.source == layer for connection in made):
             raise ValueError(f"connections: no connection leaves the layer {name}.")

@@ -120,7 +120,7 @@ class FromFunctions(ErrorFunction):
 class SquaredError(ErrorFunction):
     """½ (expected − actual)²; its best answer is the mean."""
 
-    name: ClassVar[str] = "squared_error"
+    name = "squared_error"
 
     def value(self, actual: Array, expected: Array) -> Array:
         difference = actual - expected
@@ -134,7 +134,7 @@ class SquaredError(ErrorFunction):
 class AbsoluteError(ErrorFunction):
     """|expected − actual|; its best answer is the median."""
 
-    name: ClassVar[str] = "absolute_error"
+    name = "absolute_error"
 
     def value(self, actual: Array, expected: Array) -> Array:
         return np.abs(actual - expected)
@@ -154,7 +154,7 @@ class Huber(ErrorFunction):
         Where it changes, in units of the target.
     """
 
-    name: ClassVar[str] = "huber"
+    name = "huber"
     delta: float = 1.0
 
     def __post_init__(self) -> None:
@@ -174,7 +174,7 @@ class Huber(ErrorFunction):
 class LogCosh(ErrorFunction):
     """log cosh(expected − actual): squared near 0, absolute far away, smooth throughout."""
 
-    name: ClassVar[str] = "log_cosh"
+    name = "log_cosh"
 
     def value(self, actual: Array, expected: Array) -> Array:
         distance = np.abs(actual - expected)
@@ -189,14 +189,14 @@ class LogCosh(ErrorFunction):
 class Poisson(ErrorFunction):
     """Half the Poisson deviance, y log(y / a) − y + a, for counts and rates."""
 
-    name: ClassVar[str] = "poisson"
+    name = "poisson"
     outputs = _POSITIVE
     targets = _POSITIVE
     output_activation = "exponential"
 
     def value(self, actual: Array, expected: Array) -> Array:
         actual = _above_zero(actual)
-        return special.xlogy(expected, expected / actual) - expected + actual  # type: ignore[no-any-return]
+        return special.xlogy(expected, expected / actual) - expected + actual
 
     def gradient(self, actual: Array, expected: Array, out: Array) -> None:
         np.divide(expected, _above_zero(actual), out=out)
@@ -213,13 +213,11 @@ class Quantile(ErrorFunction):
         The quantile to predict, in (0, 1).
     """
 
-    name: ClassVar[str] = "quantile"
+    name = "quantile"
     quantile: float = 0.5
 
     def __post_init__(self) -> None:
-        check_number(
-            "Quantile(quantile=...)", self.quantile, low=0, high=1, open_low=True, open_high=True
-        )
+        check_number("Quantile(quantile=...)", self.quantile, low=0, high=1, open_low=True, open_high=True)
 
     def value(self, actual: Array, expected: Array) -> Array:
         difference = expected - actual
@@ -236,14 +234,14 @@ class Quantile(ErrorFunction):
 class BinaryCrossEntropy(ErrorFunction):
     """−y log a − (1 − y) log(1 − a), each output a yes or no of its own."""
 
-    name: ClassVar[str] = "binary_cross_entropy"
+    name = "binary_cross_entropy"
     outputs = _UNIT
     targets = _UNIT
     output_activation = "sigmoid"
 
     def value(self, actual: Array, expected: Array) -> Array:
         no = _above_zero(1.0 - actual)
-        return -special.xlogy(expected, _above_zero(actual)) - special.xlogy(1.0 - expected, no)  # type: ignore[no-any-return]
+        return -special.xlogy(expected, _above_zero(actual)) - special.xlogy(1.0 - expected, no)
 
     def gradient(self, actual: Array, expected: Array, out: Array) -> None:
         # (a − y) / (a (1 − a))
@@ -255,13 +253,13 @@ class BinaryCrossEntropy(ErrorFunction):
 class CrossEntropy(ErrorFunction):
     """−Σ y log a, the negative logarithm of the probability given to what happened."""
 
-    name: ClassVar[str] = "cross_entropy"
+    name = "cross_entropy"
     outputs = _UNIT
     targets = _UNIT
     output_activation = "softmax"
 
     def value(self, actual: Array, expected: Array) -> Array:
-        return -special.xlogy(expected, _above_zero(actual))  # type: ignore[no-any-return]
+        return -special.xlogy(expected, _above_zero(actual))
 
     def gradient(self, actual: Array, expected: Array, out: Array) -> None:
         np.divide(expected, _above_zero(actual), out=out)
@@ -272,7 +270,7 @@ class CrossEntropy(ErrorFunction):
 class Hinge(ErrorFunction):
     """max(0, 1 − t a) with t = 2 y − 1: a margin of 1 on the right side of 0 costs nothing."""
 
-    name: ClassVar[str] = "hinge"
+    name = "hinge"
     targets = _UNIT
     threshold = 0.0
 
@@ -322,7 +320,7 @@ class Objective:
 
     def error(self, z: Array, a: Array, expected: Array) -> Array:
         """Return the error of each sample, shape (..., samples)."""
-        return self.error_function.value(a, expected).sum(axis=-2)  # type: ignore[no-any-return]
+        return self.error_function.value(a, expected).sum(axis=-2)
 
     def gradient(self, z: Array, a: Array, expected: Array, out: Array, scratch: Array) -> None:
         """Write the gradient with respect to z, shape (..., outputs, samples), into out."""
@@ -344,7 +342,7 @@ class SoftmaxCrossEntropy(Joint):
         top = z.max(axis=-2, keepdims=True)
         shifted = z - top
         log_sum = np.log(np.exp(shifted).sum(axis=-2))
-        return log_sum - (shifted * expected).sum(axis=-2)  # type: ignore[no-any-return]
+        return log_sum - (shifted * expected).sum(axis=-2)
 
 
 class SigmoidBinaryCrossEntropy(Joint):
@@ -352,7 +350,7 @@ class SigmoidBinaryCrossEntropy(Joint):
 
     def error(self, z: Array, a: Array, expected: Array) -> Array:
         errors = np.maximum(z, 0.0) - z * expected + np.log1p(np.exp(-np.abs(z)))
-        return errors.sum(axis=-2)  # type: ignore[no-any-return]
+        return errors.sum(axis=-2)
 
 
 _JOINTS: dict[tuple[type, type], type[Objective]] = {

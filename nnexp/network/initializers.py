@@ -94,9 +94,7 @@ class Auto(Initializer):
     """He for rectifiers, LeCun for selu, Glorot for the rest; neuron by neuron where activations are mixed."""
 
     name: ClassVar[str] = "auto"
-    _RECTIFIERS: ClassVar[frozenset[str]] = frozenset(
-        ["relu", "leaky_relu", "elu", "gelu", "silu", "softplus"]
-    )
+    _RECTIFIERS: ClassVar[frozenset[str]] = frozenset(["relu", "leaky_relu", "elu", "gelu", "silu", "softplus"])
 
     def scale(self, fan_in: Array, fan_out: float, activation: Activation) -> Array:
         if isinstance(activation, PerNeuron):

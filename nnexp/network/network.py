@@ -138,7 +138,7 @@ class Network:
         sizes = _check_layer_sizes(layer_sizes)
         self.layer_sizes = sizes
         self.activations = (
-            *_hidden_activations(activation, sizes[1:-1]),
+            *resolve_hidden_activations(activation, sizes[1:-1]),
             resolve_activation(output_activation, sizes[-1], "output_activation"),
         )
         if not isinstance(bias, bool | np.bool_):
@@ -202,7 +202,9 @@ class Network:
             masks = [np.ones((b.n_source, b.n_target)) if b.mask is None else b.mask for b in blocks]
             present = np.concatenate(masks, axis=0)
             own = self.initializer.scale(
-                np.maximum(present.sum(axis=0), 1), float(present.sum(axis=1).mean()), self.activations[target - 1]
+                np.maximum(present.sum(axis=0), 1),
+                float(present.sum(axis=1).mean()),
+                self.activations[target - 1],
             )
             for block in blocks:
                 block.view(scale)[...] = own
@@ -355,14 +357,16 @@ class Network:
 
     @cached_property
     def _key(self) -> tuple[Any, ...]:
-        masks = tuple(
-            (b.source, b.target, None if b.mask is None else b.mask.tobytes()) for b in self.blocks
-        )
+        masks = tuple((b.source, b.target, None if b.mask is None else b.mask.tobytes()) for b in self.blocks)
         return self.layer_sizes, self.activations, masks, self.bias, self.initializer
 
     def __getstate__(self) -> dict[str, Any]:
         # What is derived from the description is derived again: a pickle holds no array of the parameters' size.
-        return {name: value for name, value in vars(self).items() if not isinstance(getattr(Network, name, None), cached_property)}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not isinstance(getattr(Network, name, None), cached_property)
+        }
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Network) and self._key == other._key
@@ -472,10 +476,7 @@ class Workspace:
         if self._with_gradient:
             self.gradient = np.empty_like(parameters) if gradient is None else gradient
             self._backward_plan = [
-                [
-                    (b.source, b.has_bias, weights[b][..., : b.n_source, :], b.view(self.gradient))
-                    for b in layer
-                ]
+                [(b.source, b.has_bias, weights[b][..., : b.n_source, :], b.view(self.gradient)) for b in layer]
                 for layer in self._layers
             ]
         return self
@@ -565,7 +566,13 @@ class Sweep:
     PIECE_BYTES = 1 << 19
 
     def __init__(
-        self, network: Network, objective: Objective, n_networks: int, inputs: Array, *, gradient: bool = False
+        self,
+        network: Network,
+        objective: Objective,
+        n_networks: int,
+        inputs: Array,
+        *,
+        gradient: bool = False,
     ) -> None:
         self.network, self.objective, self.n_networks = network, objective, n_networks
         self._gradient = gradient
@@ -642,7 +649,8 @@ def _check_layer_sizes(layer_sizes: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in layer_sizes)
 
 
-def _hidden_activations(activation: Any, sizes: Sequence[int]) -> list[Activation]:
+def resolve_hidden_activations(activation: Any, sizes: Sequence[int]) -> list[Activation]:
+    """Make the activation of each hidden layer from what a user gave for all of them."""
     if isinstance(activation, list | tuple):
         if len(activation) != len(sizes):
             raise ValueError(

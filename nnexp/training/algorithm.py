@@ -96,7 +96,7 @@ class Problem:
         if not self.l2:
             return np.zeros(parameters.shape[:-1])
         decayed = ~self.network.bias_mask
-        return 0.5 * self.l2 * np.square(parameters, where=decayed, out=np.zeros(parameters.shape)).sum(axis=-1)  # type: ignore[no-any-return]
+        return 0.5 * self.l2 * np.square(parameters, where=decayed, out=np.zeros(parameters.shape)).sum(axis=-1)
 
     def select(self, members: Array) -> Problem:
         """Return the problem of some of the members."""
@@ -108,7 +108,7 @@ class Problem:
         if self.weight is None:
             return np.full((1, rows.shape[-1]), 1.0 / rows.shape[-1], dtype=self.inputs.dtype)
         weight = self.weight[rows]
-        return (weight / weight.sum(axis=-1, keepdims=True))[..., np.newaxis, :]  # type: ignore[no-any-return]
+        return (weight / weight.sum(axis=-1, keepdims=True))[..., np.newaxis, :]
 
 
 @dataclass
@@ -186,7 +186,7 @@ class Algorithm(ABC):
     competes: ClassVar[bool] = False
     patience: ClassVar[int] = 10
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - an algorithm without settings has none to check
         """Raise a ValueError or TypeError for settings that are impossible."""
 
     @abstractmethod
@@ -215,7 +215,7 @@ class Algorithm(ABC):
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.get_params() == other.get_params()  # type: ignore[attr-defined]
+        return type(other) is type(self) and self.get_params() == other.get_params()
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -65,9 +65,7 @@ class _Buffers:
 
     def __init__(self, problem: Problem, leading: tuple[int, ...], n_pieces: int, size: int) -> None:
         network, dtype = problem.network, problem.inputs.dtype
-        self.workspace = Workspace(
-            network, problem.objective, leading, size, dtype, gradient=True, slots=n_pieces
-        )
+        self.workspace = Workspace(network, problem.objective, leading, size, dtype, gradient=True, slots=n_pieces)
         self.inputs = np.empty((n_pieces, *leading, size, problem.inputs.shape[1]), dtype=dtype)
         self.gathered = np.empty((n_pieces, *leading, size, network.n_outputs), dtype=dtype)
         self.expected = np.empty((n_pieces, *leading, network.n_outputs, size), dtype=dtype)
@@ -159,9 +157,7 @@ class _Epoch:
                     self._update(learning_rate, state.updates)
             error += self._chunk_error(buffers, chunk.n_pieces)
         parameters = state.arrays["parameters"]
-        return Progress(
-            parameters[:, np.newaxis], error / n + problem.penalty(parameters), evaluations=3 * n
-        )
+        return Progress(parameters[:, np.newaxis], error / n + problem.penalty(parameters), evaluations=3 * n)
 
     def _size_of_batch(self, chunk: _Chunk, slot: int) -> int:
         n = self._problem.training.shape[1]
@@ -181,7 +177,7 @@ class _Epoch:
         if self._problem.weight is not None:
             errors = errors * buffers.weight[:n, ..., 0, :]
         by_member = errors.reshape(n, -1, errors.shape[-1])
-        return by_member.sum(axis=(0, 2), dtype=np.float64)  # type: ignore[no-any-return]
+        return by_member.sum(axis=(0, 2), dtype=np.float64)
 
 
 def _plan(n: int, batch: int, per_sample: int, chunk_bytes: int, piece_bytes: int) -> list[_Chunk]:

@@ -35,20 +35,20 @@ class GeneticAlgorithm(Algorithm):
     selection : {"truncation", "tournament"}, default="truncation"
         ``"truncation"`` draws parents evenly from the best share of the population, ``"tournament"`` takes the
         best of a few drawn at random.
-    truncation : float, default=0.2
+    truncation : float, default=0.1
         The share of the population that may become parents, in (0, 1].
     tournament_size : int, default=4
         Networks in a tournament, at least 1.
     crossover : {"neuron", "uniform"}, default="neuron"
         Whether a child takes from one of two parents, by even chance, all weights into a neuron at once, or each
         weight by itself.
-    crossover_rate : float, default=0.5
+    crossover_rate : float, default=0.8
         The share of children with two parents, in [0, 1].
-    mutation_rate : float, default=1.0
+    mutation_rate : float, default=0.3
         The share of a child's weights that mutate, in (0, 1].
     sigma : float, default=0.1
         The standard deviation of a mutation at the start, in units of the weight's initial scale.
-    adaptation : float, default=0.2
+    adaptation : float, default=0.1
         How fast a network's own sigma changes: a child's is the parents' times exp(adaptation · N(0, 1)).
         0 keeps sigma as it is.
     batch_size : int or None, default=512
@@ -76,13 +76,13 @@ class GeneticAlgorithm(Algorithm):
         population_size: int = 128,
         elite: int = 4,
         selection: str = "truncation",
-        truncation: float = 0.2,
+        truncation: float = 0.1,
         tournament_size: int = 4,
         crossover: str = "neuron",
-        crossover_rate: float = 0.5,
-        mutation_rate: float = 1.0,
+        crossover_rate: float = 0.8,
+        mutation_rate: float = 0.3,
         sigma: float = 0.1,
-        adaptation: float = 0.2,
+        adaptation: float = 0.1,
         batch_size: int | None = 512,
     ) -> None:
         self.population_size = population_size
@@ -141,9 +141,7 @@ class _Generation:
         self._children = np.empty_like(state.arrays["population"][0])
         self._noise = np.empty((settings.population_size - settings.elite, network.n_parameters), dtype=dtype)
         shape = self._batch, problem.inputs.shape[1]
-        self._sweep = Sweep(
-            network, problem.objective, settings.population_size, np.empty(shape, dtype=dtype)
-        )
+        self._sweep = Sweep(network, problem.objective, settings.population_size, np.empty(shape, dtype=dtype))
         self._whole = self._batch == n
         self._candidates = np.empty((members, settings.elite, network.n_parameters), dtype=dtype)
 
@@ -218,4 +216,4 @@ class _Generation:
             best = max(1, round(settings.truncation * settings.population_size))
             return rng.integers(0, best, (n_children, 2))
         drawn = rng.integers(0, settings.population_size, (n_children, 2, settings.tournament_size))
-        return drawn.min(axis=2)  # type: ignore[no-any-return]
+        return drawn.min(axis=2)

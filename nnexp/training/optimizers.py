@@ -228,6 +228,4 @@ class AdamW(Adam):
         return update
 
 
-OPTIMIZERS: Registry[Optimizer] = Registry(
-    "optimizer", Optimizer, [SGD, Momentum, Nesterov, RMSprop, Adam, AdamW]
-)
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", Optimizer, [SGD, Momentum, Nesterov, RMSprop, Adam, AdamW])

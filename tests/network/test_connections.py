@@ -12,7 +12,14 @@ def pairs(network):
 
 def test_full_connects_consecutive_layers_and_skip_all():
     assert pairs(Network((2, 3, 4, 1))) == [(0, 1), (1, 2), (2, 3)]
-    assert pairs(Network((2, 3, 4, 1), connections="skip")) == [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    assert pairs(Network((2, 3, 4, 1), connections="skip")) == [
+        (0, 1),
+        (0, 2),
+        (1, 2),
+        (0, 3),
+        (1, 3),
+        (2, 3),
+    ]
 
 
 def test_a_skip_connection_adds_what_the_earlier_layer_sends():
@@ -55,14 +62,22 @@ def test_absent_connections_have_no_weight_and_change_nothing():
         (0.0, ValueError, "must be in (0, 1]. Got 0.0"),
         (1.5, ValueError, "must be in (0, 1]. Got 1.5"),
         (True, TypeError, "connections must be"),
-        ({(0, 1): np.ones((3, 2)), (1, 2): "full"}, ValueError, "input -> hidden_1 must have the shape (2, 3)"),
+        (
+            {(0, 1): np.ones((3, 2)), (1, 2): "full"},
+            ValueError,
+            "input -> hidden_1 must have the shape (2, 3)",
+        ),
         ({(0, 1): 2 * np.ones((2, 3)), (1, 2): "full"}, ValueError, "must hold 0 and 1 only"),
         ({(0, 1): "full"}, ValueError, "no connection leads to the layer output"),
         ({(0, 2): "full", (0, 1): "full"}, ValueError, "no connection leaves the layer hidden_1"),
         ({(1, 0): "full"}, ValueError, "runs backwards"),
         ({"input -> hiden_1": "full"}, ValueError, "unknown layer 'hiden_1'"),
         ({"input": "full"}, ValueError, "must name two layers"),
-        ({(0, 1): [[1, 1, 0], [1, 0, 0]], (1, 2): "full"}, ValueError, "neuron 2 of hidden_1 is left without input"),
+        (
+            {(0, 1): [[1, 1, 0], [1, 0, 0]], (1, 2): "full"},
+            ValueError,
+            "neuron 2 of hidden_1 is left without input",
+        ),
     ],
 )
 def test_impossible_connections_give_a_sentence(connections, error, sentence):

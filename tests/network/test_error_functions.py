@@ -97,7 +97,8 @@ def test_an_error_function_of_the_users_is_checked(value, gradient, sentence):
 
 
 @pytest.mark.parametrize(
-    ("make", "error"), [(lambda: Quantile(1.0), ValueError), (lambda: Huber(0), ValueError), (lambda: Huber("1"), TypeError)]
+    ("make", "error"),
+    [(lambda: Quantile(1.0), ValueError), (lambda: Huber(0), ValueError), (lambda: Huber("1"), TypeError)],
 )
 def test_impossible_parameters_are_refused(make, error):
     with pytest.raises(error, match="must be"):

@@ -82,9 +82,7 @@ def check(network, error_function, n_networks, seed):
 def test_gradient_equals_finite_differences(error_name, pattern, n_outputs, n_networks, bias):
     error_function = ERROR_FUNCTIONS[error_name]
     for number, name in enumerate(DIFFERENTIABLE):
-        network = Network(
-            (3, 5, 4, n_outputs), name, error_function.output_activation, CONNECTIONS[pattern], bias
-        )
+        network = Network((3, 5, 4, n_outputs), name, error_function.output_activation, CONNECTIONS[pattern], bias)
         check(network, error_function, n_networks, seed=number)
 
 
@@ -108,9 +106,7 @@ def test_gradient_is_right_for_neurons_with_activations_of_their_own():
 
 
 def test_gradient_is_right_for_parts_of_the_users():
-    softsign = Activation.from_functions(
-        "softsign", lambda z: z / (1 + np.abs(z)), lambda z, a: (1 - np.abs(a)) ** 2
-    )
+    softsign = Activation.from_functions("softsign", lambda z: z / (1 + np.abs(z)), lambda z, a: (1 - np.abs(a)) ** 2)
     fourth = ErrorFunction.from_functions("fourth", lambda a, y: (a - y) ** 4, lambda a, y: 4 * (a - y) ** 3)
     check(Network((3, 5, 4, 2), softsign), fourth, 2, seed=3)
 

@@ -20,7 +20,9 @@ def parameters_of(network, mlp):
     return parameters
 
 
-@pytest.mark.parametrize(("own", "theirs"), [("tanh", "tanh"), ("relu", "relu"), ("sigmoid", "logistic"), ("identity", "identity")])
+@pytest.mark.parametrize(
+    ("own", "theirs"), [("tanh", "tanh"), ("relu", "relu"), ("sigmoid", "logistic"), ("identity", "identity")]
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_forward_equals_scikit_learns_mlp_on_its_weights(own, theirs):
     X, y = RNG.normal(size=(40, 4)), RNG.integers(0, 3, 40)
@@ -35,7 +37,11 @@ def test_error_and_gradient_equal_scikit_learns_mlp(kind):
     X = RNG.normal(size=(30, 4))
     if kind == "identity":
         y = RNG.normal(size=(30, 1))
-        mlp, targets, error_function = MLPRegressor(hidden_layer_sizes=(6, 5), activation="tanh"), y, "squared_error"
+        mlp, targets, error_function = (
+            MLPRegressor(hidden_layer_sizes=(6, 5), activation="tanh"),
+            y,
+            "squared_error",
+        )
     else:
         n_classes = 3 if kind == "softmax" else 2
         y = RNG.integers(0, n_classes, 30)
@@ -103,7 +109,9 @@ def test_stochastic_gradients_average_to_the_batch_gradient():
     parameters = network.initialize(1, RNG)[0]
     X, Y = RNG.normal(size=(12, 3)), np.eye(2)[RNG.integers(0, 2, 12)]
     _, batch = network.error_and_gradient(parameters, X, Y, "cross_entropy")
-    each = [network.error_and_gradient(parameters, x[None], y[None], "cross_entropy")[1] for x, y in zip(X, Y, strict=True)]
+    each = [
+        network.error_and_gradient(parameters, x[None], y[None], "cross_entropy")[1] for x, y in zip(X, Y, strict=True)
+    ]
     np.testing.assert_allclose(np.mean(each, axis=0), batch, rtol=1e-10, atol=1e-14)
 
 
@@ -140,7 +148,14 @@ def test_first_weights_have_the_variance_of_their_initializer(name, variance):
 
 
 def test_every_initializer_has_a_test_of_its_variance():
-    assert set(INITIALIZERS) == {"auto", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"}
+    assert set(INITIALIZERS) == {
+        "auto",
+        "glorot_uniform",
+        "glorot_normal",
+        "he_uniform",
+        "he_normal",
+        "lecun_normal",
+    }
 
 
 def test_auto_initializes_each_neuron_by_its_activation():

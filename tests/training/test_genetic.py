@@ -33,7 +33,7 @@ def test_every_operator_lowers_the_error(selection, crossover):
     algorithm = GeneticAlgorithm(population_size=40, selection=selection, crossover=crossover)
     problem = make_problem(n=120)
     training = Training(algorithm, problem, problem.network.initialize(1, seeds(1)), seeds(1))
-    training.run(problem, Stopping(60, 100, 0.0))
+    training.run(problem, Stopping(150, 1000, 0.0))
     errors = [row["error"] for row in training.history[0]]
     assert errors[-1] < 0.6 * errors[0]
 
@@ -91,7 +91,9 @@ def test_neuron_wise_crossover_takes_all_weights_into_a_neuron_from_one_parent()
 
 
 def test_uniform_crossover_takes_half_of_the_weights_from_each_parent():
-    settings = GeneticAlgorithm(population_size=400, truncation=1.0, crossover="uniform", crossover_rate=1.0, sigma=1e-9)
+    settings = GeneticAlgorithm(
+        population_size=400, truncation=1.0, crossover="uniform", crossover_rate=1.0, sigma=1e-9
+    )
     _, children = bred(settings)
     share = children.mean(axis=1)
     assert ((share == 0) | (share == 1)).mean() == pytest.approx(0.5, abs=0.08)  # parents of one kind
@@ -105,7 +107,7 @@ def test_without_crossover_a_child_has_one_parent():
 
 def test_mutation_is_normal_with_sigma_times_the_initial_scale_of_each_weight():
     network = Network((3, 40, 2), {"tanh": 20, "relu": 20}, "softmax", connections=0.6)
-    settings = GeneticAlgorithm(population_size=500, crossover_rate=0.0, sigma=0.25, adaptation=0.0)
+    settings = GeneticAlgorithm(population_size=500, crossover_rate=0.0, mutation_rate=1.0, sigma=0.25, adaptation=0.0)
     problem, state, step = generation(settings, make_problem(network=network))
     population = state.arrays["population"][0]
     population[:] = 0

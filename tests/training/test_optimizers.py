@@ -77,7 +77,15 @@ def test_weight_decay_leaves_bias_weights_alone():
     np.testing.assert_allclose(run(AdamW(weight_decay=0.5), decayed=0.0), list(adam()), rtol=1e-12)
 
 
-@pytest.mark.parametrize("make", [lambda: Momentum(1.0), lambda: Adam(beta_1=-0.1), lambda: Adam(epsilon=0), lambda: AdamW(weight_decay=-1)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Momentum(1.0),
+        lambda: Adam(beta_1=-0.1),
+        lambda: Adam(epsilon=0),
+        lambda: AdamW(weight_decay=-1),
+    ],
+)
 def test_impossible_settings_are_refused(make):
     with pytest.raises(ValueError, match="must be in"):
         make()

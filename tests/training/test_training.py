@@ -111,7 +111,13 @@ class Scripted(Algorithm):
     ("errors", "stopping", "steps", "kept", "reason"),
     [
         ([5, 4, 3, 2], Stopping(4, 10, 0.0), 4, 4, "All max_iter=4 steps were done."),
-        ([5, 4, 4, 4, 4], Stopping(99, 2, 0.0), 4, 4, "did not improve by more than tol=0 in 2 successive steps"),
+        (
+            [5, 4, 4, 4, 4],
+            Stopping(99, 2, 0.0),
+            4,
+            4,
+            "did not improve by more than tol=0 in 2 successive steps",
+        ),
         ([5, 4, 3.95, 3.9, 3], Stopping(99, 2, 0.1), 4, 4, "did not improve by more than tol=0.1"),
         ([5, 4.95, 4.85, 4.75, 4.74], Stopping(5, 2, 0.1), 5, 5, "All max_iter=5"),
         ([5, 4, np.nan], Stopping(99, 10, 0.0), 3, 1, "became infinite or NaN in step 3"),

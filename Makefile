@@ -1,0 +1,40 @@
+# Each target works in a fresh clone: it makes .venv, installs, and does its job.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench example clean
+
+# Installed is what a stamp newer than pyproject.toml says.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/nnexp run experiments/quickstart.toml
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n auto -q
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto -q
+
+bench: $(VENV)/installed-dev
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.speed
+
+# The committed example: a small experiment, its tables, its report and a picture of it.
+example: $(VENV)/installed-dev
+	rm -rf results/example
+	$(BIN)/nnexp run experiments/example.toml
+	$(BIN)/python -m tests.report.picture results/example
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

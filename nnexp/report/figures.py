@@ -1,0 +1,198 @@
+"""The figures of a report, as SVG to stand inside a page: text as text, ink in the page's own colour."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nnexp.experiment.results import Results
+from nnexp.report.statistics import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by the colour-blind and on light and dark ground alike.
+COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#B8A400"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+_INK = "#010203"  # stands for the page's ink, replaced by currentColor
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.frameon": False,
+}
+
+
+def style_of(models: list[str]) -> dict[str, tuple[str, str]]:
+    """Return a colour and a marker for each model."""
+    return {model: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]) for i, model in enumerate(models)}
+
+
+def scores(comparison: Comparison) -> str:
+    """Draw the mean score of each model with its interval, a panel for each data set."""
+    from matplotlib import rc_context
+
+    styles = style_of(comparison.models)
+    names = comparison.data
+    with rc_context(_STYLE):
+        figure, panels = _grid(len(names), height=0.5 + 0.28 * len(comparison.models))
+        for panel, name in zip(panels, names, strict=False):
+            own = comparison.cells[comparison.cells["data"] == name].set_index("model")
+            for row, model in enumerate(reversed(comparison.models)):
+                if model not in own.index:
+                    continue
+                mean, width = (float(own[column][model]) for column in ("mean", "half_width"))
+                color, marker = styles[model]
+                panel.errorbar(
+                    mean, row, xerr=None if np.isnan(width) else width,
+                    color=color, marker=marker, markersize=5, capsize=3, linewidth=1.4,
+                )  # fmt: skip
+            panel.set_yticks(range(len(comparison.models)), list(reversed(comparison.models)))
+            panel.set_ylim(-0.6, len(comparison.models) - 0.4)
+            panel.set_title(name)
+            panel.set_xlabel(comparison.metric[name])
+            panel.grid(axis="x", color="#888888", alpha=0.25, linewidth=0.6)
+        text = (
+            "Mean score and 95 % interval of each model on each data set; the leaderboard and the map hold the numbers."
+        )
+        return _svg(figure, "scores", text)
+
+
+def learning_curves(results: Results, comparison: Comparison) -> str:
+    """Draw the error against the evaluations spent: the median over runs and the band of the middle 80 %."""
+    from matplotlib import rc_context
+
+    curves = results.curves
+    if curves.empty:
+        return ""
+    styles = style_of(comparison.models)
+    names = [name for name in comparison.data if name in set(curves["data"])]
+    with rc_context(_STYLE):
+        figure, panels = _grid(len(names), height=2.1)
+        for panel, name in zip(panels, names, strict=False):
+            for model in comparison.models:
+                own = curves[(curves["data"] == name) & (curves["model"] == model)]
+                if own.empty:
+                    continue
+                band = _band(own)
+                color, _ = styles[model]
+                panel.plot(band["evaluations"], band["median"], color=color, label=model, linewidth=1.5)
+                panel.fill_between(band["evaluations"], band["low"], band["high"], color=color, alpha=0.2, linewidth=0)
+            panel.set_xscale("log")
+            panel.set_yscale("log")
+            panel.set_title(name)
+            panel.set_xlabel("evaluations")
+            panel.set_ylabel("training error")
+            panel.grid(color="#888888", alpha=0.2, linewidth=0.5)
+        _legend(figure, panels, names)
+        text = (
+            "Training error against evaluations spent, on logarithmic axes: the median over the runs, and a band from "
+            "the 10th to the 90th percentile."
+        )
+        return _svg(figure, "learning-curves", text)
+
+
+def cost(comparison: Comparison) -> str:
+    """Draw the score of each model against what a fit cost in evaluations, a panel for each data set."""
+    from matplotlib import rc_context
+
+    styles = style_of(comparison.models)
+    priced = comparison.cells.dropna(subset=["mean", "evaluations"])
+    names = [name for name in comparison.data if name in set(priced["data"])]
+    if not names:
+        return ""
+    with rc_context(_STYLE):
+        figure, panels = _grid(len(names), height=1.9)
+        for panel, name in zip(panels, names, strict=False):
+            own = priced[priced["data"] == name]
+            for _, cell in own.iterrows():
+                color, marker = styles[cell["model"]]
+                width = cell["half_width"]
+                panel.errorbar(
+                    cell["evaluations"], cell["mean"], yerr=None if np.isnan(width) else width, color=color,
+                    marker=marker, capsize=3, linewidth=1.2, linestyle="none", label=cell["model"],
+                )  # fmt: skip
+            panel.set_xscale("log")
+            panel.margins(x=0.15)
+            panel.set_title(name)
+            panel.set_xlabel("evaluations of a fit")
+            panel.set_ylabel(comparison.metric[name])
+            panel.grid(color="#888888", alpha=0.2, linewidth=0.5)
+        _legend(figure, panels, names)
+        return _svg(figure, "cost", "Mean score with its 95 % interval against the evaluations that a fit cost.")
+
+
+def _band(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the median and the band over runs for each step; a run that has ended keeps its last error."""
+    keys = ["repeat", "fold"]
+    errors = curves.pivot_table(index="step", columns=keys, values="error").ffill()
+    spent = curves.pivot_table(index="step", columns=keys, values="evaluations")
+    quantiles = errors.quantile([0.1, 0.5, 0.9], axis=1).T
+    table = pd.DataFrame(
+        {
+            "evaluations": spent.median(axis=1),
+            "low": quantiles[0.1],
+            "median": quantiles[0.5],
+            "high": quantiles[0.9],
+        }
+    )
+    if len(table) > 200:  # more points than a panel has pixels only make the file larger
+        rows = np.unique(np.geomspace(1, len(table), 200).astype(int)) - 1
+        table = table.iloc[rows]
+    return table
+
+
+def _grid(n: int, height: float) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    columns = min(3, max(n, 1))
+    rows = -(-n // columns)
+    figure = Figure(figsize=(3.1 * columns + 0.4, rows * (height + 0.75)), layout="constrained")
+    panels = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
+    for panel in panels[n:]:
+        panel.set_axis_off()
+    return figure, panels
+
+
+def _legend(figure: Figure, panels: list[Axes], names: list[str]) -> None:
+    entries: dict[str, Any] = {}
+    for panel in panels[: len(names)]:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=6)
+
+
+def _svg(figure: Figure, name: str, description: str) -> str:
+    """Return the figure as an <svg> element with alternative text, the same bytes for the same data."""
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Ids must differ between the figures of one page.
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    label = html.escape(description, quote=True)
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -1,0 +1,156 @@
+"""One page that answers the experiment's question: report.html, offline in one file, and its twin report.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from nnexp.experiment.results import Results, write_atomically
+from nnexp.report import figures
+from nnexp.report.statistics import Comparison, compare, count_in_words, in_words, seconds_in_words
+
+_TEMPLATES = Path(__file__).parent
+
+
+def write_report(results: Results) -> Path:
+    """Write report.html and report.md into the results' folder.
+
+    Parameters
+    ----------
+    results : Results
+        See `load_results`.
+
+    Returns
+    -------
+    Path
+        Of report.html.
+    """
+    comparison = compare(results)
+    content = _content(results, comparison)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html.jinja"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    drawings = {
+        "scores": figures.scores(comparison) if comparison.models else "",
+        "curves": figures.learning_curves(results, comparison),
+        "cost": figures.cost(comparison),
+    }
+    page = environment.get_template("page.html.jinja").render(**content, figures=drawings, style=style)
+    twin = environment.get_template("page.md.jinja").render(**content)
+    write_atomically(results.folder / "report.html", page)
+    write_atomically(results.folder / "report.md", twin)
+    return results.folder / "report.html"
+
+
+def leaderboard_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of the leaderboard, in words."""
+    metrics = list(dict.fromkeys(comparison.metric.values()))
+    head = ["model", "mean rank", "best on", *metrics, "evaluations", "seconds", "failed runs"]
+    rows = []
+    for model, row in comparison.leaderboard.iterrows():
+        cells = [str(model), "—" if np.isnan(row["mean_rank"]) else f"{row['mean_rank']:.1f}"]
+        cells.append(f"{row['wins']:.0f} of {row['data_sets']:.0f}")
+        cells += [_with_width(row[f"{name}_mean"], row[f"{name}_half_width"]) for name in metrics]
+        cells += [
+            count_in_words(row["evaluations"]),
+            seconds_in_words(row["seconds"]),
+            f"{row['failed']:.0f}",
+        ]
+        rows.append(cells)
+    return head, rows
+
+
+def map_table(comparison: Comparison) -> tuple[list[str], list[list[dict[str, Any]]]]:
+    """Return the head and the rows of the data set × model map, each cell with its text and its shade from 0 to 1."""
+    order = [str(model) for model in comparison.leaderboard.index]
+    rows = []
+    for name in comparison.data:
+        own = comparison.cells[comparison.cells["data"] == name].set_index("model")
+        low, high = own["mean"].min(), own["mean"].max()
+        row: list[dict[str, Any]] = [{"text": name, "note": comparison.metric[name]}]
+        for model in order:
+            if model not in own.index:
+                row.append({"text": "", "shade": 0.0, "best": False})
+                continue
+            cell = own.loc[model]
+            failed = bool(np.isnan(cell["mean"]))
+            shade = 0.0 if failed else 1.0 if high == low else (cell["mean"] - low) / (high - low)
+            text = f"failed {cell['failed']:.0f}×" if failed else _with_width(cell["mean"], cell["half_width"])
+            row.append({"text": text, "shade": round(float(shade), 3), "best": bool(cell["mean"] == high)})
+        rows.append(row)
+    return ["data set", *order], rows
+
+
+def _with_width(mean: Any, width: Any) -> str:
+    if np.isnan(mean):
+        return "—"
+    return f"{mean:.3f}" if np.isnan(width) else f"{mean:.3f} ± {width:.3f}"
+
+
+def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
+    head, rows = leaderboard_table(comparison)
+    map_head, map_rows = map_table(comparison)
+    experiment, environment = results.experiment, results.environment
+    problems = results.runs[results.runs["status"] == "failed"] if len(results.runs) else results.runs
+    warned = results.runs[results.runs["warnings"].notna()] if len(results.runs) else results.runs
+    warnings = (
+        warned.groupby(["model", "warnings"], sort=False).size().reset_index(name="runs") if len(warned) else None
+    )
+    return {
+        "name": experiment["name"],
+        "question": experiment["question"],
+        "answer": comparison.answer,
+        "cautions": comparison.cautions,
+        "leaderboard": {"head": head, "rows": rows},
+        "map": {"head": map_head, "rows": map_rows},
+        "differences": _difference_rows(comparison),
+        "best": comparison.best,
+        "problems": [] if problems.empty else problems[["data", "model", "repeat", "fold", "problem"]].values.tolist(),
+        "warnings": [] if warnings is None else warnings.values.tolist(),
+        "evaluation": experiment["evaluation"],
+        "seed": experiment["seed"],
+        "models": {name: _settings(model) for name, model in experiment["model"].items()},
+        "data": environment.get("data", {}),
+        "environment": environment,
+        "n_runs": len(results.runs),
+    }
+
+
+def _difference_rows(comparison: Comparison) -> list[list[Any]]:
+    rows = []
+    for _, row in comparison.differences.iterrows():
+        metric = comparison.metric[row["data"]]
+        low, high = row["difference"] - row["half_width"], row["difference"] + row["half_width"]
+        interval = (
+            "—" if np.isnan(low) else f"{in_words(metric, low, signed=True)} to {in_words(metric, high, signed=True)}"
+        )
+        p = "—" if np.isnan(row["p_holm"]) else f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
+        verdict = "—" if np.isnan(row["difference"]) else "no"
+        if row["clear"]:
+            verdict = "better" if row["difference"] > 0 else "worse"
+        rows.append(
+            [
+                row["data"],
+                row["model"],
+                in_words(metric, row["difference"], signed=True),
+                interval,
+                p,
+                verdict,
+            ]
+        )
+    return rows
+
+
+def _settings(model: dict[str, Any]) -> str:
+    classes = dict.fromkeys(model["class"].values())
+    rest = ", ".join(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in model.items() if k != "class")
+    return f"{' / '.join(classes)}({rest})"

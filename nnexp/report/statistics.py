@@ -1,0 +1,404 @@
+"""What the tables say: means with intervals, paired differences, ranks, cost, and the answer in words.
+
+Repeated cross-validation gives scores that are not independent: the training sets overlap. The intervals and tests
+here use the variance corrected for that by Nadeau and Bengio (2003), "Inference for the generalization error",
+Machine Learning 52: (1/J + n_test/n_train) · s² with J − 1 degrees of freedom for J splits. Several tests are adjusted
+together by Holm (1979).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from nnexp.experiment.results import Results
+
+Array = NDArray[Any]
+
+LEVEL = 0.05
+# Differences of these scores are said in points, hundredths of the score.
+_SHARES = {"accuracy", "balanced_accuracy", "r2", "f1", "f1_macro", "roc_auc"}
+
+
+def corrected_variance(scores: Array, n_train: float, n_test: float) -> float:
+    """Return the variance of the mean of cross-validation scores, corrected by Nadeau and Bengio (2003).
+
+    Parameters
+    ----------
+    scores : array of shape (J,)
+        One score, or paired difference, for each split.
+    n_train, n_test : float
+        Rows of a training set and of a test set.
+
+    Returns
+    -------
+    float
+        NaN for fewer than two scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> corrected_variance(np.array([1.0, 2.0, 3.0]), n_train=90, n_test=10)
+    0.444...
+    """
+    if len(scores) < 2:
+        return float("nan")
+    return float((1 / len(scores) + n_test / n_train) * np.var(scores, ddof=1))
+
+
+def half_width(variance: float, degrees: int, level: float = LEVEL) -> float:
+    """Return half the width of the confidence interval of a mean with this variance."""
+    if degrees < 1 or np.isnan(variance):
+        return float("nan")
+    return float(stats.t.ppf(1 - level / 2, degrees) * np.sqrt(variance))
+
+
+def paired_p_value(differences: Array, n_train: float, n_test: float) -> float:
+    """Return the two-sided p of the corrected resampled t-test for paired differences."""
+    variance = corrected_variance(differences, n_train, n_test)
+    mean = float(np.mean(differences))
+    if np.isnan(variance):
+        return float("nan")
+    if variance == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), len(differences) - 1))
+
+
+def holm(p_values: Array) -> Array:
+    """Adjust p-values for being several (Holm 1979); NaN stays NaN and does not count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = np.full(len(p_values), np.nan)
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p_values[order] * factors))
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that a report says, computed from the tables.
+
+    Attributes
+    ----------
+    models, data : list of str
+        In the order of the experiment file.
+    metric : dict
+        For each data set the score that decides.
+    cells : pandas.DataFrame
+        A row for each data set and model: mean, half_width, rank, runs, failed, evaluations, seconds.
+    leaderboard : pandas.DataFrame
+        A row for each model, best first: mean_rank, wins, a mean and half_width for each metric, evaluations, seconds.
+    differences : pandas.DataFrame
+        A row for each data set and each model but the best: how far the best is ahead, with interval and p.
+    best : str or None
+        The model with the lowest mean rank; None if there are fewer than two models, or none was complete.
+    answer : list of str
+        The answer, a sentence each.
+    cautions : list of str
+        What a reader must know before believing it.
+    """
+
+    models: list[str]
+    data: list[str]
+    metric: dict[str, str]
+    cells: pd.DataFrame
+    leaderboard: pd.DataFrame
+    differences: pd.DataFrame
+    best: str | None
+    answer: list[str]
+    cautions: list[str]
+
+
+def compare(results: Results) -> Comparison:
+    """Compute the comparison of an experiment's models from its tables."""
+    experiment = results.experiment
+    runs = results.runs.merge(results.times, how="left") if len(results.runs) else results.runs
+    data = [name for name in experiment["data"] if len(runs) and name in set(runs["data"])]
+    models = [name for name in experiment["model"] if len(runs) and name in set(runs["model"])]
+    metrics = experiment["evaluation"]["metrics"]
+    metric = {name: metrics[runs.loc[runs["data"] == name, "task"].iloc[0]][0] for name in data}
+    if len(runs):
+        runs = runs.assign(score=[row[metric[row["data"]]] for _, row in runs.iterrows()])
+    cells = _cells(runs, data, models)
+    leaderboard = _leaderboard(cells, metric)
+    ranked = leaderboard[leaderboard["mean_rank"].notna()]
+    best = str(ranked.index[0]) if len(ranked) > 1 else None
+    differences = _differences(runs, best, data, models) if best else pd.DataFrame()
+    cautions = _cautions(results, cells)
+    answer = _answer(best, leaderboard, differences, metric, models)
+    return Comparison(models, data, metric, cells, leaderboard, differences, best, answer, cautions)
+
+
+def _cells(runs: pd.DataFrame, data: list[str], models: list[str]) -> pd.DataFrame:
+    rows = []
+    for name in data:
+        for model in models:
+            own = runs[(runs["data"] == name) & (runs["model"] == model)]
+            if own.empty:
+                continue
+            failed = int((own["status"] == "failed").sum())
+            scores = own["score"].to_numpy(dtype=float)
+            complete = failed == 0
+            variance = corrected_variance(scores, own["n_train"].mean(), own["n_test"].mean())
+            rows.append(
+                {
+                    "data": name,
+                    "model": model,
+                    "mean": scores.mean() if complete else np.nan,
+                    "variance": variance if complete else np.nan,
+                    "half_width": half_width(variance, len(scores) - 1) if complete else np.nan,
+                    "runs": len(own),
+                    "failed": failed,
+                    "evaluations": own["evaluations"].median(),
+                    "seconds": own["fit_seconds"].median(),
+                }
+            )
+    cells = pd.DataFrame(
+        rows,
+        columns=[
+            "data",
+            "model",
+            "mean",
+            "variance",
+            "half_width",
+            "runs",
+            "failed",
+            "evaluations",
+            "seconds",
+        ],
+    )
+    # A model that failed has no mean and shares the last rank; equal means share theirs.
+    cells["rank"] = cells.groupby("data")["mean"].rank(ascending=False, na_option="bottom")
+    return cells
+
+
+def _leaderboard(cells: pd.DataFrame, metric: dict[str, str]) -> pd.DataFrame:
+    n_data = cells["data"].nunique()
+    rows = []
+    for model, own in cells.groupby("model", sort=False):
+        row: dict[str, Any] = {"model": model}
+        # Ranks compare models that took part everywhere; a baseline for one task has none where both occur.
+        row["mean_rank"] = own["rank"].mean() if len(own) == n_data else np.nan
+        row["data_sets"] = len(own)
+        row["wins"] = int((own["rank"] < 2).sum())
+        for name in dict.fromkeys(metric.values()):
+            with_it = own[own["data"].map(metric) == name]
+            row[f"{name}_mean"] = with_it["mean"].mean(skipna=False) if len(with_it) else np.nan
+            degrees = int(with_it["runs"].min()) - 1 if len(with_it) else 0
+            variance = with_it["variance"].sum(skipna=False) / max(len(with_it), 1) ** 2
+            row[f"{name}_half_width"] = half_width(variance, degrees) if len(with_it) else np.nan
+        row["failed"] = int(own["failed"].sum())
+        row["evaluations"] = own["evaluations"].sum(skipna=False)
+        row["seconds"] = own["seconds"].sum(skipna=False)
+        rows.append(row)
+    if not rows:
+        return pd.DataFrame(columns=["mean_rank"])
+    board = pd.DataFrame(rows).set_index("model")
+    return board.sort_values("mean_rank", kind="stable", na_position="last")
+
+
+def _differences(runs: pd.DataFrame, best: str, data: list[str], models: list[str]) -> pd.DataFrame:
+    """Compare the best model with each other one on the same splits."""
+    rows = []
+    for name in data:
+        own = runs[runs["data"] == name].set_index(["repeat", "fold"])
+        first = own[own["model"] == best]["score"]
+        n_train, n_test = own["n_train"].mean(), own["n_test"].mean()
+        for model in models:
+            second = own[own["model"] == model]["score"]
+            if model == best or second.empty:
+                continue
+            paired = (first - second).to_numpy(dtype=float)
+            if np.isnan(paired).any():
+                paired = np.array([])
+            variance = corrected_variance(paired, n_train, n_test)
+            rows.append(
+                {
+                    "data": name,
+                    "model": model,
+                    "difference": paired.mean() if len(paired) else np.nan,
+                    "half_width": half_width(variance, len(paired) - 1),
+                    "p": paired_p_value(paired, n_train, n_test) if len(paired) else np.nan,
+                }
+            )
+    table = pd.DataFrame(rows, columns=["data", "model", "difference", "half_width", "p"])
+    table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
+    table["clear"] = table["p_holm"] < LEVEL
+    return table
+
+
+def in_words(metric: str, value: float, *, signed: bool = False) -> str:
+    """Say a score, or a difference of scores, in its usual unit.
+
+    Examples
+    --------
+    >>> in_words("accuracy", 0.9713), in_words("accuracy", 0.012, signed=True)
+    ('0.971', '+1.2 points')
+    """
+    if np.isnan(value):
+        return "—"
+    if signed:
+        return f"{100 * value:+.1f} points" if metric in _SHARES else f"{value:+.3g}"
+    return f"{value:.3f}"
+
+
+def count_in_words(value: Any) -> str:
+    """Say a large number with two figures, such as 1.2 M.
+
+    Examples
+    --------
+    >>> count_in_words(1_234_567), count_in_words(950), count_in_words(float("nan"))
+    ('1.2 M', '950', '—')
+    """
+    if np.isnan(value):
+        return "—"
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.2g} {unit}" if value < 99.5 * limit else f"{value / limit:.0f} {unit}"
+    return f"{value:.0f}"
+
+
+def seconds_in_words(value: Any) -> str:
+    """Say a duration with two figures.
+
+    Examples
+    --------
+    >>> seconds_in_words(0.0123), seconds_in_words(12.3)
+    ('12 ms', '12 s')
+    """
+    if np.isnan(value):
+        return "—"
+    if value < 0.995:
+        return f"{1000 * value:.2g} ms" if value < 0.0995 else f"{1000 * value:.0f} ms"
+    return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
+
+
+def _answer(
+    best: str | None,
+    board: pd.DataFrame,
+    differences: pd.DataFrame,
+    metric: dict[str, str],
+    models: list[str],
+) -> list[str]:
+    n_data = len(metric)
+    if not models:
+        return ["No run is finished yet."]
+    if len(models) == 1:
+        return [f"There is one model, {models[0]}, and so nothing to compare."]
+    if best is None:
+        return ["The models did not take part on the same data sets, so that they cannot be ranked together."]
+    others = [model for model in board.index[board["mean_rank"].notna()] if model != best]
+    second = others[0]
+    ranks = board["mean_rank"]
+    sets = f"{n_data} data sets" if n_data != 1 else "this data set"
+    if ranks[best] == ranks[second]:
+        start = f"On {sets}, {best} and {second} share the best mean rank, {ranks[best]:.1f} of {len(models)}."
+    elif n_data == 1:
+        start = f"On {sets}, {best} has the best mean score of the {len(models)} models."
+    else:
+        start = (
+            f"On {sets}, {best} has the best mean rank: {ranks[best]:.1f} of {len(models)}; the next is {second} with "
+            f"{ranks[second]:.1f}."
+        )
+    sentences = [start, _clear(best, second, differences, metric)]
+    ahead = _clear_of_others(best, second, differences)
+    if ahead:
+        sentences.append(ahead)
+    sentences.append(_cost(best, board, n_data))
+    if 1 < n_data < 6:
+        smallest = 2 * 0.5**n_data
+        sentences.append(
+            f"This holds for these data sets: with {n_data}, even winning on all of them is p = {smallest:.3g} in a "
+            "Wilcoxon test across data sets, so nothing is claimed beyond them."
+        )
+    elif n_data == 1:
+        sentences.append("One data set says nothing about others.")
+    return sentences
+
+
+def _clear(best: str, second: str, differences: pd.DataFrame, metric: dict[str, str]) -> str:
+    own = differences[differences["model"] == second]
+    clear = own[own["clear"]]
+    if own["p"].isna().all():
+        return f"Whether it is better than {second} by more than chance cannot be told from so few runs."
+    if clear.empty:
+        where = "on any of them" if len(metric) > 1 else "here"
+        return f"Its lead over {second} is not clear of chance {where}: other splits may turn the order around."
+    parts = []
+    for _, row in clear.iterrows():
+        name = metric[row["data"]]
+        low = in_words(name, row["difference"] - row["half_width"], signed=True)
+        high = in_words(name, row["difference"] + row["half_width"], signed=True)
+        parts.append(
+            f"{in_words(name, row['difference'], signed=True)} of {name} on {row['data']} "
+            f"(95 % interval {low.replace(' points', '')} to {high})"
+        )
+    return f"Its difference from {second} is clear of chance on {len(clear)} of {len(metric)}: {'; '.join(parts)}."
+
+
+def _clear_of_others(best: str, second: str, differences: pd.DataFrame) -> str:
+    parts = []
+    for model in dict.fromkeys(differences["model"]):
+        own = differences[(differences["model"] == model) & differences["clear"]]
+        better = own[own["difference"] > 0]["data"].tolist()
+        worse = own[own["difference"] < 0]["data"].tolist()
+        if model == second:
+            continue
+        if better:
+            parts.append(f"better than {model} on {', '.join(better)}")
+        if worse:
+            parts.append(f"worse than {model} on {', '.join(worse)}")
+    return f"It is clearly {'; '.join(parts)}." if parts else ""
+
+
+def _cost(best: str, board: pd.DataFrame, n_data: int) -> str:
+    each = "one fit on each data set" if n_data > 1 else "a fit"
+    own = board.loc[best]
+    text = f"Its cost, for {each}: {count_in_words(own['evaluations'])} evaluations, {seconds_in_words(own['seconds'])}"
+    priced = board[board["evaluations"].notna()]
+    parts = []
+    for model, row in priced.iterrows():
+        if model == best or np.isnan(own["evaluations"]):
+            continue
+        ratio = row["evaluations"] / own["evaluations"]
+        if ratio >= 2 or ratio <= 0.5:
+            parts.append(f"{model} needs {_ratio(ratio)} as many evaluations")
+    return f"{text}; {'; '.join(parts)}." if parts else f"{text}."
+
+
+def _ratio(ratio: float) -> str:
+    if ratio >= 1:
+        return f"{ratio:.0f} times" if ratio >= 9.95 else f"{ratio:.1f} times"
+    return f"{ratio:.2f} times"
+
+
+def _cautions(results: Results, cells: pd.DataFrame) -> list[str]:
+    cautions = []
+    planned = results.environment.get("planned_runs", len(results.runs))
+    if len(results.runs) < planned:
+        cautions.append(f"{len(results.runs)} of {planned} runs are finished; the rest is missing here.")
+    for _, cell in cells[cells["failed"] > 0].iterrows():
+        cautions.append(
+            f"{cell['model']} failed in {cell['failed']} of {cell['runs']} runs on {cell['data']}; it has no score "
+            "there and ranks last."
+        )
+    if results.folder.name.endswith("-quick"):
+        cautions.append("This was a quick run on a small budget: it shows that the file works, and no more.")
+    uneven = cells.groupby("data")["runs"].nunique()
+    cautions += [
+        f"On {name} the models have unequal numbers of runs, so that not all splits are shared."
+        for name in uneven[uneven > 1].index
+    ]
+    return cautions

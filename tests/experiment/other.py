@@ -1,0 +1,33 @@
+"""Estimators from outside scikit-learn, for tests."""
+
+import os
+import signal
+import time
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class MyClassifier(ClassifierMixin, BaseEstimator):
+    """Predicts the first class; fails, waits or dies on request."""
+
+    def __init__(self, fails=False, waits=0.0, dies_once=""):
+        self.fails = fails
+        self.waits = waits
+        self.dies_once = dies_once
+
+    def fit(self, X, y):
+        if self.fails:
+            raise RuntimeError("this one fails")
+        if self.dies_once and not os.path.exists(self.dies_once):
+            open(self.dies_once, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self.waits)
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def predict_proba(self, X):
+        return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))

@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+from nnexp import BackpropMLP, GeneticAlgorithm
+from nnexp.experiment import SpecificationError, load_specification
+
+GALLERY = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
+def test_every_experiment_of_the_gallery_is_valid(path):
+    assert load_specification(path).question.endswith("?")
+
+
+def test_models_are_made_from_defaults_and_their_own_settings(small):
+    specification = load_specification(small)
+    by_name = {model.name: model for model in specification.models}
+    model = by_name["mini-batch"].make("classification", seed=7)
+    assert isinstance(model, BackpropMLP)
+    assert (model.task, model.hidden_layer_sizes, model.batch_size, model.random_state) == (
+        "classification",
+        [6],
+        16,
+        7,
+    )
+    assert by_name["mini-batch"].make("regression", seed=7).task == "regression"
+    assert by_name["scikit-learn"].make("regression", seed=7).get_params()["random_state"] == 7
+    genetic = by_name["genetic"].make("classification", 0)
+    assert genetic._check_parameters() == GeneticAlgorithm(population_size=10)
+
+
+def test_values_can_be_changed_by_key(small):
+    changes = {
+        "model.mini-batch.learning_rate": "0.1",
+        "model.mini-batch.activation": "relu",
+        "model.genetic.algorithm.population_size": "12",
+        "evaluation.folds": "4",
+        "data.wine": "{}",
+    }
+    specification = load_specification(small, changes)
+    model = specification.models[0].make("classification", 0)
+    assert (model.learning_rate, model.activation) == (0.1, "relu")
+    assert specification.models[1].parameters["algorithm"]["population_size"] == 12
+    assert specification.evaluation.folds == 4
+    assert list(specification.data) == ["iris", "diabetes", "wine"]
+
+
+def test_quick_shrinks_the_budget_and_has_a_name_of_its_own(small):
+    quick = load_specification(small, quick=True)
+    assert (quick.evaluation.folds, quick.evaluation.repeats, quick.name) == (2, 1, "small-quick")
+    assert all(model.parameters["max_iter"] <= 10 for model in quick.models)
+
+
+def test_the_resolved_experiment_can_be_run_itself(small, tmp_path):
+    specification = load_specification(small)
+    path = tmp_path / "experiment.json"
+    path.write_text(json.dumps(specification.as_dict()))
+    again = load_specification(path)
+    assert again.as_dict() == specification.as_dict()
+
+
+def test_other_modules_run_only_if_allowed_by_name(small):
+    small.write_text(small.read_text() + '\n[model.other]\nclass = "tests.experiment.other.MyClassifier"\n')
+    with pytest.raises(SpecificationError, match=r"allow_modules = \[.tests.\]"):
+        load_specification(small)
+    specification = load_specification(small, {"allow_modules": '["tests"]'})
+    assert type(specification.models[-1].make("classification", 0)).__name__ == "MyClassifier"
+
+
+def test_a_baseline_of_one_task_runs_on_data_of_that_task(small):
+    small.write_text(small.read_text() + '\n[model.forest]\nclass = "sklearn.ensemble.RandomForestClassifier"\n')
+    forest = load_specification(small).models[-1]
+    assert list(forest.classes) == ["classification"]
+    assert isinstance(forest.make("classification", 0), RandomForestClassifier)
+
+
+BAD = [
+    ("question = \"Which", "queston = \"Which", ["small.toml, line 2: queston: unknown key 'queston'. Did you mean 'question'?", "question: an experiment needs this key"]),
+    ("seed = 3", "seed = -1", ["line 3: seed: input should be greater than or equal to 0. Got -1"]),
+    ("seed = 3", "seed = \"3\"", ["seed: input should be a valid integer. Got '3'"]),
+    ("folds = 3", "fold = 3", ["line 6: evaluation.fold: unknown key 'fold'. Did you mean 'folds'?"]),
+    ("folds = 3", "folds = 1", ["evaluation.folds: input should be greater than or equal to 2. Got 1"]),
+    ("folds = 3", "folds = 3 4", ["small.toml: ", "line 6"]),
+    ("\"accuracy\"", "\"acuracy\"", ["unknown metric 'acuracy'. Did you mean 'accuracy'?"]),
+    ("metrics = { classification", "metrics = { clasification", ["Did you mean 'classification'?"]),
+    ("[data.iris]", "[data.iriss]", ["line 10: data.iriss: no bundled data set has this name. Did you mean 'iris'?"]),
+    ("[data.iris]", "[data.iris]\ntarget = \"species\"", ["target and drop go with a path"]),
+    ("[data.iris]", "[data.iris]\ntask = \"regression\"", ["the task of iris is 'classification'"]),
+    ("[data.iris]", "[data.iris]\npath = \"x.csv\"", ["needs the target", "needs the task"]),
+    ("[data.iris]", "[data.iris]\ntask = \"regresion\"", ["data.iris.task: input should be 'classification' or 'regression'. Got 'regresion'"]),
+    ("learning_rate = 0.01", "learning_rte = 0.01", ["line 19: model.mini-batch.learning_rte: BackpropMLP has no parameter 'learning_rte'. Did you mean 'learning_rate'?"]),
+    ("learning_rate = 0.01", "learning_rate = -1", ["line 19: model.mini-batch.learning_rate: learning_rate must be in (0, inf). Got -1"]),
+    ("learning_rate = 0.01", "activation = \"tahn\"", ["Did you mean 'tanh'?"]),
+    ("learning_rate = 0.01", "activation = [\"tanh\", \"relu\"]", ["one entry for each hidden layer: 1. Got 2"]),
+    ("learning_rate = 0.01", "random_state = 1", ["random_state is set by the experiment's seed"]),
+    ("learning_rate = 0.01", "task = \"regression\"", ["task is set by the data set"]),
+    ("population_size = 10", "population = 10", ["has no parameter 'population'. Did you mean 'population_size'?"]),
+    ("population_size = 10", "population_size = 1", ["GeneticAlgorithm(population_size=...) must be in [2"]),
+    ("[defaults]", "[defaults]\nmax_itr = 3", ["defaults.max_itr: BackpropMLP has no parameter 'max_itr'"]),
+    ("\"sklearn.neural_network.MLPClassifier\"", "\"sklearn.neural_network.MLPClasifier\"", ["cannot be imported"]),
+    ("\"sklearn.neural_network.MLPClassifier\"", "\"os.system\"", ["'os.system' is outside scikit-learn"]),
+    ("\"sklearn.neural_network.MLPClassifier\"", "\"sklearn.base.clone\"", ["it is no scikit-learn estimator"]),
+    ("\"sklearn.neural_network.MLPClassifier\"", "\"sklearn.preprocessing.StandardScaler\"", ["has no parameter 'hidden_layer_sizes'"]),
+    ("\"sklearn.neural_network.MLPClassifier\"", "\"sklearn.neural_network.MLPRegressor\"", ["is no estimator for classification"]),
+    ("hidden_layer_sizes = [6]\nmax_iter = 8\n\n[model.mini", "hidden_layer_sizes = [0]\nmax_iter = 8\n\n[model.mini", ["Each of hidden_layer_sizes must be in [1, inf). Got 0"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "sentences"), BAD, ids=[new.replace("\n", " ")[:50] for _, new, _ in BAD])
+def test_a_mistake_is_named_with_its_place_and_rule(small, old, new, sentences):
+    text = small.read_text()
+    assert old in text
+    small.write_text(text.replace(old, new, 1))
+    with pytest.raises(SpecificationError) as caught:
+        load_specification(small)
+    for sentence in sentences:
+        assert sentence in str(caught.value)
+
+
+def test_all_mistakes_are_named_at_once(small):
+    text = small.read_text().replace("[data.iris]", "[data.irs]").replace("learning_rate = 0.01", "learning_rate = 0")
+    small.write_text(text)
+    with pytest.raises(SpecificationError) as caught:
+        load_specification(small)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model.minibatch.batch_size": "3"}, "has no model 'minibatch'. Did you mean 'mini-batch'?"),
+        ({"question.x": "3"}, "'question' is not a table"),
+        ({"evaluation.folds": "1"}, "--set: evaluation.folds: input should be greater than or equal to 2"),
+    ],
+)
+def test_a_wrong_change_is_named(small, changes, sentence):
+    with pytest.raises(SpecificationError) as caught:
+        load_specification(small, changes)
+    assert sentence in str(caught.value)
+
+
+def test_a_missing_file_names_the_nearest(small):
+    with pytest.raises(
+        SpecificationError, match=r"There is no experiment file .*smal\.toml.*Did you mean .*small\.toml"
+    ):
+        load_specification(small.with_name("smal.toml"))

@@ -1,0 +1,71 @@
+"""Results made by hand, for tests of statistics and pages."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nnexp import Results
+
+
+def make_results(scores, folder=Path("results/made"), task="classification", repeats=2, evaluations=None, planned=None):
+    """Make results from {data: {model: scores of all splits, or None where a run failed}}."""
+    rows, curves = [], []
+    for data, by_model in scores.items():
+        for model, values in by_model.items():
+            folds = len(values) // repeats
+            for number, value in enumerate(values):
+                repeat, fold = divmod(number, folds)
+                key = {"data": data, "model": model, "repeat": repeat, "fold": fold}
+                rows.append(
+                    {
+                        **key,
+                        "task": task,
+                        "n_train": 80,
+                        "n_test": 20,
+                        "status": "ok" if value is not None else "failed",
+                        "problem": None if value is not None else "ValueError: it <b>broke</b>",
+                        "accuracy": value,
+                        "evaluations": (evaluations or {}).get(model, 1000.0),
+                        "warnings": None,
+                    }
+                )
+                steps = np.arange(1, 6)
+                curves.append(
+                    pd.DataFrame(
+                        {
+                            **key,
+                            "step": steps,
+                            "error": 1 / steps,
+                            "validation_error": np.nan,
+                            "evaluations": 300 * steps,
+                        }
+                    )
+                )
+    runs = pd.DataFrame(rows)
+    models = list(dict.fromkeys(runs["model"]))
+    experiment = {
+        "name": "made",
+        "question": "Which is <best>?",
+        "seed": 0,
+        "evaluation": {
+            "folds": folds,
+            "repeats": repeats,
+            "metrics": {"classification": ["accuracy"], "regression": ["r2"]},
+        },
+        "data": {data: {} for data in scores},
+        "model": {model: {"class": {task: "nnexp.BackpropMLP"}, "l2": 0.1} for model in models},
+    }
+    environment = {
+        "command": "nnexp run made.toml",
+        "planned_runs": planned or len(runs),
+        "written": "2026-01-01T00:00:00+00:00",
+        "git_commit": None,
+        "python": "3.11",
+        "platform": "Linux",
+        "versions": {"nnexp": "0"},
+        "blas_threads": 1,
+        "data": {data: {"fingerprint": "abc", "rows": 100, "columns": 4, "task": task} for data in scores},
+    }
+    times = runs[["data", "model", "repeat", "fold"]].assign(fit_seconds=0.5, score_seconds=0.01)
+    return Results(Path(folder), runs, pd.concat(curves, ignore_index=True), times, experiment, environment)

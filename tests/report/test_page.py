@@ -1,0 +1,127 @@
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from nnexp.report import write_report
+from tests.report.tables import make_results
+from tests.report.test_statistics import around
+
+SCORES = {
+    "a": {"x": around(0.95, seed=1), "y": around(0.8, seed=2), "z": [*around(0.7, n=9), None]},
+    "b": {"x": around(0.9, seed=3), "y": around(0.85, seed=4), "z": around(0.5, seed=5)},
+}
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+@pytest.fixture
+def page(tmp_path):
+    return write_report(make_results(SCORES, folder=tmp_path))
+
+
+class Checker(HTMLParser):
+    """Checks that tags nest, and collects ids and addresses."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.addresses = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.handle_startendtag(tag, attrs)
+
+    def handle_startendtag(self, tag, attrs):
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "src", "xlink:href"):
+                self.addresses.append(value)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_refers_to_itself_alone(page):
+    checker = Checker()
+    text = page.read_text()
+    checker.feed(text)
+    assert not checker.open
+    assert len(checker.ids) == len(set(checker.ids))
+    for address in checker.addresses:
+        assert address.startswith(("#", "data:")), address
+        assert not address.startswith("#") or address[1:] in checker.ids
+    assert "@import" not in text
+    for reference in re.findall(r"url\(([^)]*)\)", text):
+        assert reference.strip("\"'")[1:] in checker.ids
+
+
+def test_the_page_and_its_twin_say_the_same(page):
+    html, twin = page.read_text(), page.with_suffix(".md").read_text()
+    for text in (html, twin):
+        assert "x has the best mean rank" in text
+        assert "z failed in 1 of 10 runs on a" in text
+        assert "failed 1×" in text
+        assert "nnexp run made.toml" in text
+        assert "2 × 5-fold cross-validation" in text
+    assert html.count("<svg") == 3
+    assert html.count('role="img" aria-label=') == 3
+
+
+def test_text_from_outside_is_escaped(page):
+    html = page.read_text()
+    assert "Which is &lt;best&gt;?" in html
+    assert "<b>broke" not in html
+
+
+def test_tables_of_the_twin_have_equal_columns(page):
+    for block in page.with_suffix(".md").read_text().split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({row.rstrip().rstrip("|").count("|") for row in rows}) <= 1, block
+
+
+def test_the_same_tables_give_the_same_page(page, tmp_path):
+    before = page.read_bytes()
+    assert write_report(make_results(SCORES, folder=tmp_path)).read_bytes() == before
+
+
+def test_a_report_of_nothing_yet_and_of_one_model_is_a_page(tmp_path):
+    results = make_results({"a": {"x": around(0.9)}}, folder=tmp_path)
+    assert "nothing to compare" in write_report(results).read_text()
+    empty = type(results)(**{**vars(results), "runs": results.runs.iloc[:0], "curves": results.curves.iloc[:0]})
+    assert "No run is finished yet" in write_report(empty).read_text()
+
+
+needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium: apt-get install chromium")
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(page, width, scheme, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    said, asked = [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        view.on("console", lambda message: said.append(message.text))
+        view.on("pageerror", lambda error: said.append(str(error)))
+        view.on("request", lambda request: asked.append(request.url))
+        view.goto(page.as_uri())
+        assert view.inner_text("h1") == "Which is <best>?"
+        assert view.locator("svg[role=img]").count() == 3
+        for figure in view.locator("figure svg").all():
+            box = figure.bounding_box()
+            assert box["width"] > 300
+            assert box["height"] > 80
+        assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        ground = view.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+        browser.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from nnexp.report import compare
+from nnexp.report.statistics import corrected_variance, half_width, holm, paired_p_value
+from tests.report.tables import make_results
+
+RNG = np.random.default_rng(0)
+
+
+def around(mean, spread=0.02, n=10, seed=0):
+    return list(np.round(mean + spread * np.random.default_rng(seed).standard_normal(n), 4))
+
+
+def test_without_the_overlap_of_training_sets_the_test_is_students():
+    differences = RNG.normal(0.3, 1, 12)
+    expected = stats.ttest_1samp(differences, 0).pvalue
+    assert paired_p_value(differences, n_train=1e12, n_test=1) == pytest.approx(expected)
+
+
+def test_the_corrected_test_follows_its_formula():
+    d = np.array([0.02, 0.01, 0.03, -0.01, 0.02])
+    t = 0.014 / np.sqrt((1 / 5 + 20 / 80) * np.var(d, ddof=1))
+    assert paired_p_value(d, 80, 20) == pytest.approx(2 * (1 - stats.t.cdf(t, 4)))
+
+
+def test_the_interval_excludes_0_exactly_if_p_is_below_5_percent():
+    for shift in np.linspace(0, 2, 21):
+        d = RNG.normal(shift, 1, 10)
+        excludes = abs(d.mean()) > half_width(corrected_variance(d, 90, 10), 9)
+        assert excludes == (paired_p_value(d, 90, 10) < 0.05)
+
+
+def test_a_plain_test_over_folds_is_too_sure_and_the_corrected_one_is_not():
+    """Two equal models whose splits share their training data: scores correlate as the correction assumes."""
+    rng = np.random.default_rng(1)
+    n_splits, n_test, n_train, trials = 10, 10, 90, 4000
+    correlation = n_test / (n_test + n_train)
+    common = rng.standard_normal((trials, 1)) * np.sqrt(correlation)
+    differences = common + rng.standard_normal((trials, n_splits)) * np.sqrt(1 - correlation)
+    corrected = np.array([paired_p_value(d, n_train, n_test) for d in differences])
+    plain = stats.ttest_1samp(differences, 0, axis=1).pvalue
+    assert (corrected < 0.05).mean() <= 0.055
+    assert (plain < 0.05).mean() > 0.1
+
+
+def test_equal_scores_differ_by_nothing():
+    assert paired_p_value(np.zeros(5), 80, 20) == 1
+    assert paired_p_value(np.ones(5), 80, 20) == 0
+    assert np.isnan(paired_p_value(np.ones(1), 80, 20))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_the_step_down_procedure(values):
+    p = np.array(values)
+    adjusted = holm(p)
+    assert (adjusted >= p).all()
+    assert (adjusted <= 1).all()
+    for level in (0.01, 0.05, 0.2):
+        # by the book: go through the sorted p-values, stop at the first that is not small enough
+        rejected = set()
+        for step, i in enumerate(np.argsort(p, kind="stable")):
+            if p[i] * (len(p) - step) >= level:
+                break
+            rejected.add(int(i))
+        assert set(np.flatnonzero(adjusted < level)) == rejected
+
+
+def test_holm_leaves_what_is_unknown_out():
+    adjusted = holm(np.array([0.01, np.nan, 0.02]))
+    assert adjusted[0] == pytest.approx(0.02)
+    assert np.isnan(adjusted[1])
+
+
+def test_cells_and_ranks():
+    results = make_results({"a": {"x": around(0.9), "y": around(0.8)}, "b": {"x": around(0.7), "y": around(0.7)}})
+    comparison = compare(results)
+    cells = comparison.cells.set_index(["data", "model"])
+    assert cells.loc[("a", "x"), "mean"] == pytest.approx(np.mean(around(0.9)))
+    assert cells["rank"].tolist() == [1, 2, 1.5, 1.5]
+    assert comparison.leaderboard.loc["x", "mean_rank"] == 1.25
+    assert comparison.best == "x"
+
+
+def answer(scores, **settings):
+    return " ".join(compare(make_results(scores, **settings)).answer)
+
+
+def test_a_clear_winner_on_one_data_set():
+    said = answer({"a": {"x": around(0.95, seed=1), "y": around(0.80, seed=2)}}, evaluations={"x": 1e6, "y": 1e5})
+    assert said.startswith(
+        "On this data set, x has the best mean score of the 2 models. Its difference from y is clear"
+    )
+    assert "points of accuracy on a (95 % interval +" in said
+    assert "Its cost, for a fit: 1 M evaluations, 500 ms; y needs 0.10 times as many evaluations." in said
+    assert said.endswith("One data set says nothing about others.")
+
+
+def test_a_lead_within_chance_is_said_to_be():
+    said = answer({"a": {"x": around(0.901, seed=1), "y": around(0.900, seed=2)}})
+    assert "is not clear of chance here: other splits may turn the order around." in said
+
+
+def test_a_tie_is_shared():
+    said = answer({"a": {"x": around(0.9), "y": around(0.9)}, "b": {"x": around(0.8), "y": around(0.8)}})
+    assert "x and y share the best mean rank, 1.5 of 2." in said
+
+
+def test_a_few_data_sets_carry_no_claim_about_others():
+    sets = {name: {"x": around(0.95, seed=1), "y": around(0.8, seed=2)} for name in "abcd"}
+    assert "with 4, even winning on all of them is p = 0.125" in answer(sets)
+    sets = {name: {"x": around(0.95, seed=1), "y": around(0.8, seed=2)} for name in "abcdef"}
+    assert "Wilcoxon" not in answer(sets)
+
+
+def test_one_model_is_no_comparison():
+    assert answer({"a": {"x": around(0.9)}}) == "There is one model, x, and so nothing to compare."
+
+
+def test_a_model_that_fails_ranks_last_and_is_said_first():
+    scores = {"a": {"x": [*around(0.99, n=9), None], "y": around(0.8), "z": around(0.7)}}
+    comparison = compare(make_results(scores))
+    assert comparison.best == "y"
+    assert comparison.cells.set_index("model").loc["x", "rank"] == 3
+    assert comparison.cautions == ["x failed in 1 of 10 runs on a; it has no score there and ranks last."]
+
+
+def test_what_is_missing_is_said():
+    scores = {"a": {"x": around(0.9), "y": around(0.8)}}
+    cautions = compare(make_results(scores, planned=40, folder="results/made-quick")).cautions
+    assert cautions[0] == "20 of 40 runs are finished; the rest is missing here."
+    assert "quick run" in cautions[1]
+    results = make_results(scores)
+    uneven = type(results)(**{**vars(results), "runs": results.runs.iloc[:-1]})
+    assert any("unequal numbers of runs" in caution for caution in compare(uneven).cautions)
+
+
+def test_models_for_different_tasks_are_not_ranked_together():
+    scores = {"a": {"x": around(0.9)}, "b": {"y": around(0.8)}}
+    assert "cannot be ranked together" in answer(scores)
+
+
+def test_one_run_for_each_model_has_no_interval_and_no_claim():
+    said = answer({"a": {"x": [0.9], "y": [0.8]}}, repeats=1)
+    assert "cannot be told from so few runs" in said
