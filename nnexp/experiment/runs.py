@@ -336,8 +336,7 @@ def _environment(specification: Specification, data: dict[str, DataSet], command
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _git_commit(specification.source.resolve().parent),
         "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.machine(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "blas_threads": 1,
         "data": {

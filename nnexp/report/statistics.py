@@ -360,7 +360,11 @@ def _clear_of_others(best: str, second: str, differences: pd.DataFrame) -> str:
             parts.append(f"better than {model} on {', '.join(better)}")
         if worse:
             parts.append(f"worse than {model} on {', '.join(worse)}")
-    return f"It is clearly {'; '.join(parts)}." if parts else ""
+    if parts:
+        return f"It is clearly {'; '.join(parts)}."
+    if not differences["clear"].any() and differences["model"].nunique() > 1 and differences["p"].notna().any():
+        return "No other model differs from it by more than chance either."
+    return ""
 
 
 def _cost(best: str, board: pd.DataFrame, n_data: int) -> str:
