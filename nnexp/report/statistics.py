@@ -370,7 +370,8 @@ def _clear_of_others(best: str, second: str, differences: pd.DataFrame) -> str:
 def _cost(best: str, board: pd.DataFrame, n_data: int) -> str:
     each = "one fit on each data set" if n_data > 1 else "a fit"
     own = board.loc[best]
-    text = f"Its cost, for {each}: {count_in_words(own['evaluations'])} evaluations, {seconds_in_words(own['seconds'])}"
+    spent = f"{count_in_words(own['evaluations'])} evaluations, " if own["evaluations"] > 0 else ""
+    text = f"Its cost, for {each}: {spent}{seconds_in_words(own['seconds'])}"
     priced = board[board["evaluations"].notna()]
     parts = []
     for model, row in priced.iterrows():
