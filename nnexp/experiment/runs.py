@@ -360,7 +360,11 @@ def _git_commit(folder: Path) -> str | None:
 
     try:
         commit = git("rev-parse", "HEAD")
-        changed = " (with changes)" if commit and git("status", "--porcelain", "--untracked-files=no") else ""
+        changed = (
+            " (with changes)"
+            if commit and git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)results")
+            else ""
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return f"{commit}{changed}" if commit else None
