@@ -49,8 +49,11 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._parts)
 
     def summary(self, name: str) -> str:
-        """Return the first line of the part's docstring."""
-        return (inspect.getdoc(self._parts[name]) or "").partition("\n")[0]
+        """Return the first line of the part's docstring, and its settings with their defaults."""
+        part = self._parts[name]
+        line = (inspect.getdoc(part) or "").partition("\n")[0]
+        settings = [f"{p.name} = {p.default!r}" for p in inspect.signature(part).parameters.values()]
+        return f"{line} Settings: {', '.join(settings)}." if settings else line
 
     def resolve(self, part: Any, parameter: str) -> T:
         """Make the part that a name, a mapping with a name, or an object stands for.

@@ -6,12 +6,13 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -34,7 +35,8 @@ from nnexp.experiment import (
     run_experiment,
 )
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS
-from nnexp.training import ALGORITHMS, OPTIMIZERS
+from nnexp.network.connections import PATTERNS
+from nnexp.training import ALGORITHMS, DESCENT_MODES, OPTIMIZERS
 
 _EXAMPLES = """\
 examples:
@@ -135,8 +137,7 @@ def _run(given: argparse.Namespace, console: Console) -> int:
         changes[key.strip()] = value.strip()
     specification = load_specification(given.file, changes, given.quick)
     jobs = given.jobs or _cores()
-    console.print(f"[bold]{escape(specification.question)}[/bold]")
-    with _Progress(console) as progress:
+    with _Progress(console, specification.question) as progress:
         summary = run_experiment(
             specification,
             given.results,
@@ -184,8 +185,8 @@ def _command(given: argparse.Namespace) -> str:
 class _Progress:
     """A bar with the time left on a terminal; a line for each tenth elsewhere."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, question: str) -> None:
+        self._console, self._question = console, question
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -209,6 +210,7 @@ class _Progress:
         """Begin with the numbers of planned and of known runs."""
         self._planned, self._known = planned, known
         found = f", {known} of them finished before" if known else ""
+        self._console.print(f"[bold]{escape(self._question)}[/bold]")
         self._console.print(f"{planned} runs{found}.")
         if self._console.is_terminal and planned > known:
             self._bar.start()
@@ -266,23 +268,26 @@ def _show(folder: Path, console: Console) -> None:
     console.print()
     _print_table(head, body, console)
     console.print()
-    console.print(
-        "Scores: mean ± half of the 95 % interval; * best of its row. Evaluations, seconds: a fit on each data set."
-    )
+    console.print("Scores: mean ± half of the 95 % interval; * best of its row.")
+    console.print("Evaluations, seconds: summed over one fit (the median) on each data set.")
     for caution in comparison.cautions:
         console.print(escape(f"! {caution}"), style="yellow")
     console.print(escape("\n" + "\n".join(comparison.answer) + "\n"))
 
 
-def _print_table(head: list[str], rows: Iterable[list[str]], console: Console) -> None:
+def _print_table(head: list[str], rows: Sequence[list[str]], console: Console) -> None:
     """Print a table in full, also where the terminal is narrower."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(head):
         table.add_column(escape(name), justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    needed = console.measure(table).maximum
-    console.print(table, width=max(needed, 1), crop=False, overflow="ignore", soft_wrap=True)
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    if console.is_terminal and needed > console.width and any("±" in cell for row in rows for cell in row):
+        # Means alone fit more often; the report has the intervals.
+        _print_table(head, [[cell.split(" ± ")[0] for cell in row] for row in rows], console)
+    else:
+        console.print(table, width=needed, crop=False, overflow="ignore", soft_wrap=True)
 
 
 def _kinds() -> dict[str, dict[str, str]]:
@@ -294,6 +299,8 @@ def _kinds() -> dict[str, dict[str, str]]:
         "initializers": INITIALIZERS,
     }
     kinds = {kind: {name: registry.summary(name) for name in registry} for kind, registry in registries.items()}
+    kinds["connections"] = PATTERNS
+    kinds["descent"] = DESCENT_MODES
     kinds["data"] = {name: f"{bundled.task}: {bundled.summary}" for name, bundled in BUNDLED.items()}
     return kinds
 
@@ -302,8 +309,12 @@ def _list(given: argparse.Namespace, console: Console) -> int:
     for kind, parts in _kinds().items():
         if given.kind in (None, kind):
             console.print(f"[bold]{kind}[/bold]")
+            table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+            table.add_column(min_width=22, no_wrap=True)
+            table.add_column()
             for name, summary in parts.items():
-                console.print(f"  {name:<22}{escape(summary)}")
+                table.add_row(f"  {name}", escape(summary))
+            console.print(table)
     return 0
 
 

@@ -30,11 +30,10 @@ from nnexp.network.error_functions import (
     resolve_error_function,
 )
 from nnexp.network.network import resolve_hidden_activations
-from nnexp.training import ALGORITHMS, OPTIMIZERS, Algorithm, Descent, Problem, Stopping, Training
+from nnexp.training import ALGORITHMS, DESCENT_MODES, OPTIMIZERS, Algorithm, Descent, Problem, Stopping, Training
 
 Array = NDArray[Any]
 
-_DESCENT_MODES = ("stochastic", "mini-batch", "batch")
 # Rows that predict works on at a time, so that its memory does not grow with their number.
 _PREDICT_ROWS = 8192
 
@@ -134,8 +133,8 @@ class BackpropMLP(BaseEstimator):
     coefs_, intercepts_ : list of arrays
         The weights as scikit-learn's MLP shapes them, where each layer feeds the next one only.
     history_ : pandas.DataFrame
-        One row a step: step, error (what training minimises, on the training data), validation_error,
-        evaluations and seconds so far; evolution adds columns on the population.
+        One row a step: step, error (on the training data, without the penalty of l2), validation_error, evaluations
+        and seconds so far; evolution adds columns on the population.
     n_iter_ : int
         Steps done.
     stop_reason_ : str
@@ -270,7 +269,8 @@ class BackpropMLP(BaseEstimator):
         self.history_ = pd.DataFrame(training.history[0])
         self.n_iter_ = int(training.n_iter[0])
         self.stop_reason_ = training.stop_reason[0]
-        self.best_error_ = float(training.best_error[0])
+        validation = self.history_["validation_error"]
+        self.best_error_ = float((self.history_["error"] if validation.isna().all() else validation).min())
         self.evaluations_ = int(training.evaluations[0])
         if self.warm_start:
             self._training = training
@@ -369,7 +369,7 @@ class BackpropMLP(BaseEstimator):
     def _check_parameters(self) -> Algorithm:
         """Check the parameters that need no data; return the algorithm."""
         check_choice("task", self.task, ["classification", "regression"])
-        check_choice("descent", self.descent, _DESCENT_MODES)
+        check_choice("descent", self.descent, DESCENT_MODES)
         if self.dtype not in (np.float32, np.float64):
             check_choice("dtype", self.dtype, ["auto", "float32", "float64"])
         check_number("batch_size", self.batch_size, low=1, integer=True)
@@ -428,6 +428,14 @@ class BackpropMLP(BaseEstimator):
             raise ValueError(
                 f"error_function={error_function.name!r} needs y in [{low:g}, {high:g}]. "
                 f"Got values from {y.min():g} to {y.max():g}."
+            )
+        own = (
+            ACTIVATIONS.resolve(self._output_parts()[1], "output_activation").limits if output in ACTIVATIONS else None
+        )
+        if own is not None and output != "identity" and (y.min() < own[0] or y.max() > own[1]):
+            raise ValueError(
+                f"output_activation={output!r} gives values in [{own[0]:g}, {own[1]:g}] and cannot reach y, which goes from "
+                f"{y.min():g} to {y.max():g}. Use 'identity', or rescale y."
             )
         self._y_mean, self._y_scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
         if self.normalize_y and output == "identity" and np.isneginf(low):

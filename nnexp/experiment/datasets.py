@@ -136,7 +136,7 @@ def _read(path: Path, where: str) -> pd.DataFrame:
             return pd.read_parquet(path)
         return pd.read_csv(path)
     except ImportError as error:
-        raise DataError(f"{where}: Parquet files need pyarrow: pip install 'nnexp[parquet]'.") from error
+        raise DataError(f"{where}: Parquet files need pyarrow: pip install 'nnexp[parquet]', or pyarrow.") from error
     except Exception as error:
         raise DataError(f"{where}: cannot be read: {str(error).strip()}") from error
 
@@ -147,7 +147,7 @@ def make_preparation(X: pd.DataFrame) -> Pipeline:
     Numbers: the median for missing cells, then mean 0 and variance 1. Everything else: a word of its own for missing
     cells, then a column of 0 and 1 for each value; values not seen in training give zeros.
     """
-    numeric = list(X.select_dtypes(include=["number"]).columns)
+    numeric = _numeric(X)
     other = [column for column in X.columns if column not in set(numeric)]
     for_numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     for_others = make_pipeline(
@@ -156,6 +156,23 @@ def make_preparation(X: pd.DataFrame) -> Pipeline:
         OneHotEncoder(handle_unknown="ignore", sparse_output=False),
     )
     return ColumnTransformer([("numbers", for_numbers, numeric), ("others", for_others, other)])
+
+
+def _numeric(X: pd.DataFrame) -> list[Any]:
+    return list(X.select_dtypes(include=["number"]).columns)
+
+
+def doubtful_columns(data: DataSet) -> list[str]:
+    """Say which columns of text look like identifiers or dates: each value would become a column of its own."""
+    notes = []
+    for column in data.X.columns.difference(_numeric(data.X), sort=False):
+        values, rows = data.X[column].nunique(), data.X[column].notna().sum()
+        if values > 50 and values > rows / 2:
+            notes.append(
+                f"data.{data.name}: column {column!r} has {values} different values in {rows} rows, and each becomes an input. "
+                f"If it is an identifier or a date, leave it out: drop = [{str(column)!r}]."
+            )
+    return notes
 
 
 def _as_text() -> Any:

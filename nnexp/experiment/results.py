@@ -48,6 +48,11 @@ class Results:
     experiment: dict[str, Any]
     environment: dict[str, Any]
 
+    def __repr__(self) -> str:
+        done = f"{len(self.runs)} of {self.environment.get('planned_runs', len(self.runs))} runs"
+        models, data = len(self.experiment.get("model", ())), len(self.experiment.get("data", ()))
+        return f"<Results of {self.experiment.get('name')}: {done}, {models} models, {data} data sets; {self.folder}>"
+
     @property
     def is_complete(self) -> bool:
         """Whether every planned run is there."""

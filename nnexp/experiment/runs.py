@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
-from nnexp.experiment.datasets import DataError, DataSet, load_bundled, load_file, make_preparation
+from nnexp.experiment.datasets import DataError, DataSet, doubtful_columns, load_bundled, load_file, make_preparation
 from nnexp.experiment.results import Journal, ResultsError, write_atomically, write_tables
 from nnexp.experiment.specification import ModelSpecification, Specification
 
@@ -114,12 +114,11 @@ def _check_folds(data: DataSet, folds: int) -> None:
         return
     classes, counts = np.unique(data.y, return_counts=True)
     if len(classes) < 2:
-        raise DataError(f"data.{data.name}: the target holds one class only, {classes[0]!r}.")
+        raise DataError(f"data.{data.name}: the target holds one class only, {classes[0]}.")
     if counts.min() < folds:
-        raise DataError(
-            f"data.{data.name}: class {classes[counts.argmin()]!r} has {counts.min()} rows, fewer than "
-            f"evaluation.folds = {folds}."
-        )
+        rare = f"class {classes[counts.argmin()]} has {counts.min()} row{'s' if counts.min() > 1 else ''}"
+        hint = ' If the target is a number, set task = "regression".' if len(classes) > 30 else ""
+        raise DataError(f"data.{data.name}: {rare}, fewer than evaluation.folds = {folds}.{hint}")
 
 
 def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
@@ -197,6 +196,7 @@ def run_experiment(
         if on_start:
             on_start(len(runs), known)
         notes = [journal.lost] if journal.lost else []
+        notes += [note for own in data.values() for note in doubtful_columns(own)]
         environment = _environment(specification, data, command, len(runs))
         write_atomically(folder / "experiment.json", json.dumps(specification.as_dict(), indent=2) + "\n")
         write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")

@@ -153,7 +153,7 @@ class _Mistakes:
 
     def add(self, key: str, rule: str) -> None:
         where = f"{self.source.name}"
-        if key in self.changed:
+        if key in self.changed or any(changed.startswith(f"{key}.") for changed in self.changed):
             where = "--set"
         elif line := _line_of(self.text, key):
             where += f", line {line}"
@@ -261,6 +261,8 @@ def _section(location: tuple[Any, ...]) -> type[BaseModel]:
 def _check_data(file: _File, mistakes: _Mistakes) -> None:
     for name, data in file.data.items():
         key = f"data.{name}"
+        if data.path is not None and not (mistakes.source.parent / data.path).is_file():
+            mistakes.add(f"{key}.path", f"there is no file {mistakes.source.parent / data.path}.")
         if data.path is None:
             if name not in BUNDLED:
                 mistakes.add(
@@ -339,7 +341,7 @@ def _check_model(
         except (ImportError, AttributeError, ValueError) as error:
             mistakes.add(f"{key}.class", f"{path!r} cannot be imported: {error}.")
             return {}
-        known = _parameters_of(cls)
+        known = [name for name in _parameters_of(cls) if cls is not BackpropMLP or name not in _SET_BY_EXPERIMENT]
         for name in parameters:
             place = f"{key}.{name}" if name in own else f"defaults.{name}"
             if name in _SET_BY_EXPERIMENT and (cls is BackpropMLP or name == "random_state"):
@@ -357,6 +359,15 @@ def _check_model(
         can = {"classification": is_classifier(estimator), "regression": is_regressor(estimator)}
         if said and not can[said]:
             mistakes.add(f"{key}.class.{said}", f"{path!r} is no estimator for {said}.")
+            return {}
+        for task in [said] if said else [task for task, able in can.items() if able]:
+            for metric, needed in _cannot_answer(estimator, file.evaluation.metrics.model_dump()[task]):
+                mistakes.add(
+                    key,
+                    f"{cls.__name__} with these settings has no {needed}, which the metric {metric!r} needs. Choose the metrics: "
+                    f'evaluation.metrics.{task} = ["accuracy"].',
+                )
+                return {}
         tasks.update({said: path} if said else {task: path for task, able in can.items() if able})
     if not tasks and not mistakes.found:
         mistakes.add(f"{key}.class", "is neither a classifier nor a regressor.")
@@ -364,6 +375,19 @@ def _check_model(
     if tasks and not used & set(tasks):
         mistakes.add(key, f"is for {' and '.join(tasks)}, and no data set has that task.")
     return tasks
+
+
+def _cannot_answer(estimator: BaseEstimator, metrics: list[str]) -> list[tuple[str, str]]:
+    """Return the metrics that ask for a method which the estimator does not have."""
+    missing = []
+    for metric in metrics:
+        if metric not in get_scorer_names():
+            continue
+        asked = getattr(get_scorer(metric), "_response_method", "predict")
+        methods = [asked] if isinstance(asked, str) else list(asked)
+        if not any(hasattr(estimator, method) for method in methods):
+            missing.append((metric, " or ".join(methods)))
+    return missing
 
 
 def _impossible(estimator: BaseEstimator) -> str:

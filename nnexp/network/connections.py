@@ -14,6 +14,14 @@ from nnexp._names import is_integer, is_number, nearest
 Array = NDArray[Any]
 
 
+PATTERNS = {
+    "full": "each layer feeds the next one",
+    "skip": "each layer feeds every later one",
+    "a density": "a number in (0, 1]: the share of the connections between consecutive layers that is kept",
+    "masks": 'a mapping from pairs of layers, such as "input -> hidden_1", to "full", a density or a mask of 0 and 1',
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Connection:
     """The connections from one layer to a later one.
@@ -134,7 +142,10 @@ def _check_complete(made: list[Connection], layer_sizes: Sequence[int]) -> None:
     for layer, name in enumerate(names[1:], start=1):
         incoming = [connection for connection in made if connection.target == layer]
         if not incoming:
-            raise ValueError(f"connections: no connection leads to the layer {name}.")
+            raise ValueError(
+                f"connections: no connection leads to the layer {name}. A mapping names all connections; what it leaves "
+                f"out does not exist: add '{names[layer - 1]} -> {name}'."
+            )
         fed = np.zeros(layer_sizes[layer], dtype=bool)
         for connection in incoming:
             fed |= True if connection.mask is None else connection.mask.any(axis=0)

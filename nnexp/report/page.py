@@ -11,7 +11,14 @@ import numpy as np
 
 from nnexp.experiment.results import Results, write_atomically
 from nnexp.report import figures
-from nnexp.report.statistics import Comparison, compare, count_in_words, in_words, seconds_in_words
+from nnexp.report.statistics import (
+    Comparison,
+    compare,
+    count_in_words,
+    in_words,
+    interval_in_words,
+    seconds_in_words,
+)
 
 _TEMPLATES = Path(__file__).parent
 
@@ -75,7 +82,10 @@ def map_table(comparison: Comparison) -> tuple[list[str], list[list[dict[str, An
     rows = []
     for name in comparison.data:
         own = comparison.cells[comparison.cells["data"] == name].set_index("model")
-        low, high = own["mean"].min(), own["mean"].max()
+        high = own["mean"].max()
+        # The scale is the widest interval of the row, so that what is noise looks alike.
+        scale = own["half_width"].max()
+        scale = scale if scale > 0 else max(high - own["mean"].min(), 1e-12)
         row: list[dict[str, Any]] = [{"text": name, "note": comparison.metric[name]}]
         for model in order:
             if model not in own.index:
@@ -83,7 +93,7 @@ def map_table(comparison: Comparison) -> tuple[list[str], list[list[dict[str, An
                 continue
             cell = own.loc[model]
             failed = bool(np.isnan(cell["mean"]))
-            shade = 0.0 if failed else 1.0 if high == low else (cell["mean"] - low) / (high - low)
+            shade = 0.0 if failed else max(0.0, 1.0 - (high - cell["mean"]) / (2 * scale))
             text = f"failed {cell['failed']:.0f}×" if failed else _with_width(cell["mean"], cell["half_width"])
             row.append({"text": text, "shade": round(float(shade), 3), "best": bool(cell["mean"] == high)})
         rows.append(row)
@@ -111,7 +121,8 @@ def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
         "answer": comparison.answer,
         "cautions": comparison.cautions,
         "leaderboard": {"head": head, "rows": rows},
-        "map": {"head": map_head, "rows": map_rows},
+        "map": {"head": map_head, "rows": map_rows, "plain": [_plain(row) for row in map_rows]},
+        "texts": _texts(experiment),
         "differences": _difference_rows(comparison),
         "best": comparison.best,
         "problems": [] if problems.empty else problems[["data", "model", "repeat", "fold", "problem"]].values.tolist(),
@@ -125,23 +136,60 @@ def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def _plain(row: list[dict[str, Any]]) -> list[str]:
+    first, *cells = row
+    return [f"{first['text']} ({first['note']})", *(f"**{c['text']}**" if c["best"] else c["text"] for c in cells)]
+
+
+def _texts(experiment: dict[str, Any]) -> dict[str, str]:
+    """Return what the page and its twin say in the same words."""
+    evaluation = experiment["evaluation"]
+    return {
+        "leaderboard": (
+            "Scores are means over the data sets of a task, ± half of the 95 % confidence interval over splits. Evaluations and "
+            "seconds add up one fit, the median, on each data set. An evaluation is one forward pass of one network over one "
+            "sample; forward and backward together count three. It compares the cost of networks of one size on any machine. "
+            "Of equal best models each counts as best."
+        ),
+        "map": (
+            "Mean ± half of the 95 % interval. The stronger the colour, the nearer to the best of its row, which is bold; "
+            "without colour is what lies further off than the row's widest interval."
+        ),
+        "differences": (
+            "Paired over the same splits; corrected resampled t-test (Nadeau and Bengio 2003), adjusted by Holm's method at 5 % "
+            "over all pairs of models and all data sets, because the best model was chosen by these scores. A point is a "
+            "hundredth."
+        ),
+        "curves": (
+            "Median over all runs, band from the 10th to the 90th percentile. For evolution, the error of the best network. The "
+            "error is cross-entropy for classes and half the squared error of the standardised target for numbers, unless a "
+            "model names another; without nnexp's penalty on weights."
+        ),
+        "method": (
+            f"Every model was fitted on the same splits: {evaluation['repeats']} × {evaluation['folds']}-fold cross-validation, "
+            f"stratified by class for classification, seed {experiment['seed']}. Numbers had missing cells filled with the "
+            "median and were standardised; other columns became one column of 0 and 1 for each value; both were learnt inside "
+            "each training set. The target of a regression is standardised for every model. No setting was tuned by these "
+            "scores within the experiment."
+        ),
+    }
+
+
 def _difference_rows(comparison: Comparison) -> list[list[Any]]:
     rows = []
-    for _, row in comparison.differences.iterrows():
+    table = comparison.differences
+    for _, row in table[table["model"] == comparison.best].iterrows() if comparison.best else ():
         metric = comparison.metric[row["data"]]
-        low, high = row["difference"] - row["half_width"], row["difference"] + row["half_width"]
-        interval = (
-            "—" if np.isnan(low) else f"{in_words(metric, low, signed=True)} to {in_words(metric, high, signed=True)}"
-        )
+        interval = interval_in_words(metric, row["difference"], row["half_width"])
         p = "—" if np.isnan(row["p_holm"]) else f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.001 else "< 0.001"
-        verdict = "—" if np.isnan(row["difference"]) else "no"
+        verdict = "—" if np.isnan(row["p_holm"]) else "not clear"
         if row["clear"]:
             verdict = "better" if row["difference"] > 0 else "worse"
         rows.append(
             [
                 row["data"],
-                row["model"],
-                in_words(metric, row["difference"], signed=True),
+                row["other"],
+                in_words(metric, row["difference"]),
                 interval,
                 p,
                 verdict,

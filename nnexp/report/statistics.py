@@ -8,6 +8,7 @@ together by Holm (1979).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,11 @@ Array = NDArray[Any]
 
 LEVEL = 0.05
 # Differences of these scores are said in points, hundredths of the score.
-_SHARES = {"accuracy", "balanced_accuracy", "r2", "f1", "f1_macro", "roc_auc"}
+_SHARES = {"accuracy", "balanced_accuracy"}
+# With fewer splits than this a t-test rests on next to nothing.
+FEWEST_SPLITS = 5
+# With fewer data sets than this no Wilcoxon test can reach the level of 5 %.
+FEWEST_DATA_SETS = 6
 
 
 def corrected_variance(scores: Array, n_train: float, n_test: float) -> float:
@@ -101,9 +106,10 @@ class Comparison:
     leaderboard : pandas.DataFrame
         A row for each model, best first: mean_rank, wins, a mean and half_width for each metric, evaluations, seconds.
     differences : pandas.DataFrame
-        A row for each data set and each model but the best: how far the best is ahead, with interval and p.
+        A row for each data set and each pair of models, `model` and `other`: how far `model` is ahead, with interval and
+        p, adjusted over all rows. In the rows of the best model it is `model`.
     best : str or None
-        The model with the lowest mean rank; None if there are fewer than two models, or none was complete.
+        The model with the lowest mean rank; None if fewer than two can be ranked.
     answer : list of str
         The answer, a sentence each.
     cautions : list of str
@@ -119,6 +125,9 @@ class Comparison:
     best: str | None
     answer: list[str]
     cautions: list[str]
+
+
+_QUICK = "This was a quick run on a small budget: it shows that the file works, and answers nothing yet."
 
 
 def compare(results: Results) -> Comparison:
@@ -137,7 +146,8 @@ def compare(results: Results) -> Comparison:
     best = str(ranked.index[0]) if len(ranked) > 1 else None
     differences = _differences(runs, best, data, models) if best else pd.DataFrame()
     cautions = _cautions(results, cells)
-    answer = _answer(best, leaderboard, differences, metric, models)
+    quick = results.folder.name.endswith("-quick")
+    answer = [_QUICK] if quick else _answer(best, leaderboard, differences, cells, metric, models)
     return Comparison(models, data, metric, cells, leaderboard, differences, best, answer, cautions)
 
 
@@ -190,7 +200,9 @@ def _leaderboard(cells: pd.DataFrame, metric: dict[str, str]) -> pd.DataFrame:
     for model, own in cells.groupby("model", sort=False):
         row: dict[str, Any] = {"model": model}
         # Ranks compare models that took part everywhere; a baseline for one task has none where both occur.
-        row["mean_rank"] = own["rank"].mean() if len(own) == n_data else np.nan
+        # One that failed everywhere has none either.
+        takes_part = len(own) == n_data and own["mean"].notna().any()
+        row["mean_rank"] = own["rank"].mean() if takes_part else np.nan
         row["data_sets"] = len(own)
         row["wins"] = int((own["rank"] < 2).sum())
         for name in dict.fromkeys(metric.values()):
@@ -210,17 +222,18 @@ def _leaderboard(cells: pd.DataFrame, metric: dict[str, str]) -> pd.DataFrame:
 
 
 def _differences(runs: pd.DataFrame, best: str, data: list[str], models: list[str]) -> pd.DataFrame:
-    """Compare the best model with each other one on the same splits."""
+    """Compare all pairs of models on the same splits, the best one first in its pairs.
+
+    All pairs, and not the best one's alone, belong to the family that is adjusted: the best was chosen by these scores.
+    """
+    order = [best, *(model for model in models if model != best)]
     rows = []
     for name in data:
         own = runs[runs["data"] == name].set_index(["repeat", "fold"])
-        first = own[own["model"] == best]["score"]
+        scores = {model: own[own["model"] == model]["score"] for model in order}
         n_train, n_test = own["n_train"].mean(), own["n_test"].mean()
-        for model in models:
-            second = own[own["model"] == model]["score"]
-            if model == best or second.empty:
-                continue
-            paired = (first - second).to_numpy(dtype=float)
+        for model, other in itertools.combinations([m for m in order if len(scores[m])], 2):
+            paired = (scores[model] - scores[other]).to_numpy(dtype=float)
             if np.isnan(paired).any():
                 paired = np.array([])
             variance = corrected_variance(paired, n_train, n_test)
@@ -228,30 +241,63 @@ def _differences(runs: pd.DataFrame, best: str, data: list[str], models: list[st
                 {
                     "data": name,
                     "model": model,
+                    "other": other,
                     "difference": paired.mean() if len(paired) else np.nan,
                     "half_width": half_width(variance, len(paired) - 1),
-                    "p": paired_p_value(paired, n_train, n_test) if len(paired) else np.nan,
+                    "p": paired_p_value(paired, n_train, n_test) if len(paired) >= FEWEST_SPLITS else np.nan,
                 }
             )
-    table = pd.DataFrame(rows, columns=["data", "model", "difference", "half_width", "p"])
+    table = pd.DataFrame(rows, columns=["data", "model", "other", "difference", "half_width", "p"])
     table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
     table["clear"] = table["p_holm"] < LEVEL
     return table
 
 
-def in_words(metric: str, value: float, *, signed: bool = False) -> str:
-    """Say a score, or a difference of scores, in its usual unit.
+def across_data_sets(cells: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Test all pairs of models with the data sets as the sample: Wilcoxon's signed-rank test on the mean scores, Holm.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns model, other, p, p_holm; only models with a mean on every data set take part.
+    """
+    means = cells.pivot_table(index="data", columns="model", values="mean", sort=False, dropna=False)
+    complete = [model for model in models if model in means and means[model].notna().all()]
+    rows = []
+    for model, other in itertools.combinations(complete, 2):
+        differences = means[model] - means[other]
+        p = float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+        rows.append({"model": model, "other": other, "p": p})
+    table = pd.DataFrame(rows, columns=["model", "other", "p"])
+    table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
+    return table
+
+
+def in_words(metric: str, value: float) -> str:
+    """Say a difference of scores in its usual unit; a point is a hundredth.
 
     Examples
     --------
-    >>> in_words("accuracy", 0.9713), in_words("accuracy", 0.012, signed=True)
-    ('0.971', '+1.2 points')
+    >>> in_words("accuracy", 0.012), in_words("r2", -0.1)
+    ('+1.2 points', '-0.100')
     """
     if np.isnan(value):
         return "—"
-    if signed:
-        return f"{100 * value:+.1f} points" if metric in _SHARES else f"{value:+.3g}"
-    return f"{value:.3f}"
+    return f"{100 * value:+.1f} points" if metric in _SHARES else f"{value:+.3f}"
+
+
+def interval_in_words(metric: str, middle: float, half: float) -> str:
+    """Say an interval of differences.
+
+    Examples
+    --------
+    >>> interval_in_words("accuracy", 0.012, 0.02)
+    '-0.8 to +3.2 points'
+    """
+    if np.isnan(half):
+        return "—"
+    low, high = in_words(metric, middle - half), in_words(metric, middle + half)
+    return f"{low.removesuffix(' points')} to {high}"
 
 
 def count_in_words(value: Any) -> str:
@@ -289,104 +335,122 @@ def _answer(
     best: str | None,
     board: pd.DataFrame,
     differences: pd.DataFrame,
+    cells: pd.DataFrame,
     metric: dict[str, str],
     models: list[str],
 ) -> list[str]:
-    n_data = len(metric)
     if not models:
         return ["No run is finished yet."]
     if len(models) == 1:
         return [f"There is one model, {models[0]}, and so nothing to compare."]
+    if cells["mean"].isna().all():
+        return ["Every model failed; the failed runs are listed with their reasons."]
     if best is None:
-        return ["The models did not take part on the same data sets, so that they cannot be ranked together."]
-    others = [model for model in board.index[board["mean_rank"].notna()] if model != best]
-    second = others[0]
-    ranks = board["mean_rank"]
+        return ["Fewer than two models finished on all data sets, so that there is no ranking."]
+    second = next(model for model in board.index[board["mean_rank"].notna()] if model != best)
+    own = differences[differences["model"] == best]
+    sentences = [
+        _start(best, second, board["mean_rank"], len(metric), len(models)),
+        _against_second(second, own[own["other"] == second], metric),
+        _against_others(own[own["other"] != second]),
+        _cost(best, board, len(metric)),
+        _beyond(best, second, cells, metric, models),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _start(best: str, second: str, ranks: pd.Series[float], n_data: int, n_models: int) -> str:
     sets = f"{n_data} data sets" if n_data != 1 else "this data set"
     if ranks[best] == ranks[second]:
-        start = f"On {sets}, {best} and {second} share the best mean rank, {ranks[best]:.1f} of {len(models)}."
-    elif n_data == 1:
-        start = f"On {sets}, {best} has the best mean score of the {len(models)} models."
-    else:
-        start = (
-            f"On {sets}, {best} has the best mean rank: {ranks[best]:.1f} of {len(models)}; the next is {second} with "
-            f"{ranks[second]:.1f}."
-        )
-    sentences = [start, _clear(best, second, differences, metric)]
-    ahead = _clear_of_others(best, second, differences)
-    if ahead:
-        sentences.append(ahead)
-    sentences.append(_cost(best, board, n_data))
-    if 1 < n_data < 6:
-        smallest = 2 * 0.5**n_data
-        sentences.append(
-            f"This holds for these data sets: with {n_data}, even winning on all of them is p = {smallest:.3g} in a "
-            "Wilcoxon test across data sets, so nothing is claimed beyond them."
-        )
-    elif n_data == 1:
-        sentences.append("One data set says nothing about others.")
-    return sentences
+        return f"On {sets}, {best} and {second} share the best mean rank, {ranks[best]:.1f} of {n_models}."
+    if n_data == 1:
+        return f"On {sets}, {best} has the best mean score of the {n_models} models."
+    return (
+        f"On {sets}, {best} has the best mean rank: {ranks[best]:.1f} of {n_models}; the next is {second} with "
+        f"{ranks[second]:.1f}."
+    )
 
 
-def _clear(best: str, second: str, differences: pd.DataFrame, metric: dict[str, str]) -> str:
-    own = differences[differences["model"] == second]
-    clear = own[own["clear"]]
+def _against_second(second: str, own: pd.DataFrame, metric: dict[str, str]) -> str:
+    """Say on which data sets the best model differs from the next by more than chance explains."""
     if own["p"].isna().all():
-        return f"Whether it is better than {second} by more than chance cannot be told from so few runs."
+        return f"Whether it differs from {second} by more than chance cannot be told from so few runs."
+    clear = own[own["clear"]]
     if clear.empty:
         where = "on any of them" if len(metric) > 1 else "here"
-        return f"Its lead over {second} is not clear of chance {where}: other splits may turn the order around."
+        return (
+            f"It does not differ from {second} by more than chance explains {where}: other splits may turn the order "
+            "around."
+        )
     parts = []
     for _, row in clear.iterrows():
         name = metric[row["data"]]
-        low = in_words(name, row["difference"] - row["half_width"], signed=True)
-        high = in_words(name, row["difference"] + row["half_width"], signed=True)
-        parts.append(
-            f"{in_words(name, row['difference'], signed=True)} of {name} on {row['data']} "
-            f"(95 % interval {low.replace(' points', '')} to {high})"
-        )
-    return f"Its difference from {second} is clear of chance on {len(clear)} of {len(metric)}: {'; '.join(parts)}."
+        interval = interval_in_words(name, row["difference"], row["half_width"])
+        parts.append(f"{in_words(name, row['difference'])} of {name} on {row['data']} (95 % interval {interval})")
+    return (
+        f"It differs from {second} by more than chance explains on {len(clear)} of {len(metric)}: {'; '.join(parts)}."
+    )
 
 
-def _clear_of_others(best: str, second: str, differences: pd.DataFrame) -> str:
+def _against_others(own: pd.DataFrame) -> str:
     parts = []
-    for model in dict.fromkeys(differences["model"]):
-        own = differences[(differences["model"] == model) & differences["clear"]]
-        better = own[own["difference"] > 0]["data"].tolist()
-        worse = own[own["difference"] < 0]["data"].tolist()
-        if model == second:
-            continue
-        if better:
-            parts.append(f"better than {model} on {', '.join(better)}")
-        if worse:
-            parts.append(f"worse than {model} on {', '.join(worse)}")
+    for other in dict.fromkeys(own["other"]):
+        clear = own[(own["other"] == other) & own["clear"]]
+        for word, side in (("better", clear["difference"] > 0), ("worse", clear["difference"] < 0)):
+            if side.any():
+                parts.append(f"{word} than {other} on {', '.join(clear.loc[side, 'data'])}")
     if parts:
-        return f"It is clearly {'; '.join(parts)}."
-    if not differences["clear"].any() and differences["model"].nunique() > 1 and differences["p"].notna().any():
-        return "No other model differs from it by more than chance either."
+        return f"It is clearly {_listed(parts)}."
+    if own["p"].notna().any():
+        return "No other model differs from it by more than chance explains either."
     return ""
 
 
 def _cost(best: str, board: pd.DataFrame, n_data: int) -> str:
+    """Say what the best model cost, and which others cost at most half or at least twice as much."""
     each = "one fit on each data set" if n_data > 1 else "a fit"
     own = board.loc[best]
     spent = f"{count_in_words(own['evaluations'])} evaluations, " if own["evaluations"] > 0 else ""
     text = f"Its cost, for {each}: {spent}{seconds_in_words(own['seconds'])}"
-    priced = board[board["evaluations"].notna()]
     parts = []
-    for model, row in priced.iterrows():
-        if model == best or np.isnan(own["evaluations"]):
-            continue
-        ratio = row["evaluations"] / own["evaluations"]
-        if ratio >= 2 or ratio <= 0.5:
-            parts.append(f"{model} needs {_ratio(ratio)} as many evaluations")
-    return f"{text}; {'; '.join(parts)}." if parts else f"{text}."
+    for model, row in board.drop(index=best).iterrows():
+        ratios = {"evaluations": row["evaluations"] / own["evaluations"], "seconds": row["seconds"] / own["seconds"]}
+        if any(ratio >= 2 or ratio <= 0.5 for ratio in ratios.values()):
+            said = [f"{_ratio(ratio)} the {unit}" for unit, ratio in ratios.items() if not np.isnan(ratio)]
+            parts.append(f"{model} takes {' and '.join(said)}")
+    return f"{text}; {_listed(parts)}." if parts else f"{text}."
 
 
 def _ratio(ratio: float) -> str:
-    if ratio >= 1:
-        return f"{ratio:.0f} times" if ratio >= 9.95 else f"{ratio:.1f} times"
-    return f"{ratio:.2f} times"
+    return f"{ratio:.0f} times" if ratio >= 9.95 else f"{ratio:.2g} times"
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _beyond(best: str, second: str, cells: pd.DataFrame, metric: dict[str, str], models: list[str]) -> str:
+    """Say what follows for other data sets."""
+    n_data = len(metric)
+    if n_data == 1:
+        return "One data set says nothing about others."
+    if n_data < FEWEST_DATA_SETS:
+        return (
+            f"Nothing is claimed beyond these data sets: with {n_data}, even winning on all of them would be "
+            f"p = {2 * 0.5**n_data:.3g} in a Wilcoxon test across data sets."
+        )
+    if len(set(metric.values())) > 1:
+        return "Nothing is claimed beyond these data sets: their scores are of several kinds and cannot be tested together."
+    table = across_data_sets(cells, [best, *(model for model in models if model != best)])
+    row = table[(table["model"] == best) & (table["other"] == second)]
+    if row.empty:
+        return "Nothing is claimed beyond these data sets, because of the failed runs."
+    p = float(row["p_holm"].iloc[0])
+    verdict = "differs" if p < LEVEL else "does not differ clearly"
+    return (
+        f"Across the {n_data} data sets as a sample, it {verdict} from {second} (Wilcoxon's signed-rank test, adjusted by "
+        f"Holm's method over all pairs: p = {p:.2g})."
+    )
 
 
 def _cautions(results: Results, cells: pd.DataFrame) -> list[str]:
@@ -399,11 +463,23 @@ def _cautions(results: Results, cells: pd.DataFrame) -> list[str]:
             f"{cell['model']} failed in {cell['failed']} of {cell['runs']} runs on {cell['data']}; it has no score "
             "there and ranks last."
         )
-    if results.folder.name.endswith("-quick"):
-        cautions.append("This was a quick run on a small budget: it shows that the file works, and no more.")
+    cautions += _not_converged(results.runs)
     uneven = cells.groupby("data")["runs"].nunique()
     cautions += [
         f"On {name} the models have unequal numbers of runs, so that not all splits are shared."
         for name in uneven[uneven > 1].index
     ]
     return cautions
+
+
+def _not_converged(runs: pd.DataFrame) -> list[str]:
+    """Say which models warned, in at least half of their runs, that they had not converged."""
+    if runs.empty:
+        return []
+    warned = runs["warnings"].astype(str).str.contains("ConvergenceWarning", na=False)
+    counts = pd.DataFrame({"model": runs["model"], "warned": warned}).groupby("model", sort=False)["warned"]
+    return [
+        f"{model} warned in {number} of {size} runs that it had not converged: more steps may change its scores."
+        for model, number, size in zip(counts.groups, counts.sum(), counts.size(), strict=True)
+        if number >= size / 2
+    ]

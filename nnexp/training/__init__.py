@@ -1,7 +1,7 @@
 """How a stack of networks gets better."""
 
 from nnexp._names import Registry
-from nnexp.training.algorithm import Algorithm, Descent, Problem, Stopping, Training
+from nnexp.training.algorithm import DESCENT_MODES, Algorithm, Descent, Problem, Stopping, Training
 from nnexp.training.backprop import Backprop
 from nnexp.training.genetic import GeneticAlgorithm
 from nnexp.training.optimizers import OPTIMIZERS, Optimizer
@@ -10,6 +10,7 @@ ALGORITHMS: Registry[Algorithm] = Registry("algorithm", Algorithm, [Backprop, Ge
 
 __all__ = [
     "ALGORITHMS",
+    "DESCENT_MODES",
     "OPTIMIZERS",
     "Algorithm",
     "Backprop",

@@ -25,6 +25,13 @@ from nnexp.training.optimizers import Optimizer
 Array = NDArray[Any]
 
 
+DESCENT_MODES = {
+    "stochastic": "an update after each sample",
+    "mini-batch": "an update after each batch_size samples, with their average gradient",
+    "batch": "one update an epoch, with the average gradient of all samples",
+}
+
+
 @dataclass(frozen=True)
 class Descent:
     """The settings of gradient steps.
@@ -145,11 +152,12 @@ class Progress:
     candidates : array of shape (members, candidates, D)
         The networks that each member could become.
     error : array of shape (members,)
-        The training error met during the step.
+        The training error met during the step, without the penalty.
     evaluations : int
         What the step cost each member.
     candidate_errors : array of shape (members, candidates), or None
-        The candidates' errors on all of a member's training rows, where the step has computed them anyway.
+        The candidates' errors on all of a member's training rows, without the penalty, where the step has computed
+        them anyway.
     metrics : dict of arrays of shape (members,)
         More columns of the history.
     """
@@ -261,7 +269,8 @@ class Training:
     parameters : array of shape (members, D)
         What each member has become: its best by the validation rows, or its last.
     best_error : array of shape (members,)
-        The lowest watched error: on the validation rows where there are any, else the training error.
+        The lowest watched error: on the validation rows where there are any, else on the training rows, plus the
+        penalty.
     evaluations, n_iter : array of int, shape (members,)
         What it cost, and the steps done.
     stop_reason : list of str
@@ -317,7 +326,7 @@ class Training:
                 start = judge.start_of_step(state)
                 progress = step()
                 state.step += 1
-                chosen, watched, validation_error = judge(progress)
+                chosen, watched, training_error, validation_error = judge(progress)
                 finite = np.isfinite(watched) & np.isfinite(chosen).all(axis=-1)
                 self.evaluations[members] += progress.evaluations + judge.evaluations(progress)
                 self.n_iter[members] += 1
@@ -325,7 +334,7 @@ class Training:
                 if not judge.selects:
                     good[members] = np.where(finite[:, np.newaxis], start, good[members])
                 self.seconds += time.perf_counter() - before
-                self._record(members, progress, watched, validation_error, judge.on_training)
+                self._record(members, progress, training_error, validation_error)
                 if report is not None and members[0] == 0:
                     report(self.history[0][-1])
                 going = self._decide(members, finite, stopping, state.step - first)
@@ -350,10 +359,7 @@ class Training:
         self.best_error[members[better]] = watched[better]
         self.best_step[members[better]] = self.n_iter[members[better]]
 
-    def _record(
-        self, members: Array, progress: Progress, watched: Array, validation: Array | None, on_training: bool
-    ) -> None:
-        error = watched if on_training else progress.error
+    def _record(self, members: Array, progress: Progress, error: Array, validation: Array | None) -> None:
         for i, member in enumerate(members):
             row: dict[str, Any] = {"step": int(self.n_iter[member]), "error": float(error[i])}
             row["validation_error"] = np.nan if validation is None else float(validation[i])
@@ -392,7 +398,7 @@ class _Judge:
 
     def __init__(self, problem: Problem, algorithm: Algorithm) -> None:
         self.selects = problem.validation is not None or algorithm.competes
-        self.on_training = problem.validation is None and algorithm.competes
+        self._on_training = problem.validation is None and algorithm.competes
         self._validates = problem.validation is not None
         self._sweeps: list[tuple[Sweep, Array, Array]] = []
         self._problem = problem
@@ -412,24 +418,30 @@ class _Judge:
 
     def evaluations(self, progress: Progress) -> int:
         """Return what judging cost each member."""
-        known = self.on_training and progress.candidate_errors is not None
+        known = self._on_training and progress.candidate_errors is not None
         return 0 if known else self._rows * progress.candidates.shape[1]
 
-    def __call__(self, progress: Progress) -> tuple[Array, Array, Array | None]:
-        """Return each member's chosen parameters, its watched error, and the validation error."""
+    def __call__(self, progress: Progress) -> tuple[Array, Array, Array, Array | None]:
+        """Return each member's chosen parameters, its watched error, its training error and its validation error.
+
+        What is watched is the error on the validation rows, or else what training minimises: error plus penalty.
+        """
         if not self.selects:
-            return progress.candidates[:, 0], progress.error, None
+            chosen = progress.candidates[:, 0]
+            return chosen, progress.error + self._problem.penalty(chosen), progress.error, None
         errors = progress.candidate_errors
         if self._validates or errors is None:
             errors = np.stack([self._score(i, own) for i, own in enumerate(progress.candidates)])
-        errors = np.where(np.isnan(errors), np.inf, errors)
-        best = errors.argmin(axis=1)
+        watched = errors if self._validates else errors + self._problem.penalty(progress.candidates)
+        watched = np.where(np.isnan(watched), np.inf, watched)
+        best = watched.argmin(axis=1)
         members = np.arange(best.size)
-        watched = errors[members, best]
-        return progress.candidates[members, best], watched, watched if self._validates else None
+        chosen, own = progress.candidates[members, best], errors[members, best]
+        if self._validates:
+            return chosen, watched[members, best], progress.error, own
+        return chosen, watched[members, best], own, None
 
     def _score(self, member: int, candidates: Array) -> Array:
         sweep, expected, weight = self._sweeps[member]
         sweep.n_networks = len(candidates)
-        errors = sweep.errors(candidates, expected, weight)
-        return errors if self._validates else errors + self._problem.penalty(candidates)
+        return sweep.errors(candidates, expected, weight)

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 class Backprop(Algorithm):
-    """Gradient descent by backpropagation; its settings are those of gradient steps of the estimator."""
+    """Gradient descent by backpropagation, set by descent, batch_size, optimizer and learning_rate."""
 
     name: ClassVar[str] = "backprop"
     uses_gradient = True
@@ -157,7 +157,7 @@ class _Epoch:
                     self._update(learning_rate, state.updates)
             error += self._chunk_error(buffers, chunk.n_pieces)
         parameters = state.arrays["parameters"]
-        return Progress(parameters[:, np.newaxis], error / n + problem.penalty(parameters), evaluations=3 * n)
+        return Progress(parameters[:, np.newaxis], error / n, evaluations=3 * n)
 
     def _size_of_batch(self, chunk: _Chunk, slot: int) -> int:
         n = self._problem.training.shape[1]

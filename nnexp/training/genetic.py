@@ -147,7 +147,9 @@ class _Generation:
 
     def __call__(self) -> Progress:
         errors = np.stack([self._score(member) for member in range(self._problem.n_members)])
-        ranking = errors.argsort(axis=1, kind="stable")
+        penalised = errors + self._problem.penalty(self._state.arrays["population"])
+        penalised = np.where(np.isfinite(penalised), penalised, np.inf)  # NaN ranks last
+        ranking = penalised.argsort(axis=1, kind="stable")
         ranked = np.take_along_axis(errors, ranking, axis=1)
         sigma = self._state.arrays["sigma"]
         metrics = {
@@ -174,9 +176,7 @@ class _Generation:
             rows = self._state.rngs[member].choice(rows, self._batch, replace=False)
         self._sweep.set_inputs(problem.inputs[rows])
         population = self._state.arrays["population"][member]
-        errors = self._sweep.errors(population, problem.expected[rows].T.copy(), problem.weight_of(rows))
-        errors += problem.penalty(population)
-        return np.where(np.isfinite(errors), errors, np.inf)
+        return self._sweep.errors(population, problem.expected[rows].T.copy(), problem.weight_of(rows))
 
     def _breed(self, member: int, order: Array) -> None:
         """Replace a population, ranked by order, with its elite and their children."""

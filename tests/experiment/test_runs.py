@@ -209,7 +209,7 @@ def test_a_file_of_the_users_runs_from_csv(tmp_path):
 def test_data_that_cannot_be_split_are_named_before_anything_runs(small, tmp_path):
     (tmp_path / "rare.csv").write_text("a,y\n" + "".join(f"{i},{'x' if i else 'z'}\n" for i in range(20)))
     small.write_text(small.read_text() + '\n[data.rare]\npath = "rare.csv"\ntarget = "y"\ntask = "classification"\n')
-    with pytest.raises(DataError, match="class 'z' has 1 rows, fewer than evaluation.folds = 3"):
+    with pytest.raises(DataError, match="class z has 1 row, fewer than evaluation.folds = 3"):
         run(small, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
