@@ -3,20 +3,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench example clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench example clean
+
+help:
+	@echo "make demo     install into .venv, run the first experiment, say where its report is"
+	@echo "make test     install what tests need, and run them"
+	@echo "make check    format, lint, types and tests, as a reviewer will"
+	@echo "make bench    print the benchmarks of speed"
+	@echo "make example  make results/example anew"
 
 # Installed is what a stamp newer than pyproject.toml says.
 $(VENV)/installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	touch $@
+	@echo "Installing into $(VENV); this takes about a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+	@echo "Installing what tests need; this takes about a minute."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
 
 demo: $(VENV)/installed
 	$(BIN)/nnexp run experiments/quickstart.toml
+	@echo "\`source .venv/bin/activate\` makes nnexp available in this shell."
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto -q

@@ -31,7 +31,7 @@ def seconds(estimator, X, y):
 
 
 def descent(X, y, hidden, batch, epochs):
-    """Return the median time of an update on both sides, in microseconds, and the median ratio."""
+    """Return the median time of an update on both sides, in microseconds, and their ratio."""
     theirs = {
         "hidden_layer_sizes": hidden, "batch_size": batch, "activation": "tanh", "solver": "adam", "max_iter": epochs,
         "n_iter_no_change": epochs + 1, "tol": 0.0, "alpha": 0.0,
@@ -51,7 +51,7 @@ def descent(X, y, hidden, batch, epochs):
     )
     updates = epochs * -(-len(X) // batch)
     peer, own = np.median(times, axis=0) / updates * 1e6
-    return peer, own, np.median(times[:, 0] / times[:, 1])
+    return peer, own, peer / own
 
 
 def generation(X, y, population, batch):
