@@ -158,7 +158,7 @@ def test_full_batches_follow_scikit_learns_mlp_step_by_step(task):
         task, hidden_layer_sizes=(7,), activation="tanh", descent="batch", optimizer="nesterov", learning_rate=0.05, l2=0,
         max_iter=1, normalize_y=False, warm_start=True, random_state=0, tol=0, n_iter_no_change=1000,
     ).fit(X, y)  # fmt: skip
-    state = model._training._state
+    state = model._training.state
     state.arrays["moments"][:] = 0
     own = model.network_.weights(state.arrays["parameters"][0])
     for block, coefs, intercepts in zip(own, reference.coefs_, reference.intercepts_, strict=True):

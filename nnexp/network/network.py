@@ -276,7 +276,7 @@ class Network:
         """
         stack, inputs, single = self._check_inputs(parameters, X)
         outputs = np.empty((stack.shape[0], inputs.shape[-2], self.n_outputs), dtype=stack.dtype)
-        sweep = Sweep(self, make_objective(self.activations[-1], SquaredError()), stack.shape[0], inputs)
+        sweep = Sweep(self, make_objective(self.activations[-1], SquaredError()), inputs)
         for networks, samples, workspace in sweep.forward(stack):
             outputs[networks, samples] = workspace.outputs[0].swapaxes(-1, -2)
         return outputs[0] if single else outputs
@@ -315,7 +315,7 @@ class Network:
         weight = _check_weight(sample_weight, n_networks, n_samples, stack.dtype)
         error = np.zeros(n_networks, dtype=stack.dtype)
         gradient = np.zeros_like(stack)
-        sweep = Sweep(self, objective, n_networks, inputs, gradient=True)
+        sweep = Sweep(self, objective, inputs, gradient=True)
         for networks, samples, workspace in sweep.forward(stack):
             y, w = _part(expected, networks, samples), _part(weight, networks, samples)
             error[networks] += (workspace.errors(y) * w[..., 0, :]).sum(axis=-1)
@@ -555,7 +555,6 @@ class Sweep:
     ----------
     network : Network
     objective : Objective
-    n_networks : int
     inputs : array of shape (n, n_inputs + 1), or (P, n, n_inputs + 1)
         With the column of ones, see `Network.with_ones`.
     gradient : bool, default=False
@@ -569,25 +568,20 @@ class Sweep:
         self,
         network: Network,
         objective: Objective,
-        n_networks: int,
         inputs: Array,
         *,
         gradient: bool = False,
     ) -> None:
-        self.network, self.objective, self.n_networks = network, objective, n_networks
+        self.network, self.objective = network, objective
         self._gradient = gradient
         self._workspaces: dict[tuple[int, int], Workspace] = {}
-        self.set_inputs(inputs)
-
-    def set_inputs(self, inputs: Array) -> None:
-        """Take other samples."""
         self.inputs = inputs
         self._shared = inputs.ndim == 2
         sizes = self.network.layer_sizes
         per_sample = inputs.dtype.itemsize * (sum(sizes[1:]) + (0 if self._shared else sizes[0]))
         n_samples = inputs.shape[-2]
         self._samples = min(n_samples, max(64, self.PIECE_BYTES // per_sample))
-        self._networks = min(self.n_networks, max(1, self.PIECE_BYTES // (per_sample * self._samples)))
+        self._networks = max(1, self.PIECE_BYTES // (per_sample * self._samples))
 
     def part(self, networks: slice, samples: slice) -> Array:
         """Return the inputs of a piece, shape (..., n_inputs + 1, samples)."""
@@ -598,8 +592,8 @@ class Sweep:
     def forward(self, parameters: Array) -> Iterator[tuple[slice, slice, Workspace]]:
         """Go forward piece by piece; yield the networks and samples of the piece and its workspace."""
         n_samples = self.inputs.shape[-2]
-        for first in range(0, self.n_networks, self._networks):
-            networks = slice(first, min(first + self._networks, self.n_networks))
+        for first in range(0, len(parameters), self._networks):
+            networks = slice(first, min(first + self._networks, len(parameters)))
             stack = parameters[networks]
             for start in range(0, n_samples, self._samples):
                 samples = slice(start, min(start + self._samples, n_samples))
@@ -613,7 +607,7 @@ class Sweep:
         ``expected`` is (..., outputs, samples) and ``weight`` (..., 1, samples), with or without the axis of
         networks.
         """
-        errors = np.zeros(self.n_networks)
+        errors = np.zeros(len(parameters))
         for networks, samples, workspace in self.forward(parameters):
             y, w = _part(expected, networks, samples), _part(weight, networks, samples)
             errors[networks] += (workspace.errors(y) * w[..., 0, :]).sum(axis=-1)
@@ -702,8 +696,15 @@ def _check_weight(sample_weight: ArrayLike | None, n_networks: int, n_samples: i
         raise ValueError(
             f"sample_weight must have the shape ({n_samples},), or ({n_networks}, {n_samples}). Got {weight.shape}."
         )
-    total = weight.sum(axis=-1, keepdims=True)
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError("sample_weight must be finite and not negative.")
-    share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
-    return share[..., np.newaxis, :].astype(dtype)
+    return shares(weight)[..., np.newaxis, :].astype(dtype)
+
+
+def shares(weight: Array) -> Array:
+    """Return each weight's share of the sum over the last axis; 0 where all weights are 0.
+
+    The mean over samples is taken with these shares, here and nowhere else but in mini-batches (`Backprop`).
+    """
+    total = weight.sum(axis=-1, keepdims=True)
+    return np.divide(weight, total, out=np.zeros(weight.shape), where=total > 0)

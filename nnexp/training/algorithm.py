@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nnexp._names import nearest
 from nnexp.network.error_functions import Objective
-from nnexp.network.network import Network, Sweep
+from nnexp.network.network import Network, Sweep, shares
 from nnexp.training.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -72,7 +72,7 @@ class Problem:
         With the column of ones, see `Network.with_ones`.
     expected : array of shape (n, n_outputs)
     weight : array of shape (n,), or None
-        Sample weights with mean 1 over the rows of training; None for equal weights.
+        Sample weights, at least 0, in any unit; None for equal weights.
     training : array of int, shape (members, n_training)
         The rows that each member learns from.
     validation : array of int, shape (members, n_validation), or None
@@ -102,8 +102,9 @@ class Problem:
         """Return what training minimises besides the error, ½ · l2 · Σ w², shape (...)."""
         if not self.l2:
             return np.zeros(parameters.shape[:-1])
-        decayed = ~self.network.bias_mask
-        return 0.5 * self.l2 * np.square(parameters, where=decayed, out=np.zeros(parameters.shape)).sum(axis=-1)
+        bias = parameters[..., self.network.bias_mask]
+        total = np.einsum("...d,...d->...", parameters, parameters) - np.einsum("...d,...d->...", bias, bias)
+        return 0.5 * self.l2 * total
 
     def select(self, members: Array) -> Problem:
         """Return the problem of some of the members."""
@@ -114,8 +115,7 @@ class Problem:
         """Return each sample's share of the mean over these rows, shape (1, n), or (members, 1, n)."""
         if self.weight is None:
             return np.full((1, rows.shape[-1]), 1.0 / rows.shape[-1], dtype=self.inputs.dtype)
-        weight = self.weight[rows]
-        return (weight / weight.sum(axis=-1, keepdims=True))[..., np.newaxis, :]
+        return shares(self.weight[rows])[..., np.newaxis, :].astype(self.inputs.dtype)
 
 
 @dataclass
@@ -128,19 +128,24 @@ class State:
         One for each member.
     arrays : dict of arrays
         By name; the first axis is the members.
-    step : int
-        Steps done.
+    updates : array of int, shape (members,)
+        Updates of the weights done.
     """
 
     rngs: list[np.random.Generator]
     arrays: dict[str, Array]
-    step: int = 0
-    updates: int = 0
+    updates: Array
 
     def select(self, members: Array) -> State:
-        """Return the state of some of the members."""
-        chosen = [self.rngs[i] for i in np.flatnonzero(members)]
-        return State(chosen, {k: v[members] for k, v in self.arrays.items()}, self.step, self.updates)
+        """Return a copy of the state of some of the members; the generators are the same objects."""
+        chosen = [self.rngs[i] for i in members]
+        return State(chosen, {k: v[members] for k, v in self.arrays.items()}, self.updates[members])
+
+    def put(self, members: Array, part: State) -> None:
+        """Take over the state of some of the members."""
+        for name, values in part.arrays.items():
+            self.arrays[name][members] = values
+        self.updates[members] = part.updates
 
 
 @dataclass
@@ -187,12 +192,15 @@ class Algorithm(ABC):
         where there are none, is kept. Otherwise the last network is kept where there are no validation rows.
     patience : int
         Steps without improvement before it stops, unless the user names a number.
+    advice : str
+        What helps if the error becomes infinite or NaN, as a sentence.
     """
 
     name: ClassVar[str]
     uses_gradient: ClassVar[bool] = False
     competes: ClassVar[bool] = False
     patience: ClassVar[int] = 10
+    advice: ClassVar[str] = "Standardised inputs help."
 
     def check(self) -> None:  # noqa: B027 - an algorithm without settings has none to check
         """Raise a ValueError or TypeError for settings that are impossible."""
@@ -275,6 +283,12 @@ class Training:
         What it cost, and the steps done.
     stop_reason : list of str
         A sentence for each member.
+    diverged : array of bool, shape (members,)
+        Whether a member stopped because its error became infinite or NaN.
+    seconds : float
+        Time spent in steps and in judging them.
+    state : State
+        Of all members, as after their last step.
     history : list of list of dict
         One row a step for each member.
     """
@@ -290,19 +304,24 @@ class Training:
         self.algorithm = algorithm
         self.parameters = parameters.copy()
         self.best_error = np.full(members, np.inf)
-        self.best_step = np.zeros(members, dtype=int)
         self.evaluations = np.zeros(members, dtype=np.int64)
         self.n_iter = np.zeros(members, dtype=int)
         self.stop_reason = [""] * members
+        self.diverged = np.zeros(members, dtype=bool)
         self.history: list[list[dict[str, Any]]] = [[] for _ in range(members)]
         self.seconds = 0.0
-        self._state = algorithm.start(problem, parameters, list(rngs))
+        self.state = algorithm.start(problem, parameters, list(rngs))
         # The watched error that an improvement is measured from, and the step that reached it.
         self._mark = np.full(members, np.inf)
         self._mark_step = np.zeros(members, dtype=int)
+        self._out_of_patience = np.zeros(members, dtype=bool)
 
     def run(
-        self, problem: Problem, stopping: Stopping, report: Callable[[dict[str, Any]], None] | None = None
+        self,
+        problem: Problem,
+        stopping: Stopping,
+        report: Callable[[dict[str, Any]], None] | None = None,
+        new_data: bool = False,
     ) -> Training:
         """Go on until every member has stopped.
 
@@ -314,50 +333,59 @@ class Training:
             ``max_iter`` counts the steps of this call.
         report : callable, default=None
             Is given the history's row after each step of the first member.
+        new_data : bool, default=False
+            Whether the data are other ones than before: errors on the old ones then count for nothing.
         """
+        first = self.n_iter.copy()
+        self._mark_step[self._out_of_patience] = self.n_iter[self._out_of_patience]
+        self._out_of_patience[:] = False
         members = np.arange(problem.n_members)  # the numbers of those that still train
-        self._mark_step[:] = self.n_iter
         with np.errstate(all="ignore"):
-            first = self._state.step
-            state, step, judge = self._bind(problem, self._state)
-            good = self.parameters.copy()
-            while members.size:
-                before = time.perf_counter()
-                start = judge.start_of_step(state)
-                progress = step()
-                state.step += 1
-                chosen, watched, training_error, validation_error = judge(progress)
-                finite = np.isfinite(watched) & np.isfinite(chosen).all(axis=-1)
-                self.evaluations[members] += progress.evaluations + judge.evaluations(progress)
-                self.n_iter[members] += 1
-                self._keep(members, chosen, watched, finite, judge.selects)
-                if not judge.selects:
-                    good[members] = np.where(finite[:, np.newaxis], start, good[members])
-                self.seconds += time.perf_counter() - before
-                self._record(members, progress, training_error, validation_error)
-                if report is not None and members[0] == 0:
-                    report(self.history[0][-1])
-                going = self._decide(members, finite, stopping, state.step - first)
-                if not judge.selects:
-                    diverged = members[~finite]
-                    self.parameters[diverged] = good[diverged]
-                if not going.all():
-                    members = members[going]
-                    if members.size:
-                        problem, state = problem.select(going), state.select(going)
-                        state, step, judge = self._bind(problem, state)
-            self._state = state
+            if new_data:
+                self._forget(problem)
+            part = self.state.select(members)
+            try:
+                step, judge = self.algorithm.bind(problem, part), _Judge(problem, self.algorithm)
+                good = self.parameters.copy()  # the last whose error is known to be finite
+                while members.size:
+                    before = time.perf_counter()
+                    start = self.parameters[members]
+                    progress = step()
+                    chosen, watched, training_error, validation_error = judge(progress)
+                    finite = np.isfinite(watched) & np.isfinite(chosen).all(axis=-1)
+                    self.evaluations[members] += progress.evaluations + judge.evaluations(progress)
+                    self.n_iter[members] += 1
+                    self._keep(members, chosen, watched, finite, judge.selects)
+                    if not judge.selects:
+                        good[members[finite]] = start[finite]
+                        self.parameters[members[~finite]] = good[members[~finite]]
+                    self.seconds += time.perf_counter() - before
+                    self._record(members, progress, training_error, validation_error)
+                    if report is not None and members[0] == 0:
+                        report(self.history[0][-1])
+                    going = self._decide(members, finite, stopping, first, judge.selects)
+                    if not going.all():
+                        self.state.put(members, part)
+                        members = members[going]
+                        if members.size:
+                            problem, part = problem.select(going), self.state.select(members)
+                            step, judge = self.algorithm.bind(problem, part), _Judge(problem, self.algorithm)
+            finally:
+                if members.size:
+                    self.state.put(members, part)
         return self
 
-    def _bind(self, problem: Problem, state: State) -> tuple[State, Step, _Judge]:
-        return state, self.algorithm.bind(problem, state), _Judge(problem, self.algorithm)
+    def _forget(self, problem: Problem) -> None:
+        """Judge the kept parameters by the new data."""
+        self.best_error[:] = _Judge(problem, self.algorithm).errors(self.parameters)
+        self._mark[:] = self.best_error
+        self._mark_step[:] = self.n_iter
 
     def _keep(self, members: Array, chosen: Array, watched: Array, finite: Array, selects: bool) -> None:
         better = finite & (watched < self.best_error[members])
         kept = better if selects else finite
         self.parameters[members[kept]] = chosen[kept]
         self.best_error[members[better]] = watched[better]
-        self.best_step[members[better]] = self.n_iter[members[better]]
 
     def _record(self, members: Array, progress: Progress, error: Array, validation: Array | None) -> None:
         for i, member in enumerate(members):
@@ -368,25 +396,25 @@ class Training:
             row.update({name: float(values[i]) for name, values in progress.metrics.items()})
             self.history[member].append(row)
 
-    def _decide(self, members: Array, finite: Array, stopping: Stopping, steps: int) -> Array:
+    def _decide(self, members: Array, finite: Array, stopping: Stopping, first: Array, selects: bool) -> Array:
         """Return which members go on; give the others their reason."""
         going = np.ones(members.size, dtype=bool)
         for i, member in enumerate(members):
             now = self.n_iter[member]
             if self.best_error[member] < self._mark[member] - stopping.tol:
                 self._mark[member], self._mark_step[member] = self.best_error[member], now
+            self.diverged[member] = not finite[i]
+            self._out_of_patience[member] = now - self._mark_step[member] >= stopping.patience
             reason = ""
-            if not finite[i]:
-                reason = (
-                    f"The error became infinite or NaN in step {now}; the last parameters with a finite error are "
-                    "kept. A lower learning_rate or standardised inputs help."
-                )
-            elif now - self._mark_step[member] >= stopping.patience:
+            if self.diverged[member]:
+                kept = "the best parameters so far" if selects else "the last parameters with a finite error"
+                reason = f"The error became infinite or NaN in step {now}; {kept} are kept. {self.algorithm.advice}"
+            elif self._out_of_patience[member]:
                 reason = (
                     f"The error did not improve by more than tol={stopping.tol:g} in {stopping.patience} "
                     f"successive steps (n_iter_no_change={stopping.patience})."
                 )
-            elif steps >= stopping.max_iter:
+            elif now - first[member] >= stopping.max_iter:
                 reason = f"All max_iter={stopping.max_iter} steps were done."
             self.stop_reason[member] = reason
             going[i] = not reason
@@ -398,7 +426,6 @@ class _Judge:
 
     def __init__(self, problem: Problem, algorithm: Algorithm) -> None:
         self.selects = problem.validation is not None or algorithm.competes
-        self._on_training = problem.validation is None and algorithm.competes
         self._validates = problem.validation is not None
         self._sweeps: list[tuple[Sweep, Array, Array]] = []
         self._problem = problem
@@ -407,19 +434,21 @@ class _Judge:
             rows = problem.training if problem.validation is None else problem.validation
             self._rows = rows.shape[1]
             for own in rows:
-                inputs = problem.inputs[own]
-                sweep = Sweep(problem.network, problem.objective, 1, inputs)
+                sweep = Sweep(problem.network, problem.objective, problem.inputs[own])
                 self._sweeps.append((sweep, problem.expected[own].T.copy(), problem.weight_of(own)))
-        self._start: Array = np.empty(0)
-
-    def start_of_step(self, state: State) -> Array:
-        """Return a copy of the parameters before a step, for algorithms whose last network is kept."""
-        return np.empty(0) if self.selects else state.arrays["parameters"].copy()
 
     def evaluations(self, progress: Progress) -> int:
         """Return what judging cost each member."""
-        known = self._on_training and progress.candidate_errors is not None
+        known = not self._validates and progress.candidate_errors is not None
         return 0 if known else self._rows * progress.candidates.shape[1]
+
+    def errors(self, parameters: Array) -> Array:
+        """Return what is watched for one network of each member, shape (members,); infinite if nothing decides."""
+        if not self.selects:
+            return np.full(len(parameters), np.inf)
+        errors = np.array([self._score(i, own[np.newaxis])[0] for i, own in enumerate(parameters)])
+        watched = errors if self._validates else errors + self._problem.penalty(parameters)
+        return np.where(np.isnan(watched), np.inf, watched)
 
     def __call__(self, progress: Progress) -> tuple[Array, Array, Array, Array | None]:
         """Return each member's chosen parameters, its watched error, its training error and its validation error.
@@ -443,5 +472,4 @@ class _Judge:
 
     def _score(self, member: int, candidates: Array) -> Array:
         sweep, expected, weight = self._sweeps[member]
-        sweep.n_networks = len(candidates)
         return sweep.errors(candidates, expected, weight)

@@ -24,6 +24,7 @@ class Backprop(Algorithm):
 
     name: ClassVar[str] = "backprop"
     uses_gradient = True
+    advice = "A lower learning_rate or standardised inputs help."
 
     def __init__(self) -> None:
         pass
@@ -31,7 +32,7 @@ class Backprop(Algorithm):
     def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
         members, size = parameters.shape
         moments = np.zeros((members, problem.descent.optimizer.n_moments, size), dtype=parameters.dtype)
-        return State(rngs, {"parameters": parameters.copy(), "moments": moments})
+        return State(rngs, {"parameters": parameters.copy(), "moments": moments}, np.zeros(members, dtype=np.int64))
 
     def bind(self, problem: Problem, state: State) -> Step:
         return _Epoch(problem, state)
@@ -70,6 +71,11 @@ class _Buffers:
         self.gathered = np.empty((n_pieces, *leading, size, network.n_outputs), dtype=dtype)
         self.expected = np.empty((n_pieces, *leading, network.n_outputs, size), dtype=dtype)
         self.weight = np.ones((n_pieces, *leading, 1, size), dtype=dtype)
+        # Weights count in units of their mean over a member's rows, so that weights that are all equal change nothing
+        # and a weight of 2 counts twice in a batch of any size, also of one sample.
+        if problem.weight is not None:
+            mean = problem.weight[problem.training].mean(axis=1)
+            self._unit = (1.0 / mean).astype(dtype).reshape((*leading, 1, 1))
         self.pieces = [
             (slot, x.swapaxes(-1, -2), y, w)
             for slot, (x, y, w) in enumerate(zip(self.inputs, self.expected, self.weight, strict=True))
@@ -84,6 +90,7 @@ class _Buffers:
         np.copyto(self.expected[:n], self.gathered[:n].swapaxes(-1, -2))
         if problem.weight is not None:
             np.take(problem.weight, rows, out=self.weight[:n, ..., 0, :], mode="clip")
+            np.multiply(self.weight[:n], self._unit, out=self.weight[:n])
 
 
 class _Epoch:
@@ -109,6 +116,9 @@ class _Epoch:
         self._l2 = decayed * problem.l2 if problem.l2 else None
         self._scratch = np.empty_like(self._parameters)
         moments = np.moveaxis(state.arrays["moments"], 1, 0)[:, own]
+        # All members are at the same update unless some went on alone before; then each has its own count.
+        same = bool((state.updates == state.updates[0]).all())
+        self._t: Any = int(state.updates[0]) if same else state.updates[:, np.newaxis].copy()
         self._update = descent.optimizer.bind(self._parameters, self._gradient, moments, decayed)
 
         per_sample = problem.inputs.itemsize * max(1, members) * (sum(network.layer_sizes) + 2)
@@ -132,7 +142,6 @@ class _Epoch:
         opens, total = True, self._gradient
         accumulates = self._piece_gradient is not total
         learning_rate = problem.descent.learning_rate
-        in_batch = 0  # samples of the batch whose pieces are under way
         for chunk in self._chunks:
             buffers = self._buffers[chunk.size]
             workspace = buffers.workspace
@@ -142,7 +151,6 @@ class _Epoch:
                 batch = chunk.size if not accumulates else self._size_of_batch(chunk, slot)
                 scale = 1.0 / batch if problem.weight is None else weight * (1.0 / batch)
                 workspace.backward(inputs, expected, scale, slot)
-                in_batch += chunk.size
                 if accumulates:
                     if opens:
                         np.copyto(total, self._piece_gradient)
@@ -153,9 +161,10 @@ class _Epoch:
                     if self._l2 is not None:
                         np.multiply(self._parameters, self._l2, out=self._scratch)
                         np.add(total, self._scratch, out=total)
-                    state.updates += 1
-                    self._update(learning_rate, state.updates)
+                    self._t += 1
+                    self._update(learning_rate, self._t)
             error += self._chunk_error(buffers, chunk.n_pieces)
+        state.updates[:] = self._t if np.ndim(self._t) == 0 else np.ravel(self._t)
         parameters = state.arrays["parameters"]
         return Progress(parameters[:, np.newaxis], error / n, evaluations=3 * n)
 

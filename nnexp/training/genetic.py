@@ -120,7 +120,8 @@ class GeneticAlgorithm(Algorithm):
         for own, first, rng in zip(population, parameters, rngs, strict=True):
             own[:] = problem.network.initialize(self.population_size, rng, parameters.dtype)
             own[0] = first
-        return State(rngs, {"population": population, "sigma": np.full(shape, float(self.sigma))})
+        arrays = {"population": population, "sigma": np.full(shape, float(self.sigma))}
+        return State(rngs, arrays, np.zeros(problem.n_members, dtype=np.int64))
 
     def bind(self, problem: Problem, state: State) -> Step:
         return _Generation(self, problem, state)
@@ -141,7 +142,9 @@ class _Generation:
         self._children = np.empty_like(state.arrays["population"][0])
         self._noise = np.empty((settings.population_size - settings.elite, network.n_parameters), dtype=dtype)
         shape = self._batch, problem.inputs.shape[1]
-        self._sweep = Sweep(network, problem.objective, settings.population_size, np.empty(shape, dtype=dtype))
+        self._inputs = np.empty(shape, dtype=dtype)
+        self._sweep = Sweep(network, problem.objective, self._inputs)
+        self._chance = np.empty_like(self._noise)
         self._whole = self._batch == n
         self._candidates = np.empty((members, settings.elite, network.n_parameters), dtype=dtype)
 
@@ -174,7 +177,7 @@ class _Generation:
         problem, rows = self._problem, self._problem.training[member]
         if not self._whole:
             rows = self._state.rngs[member].choice(rows, self._batch, replace=False)
-        self._sweep.set_inputs(problem.inputs[rows])
+        np.take(problem.inputs, rows, axis=0, out=self._inputs, mode="clip")
         population = self._state.arrays["population"][member]
         return self._sweep.errors(population, problem.expected[rows].T.copy(), problem.weight_of(rows))
 
@@ -201,7 +204,9 @@ class _Generation:
         own_sigma = own_sigma * np.exp(settings.adaptation * rng.standard_normal(n_children))
         rng.standard_normal(out=self._noise, dtype=self._noise.dtype)
         if settings.mutation_rate < 1:
-            self._noise *= rng.random(self._noise.shape, dtype=np.float32) < settings.mutation_rate
+            rng.random(out=self._chance, dtype=self._chance.dtype)
+            np.less(self._chance, settings.mutation_rate, out=self._chance)
+            self._noise *= self._chance
         self._noise *= self._scale
         self._noise *= own_sigma[:, np.newaxis].astype(self._noise.dtype)
         born += self._noise  # ~ N(0, (σ · initial scale)²); absent connections have the scale 0

@@ -14,7 +14,7 @@ from nnexp._names import Registry, check_number
 
 Array = NDArray[Any]
 
-Update = Callable[[float, int], None]
+Update = Callable[[float, Any], None]
 
 
 class Optimizer(ABC):
@@ -45,7 +45,7 @@ class Optimizer(ABC):
         Returns
         -------
         callable
-            ``update(learning_rate, t)`` with t = 1 for the first update.
+            ``update(learning_rate, t)`` with t = 1 for the first update, or an array (members, 1) of such numbers.
         """
 
 
@@ -56,7 +56,7 @@ class SGD(Optimizer):
     name: ClassVar[str] = "sgd"
 
     def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
-        def update(learning_rate: float, t: int) -> None:
+        def update(learning_rate: float, t: Any) -> None:
             np.multiply(gradient, learning_rate, out=gradient)
             np.subtract(parameters, gradient, out=parameters)
 
@@ -83,7 +83,7 @@ class Momentum(Optimizer):
     def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
         (velocity,) = moments
 
-        def update(learning_rate: float, t: int) -> None:
+        def update(learning_rate: float, t: Any) -> None:
             np.multiply(gradient, learning_rate, out=gradient)
             np.multiply(velocity, self.momentum, out=velocity)
             np.subtract(velocity, gradient, out=velocity)
@@ -102,7 +102,7 @@ class Nesterov(Momentum):
         (velocity,) = moments
         scratch = np.empty_like(parameters)
 
-        def update(learning_rate: float, t: int) -> None:
+        def update(learning_rate: float, t: Any) -> None:
             np.multiply(gradient, learning_rate, out=gradient)
             np.multiply(velocity, self.momentum, out=velocity)
             np.subtract(velocity, gradient, out=velocity)
@@ -138,7 +138,7 @@ class RMSprop(Optimizer):
         (square,) = moments
         scratch = np.empty_like(parameters)
 
-        def update(learning_rate: float, t: int) -> None:
+        def update(learning_rate: float, t: Any) -> None:
             np.multiply(gradient, gradient, out=scratch)
             np.multiply(scratch, 1.0 - self.decay, out=scratch)
             np.multiply(square, self.decay, out=square)
@@ -181,7 +181,7 @@ class Adam(Optimizer):
         first, second = moments
         scratch = np.empty_like(parameters)
 
-        def update(learning_rate: float, t: int) -> None:
+        def update(learning_rate: float, t: Any) -> None:
             np.multiply(first, self.beta_1, out=first)
             np.add(first, gradient, out=first)
             np.multiply(gradient, gradient, out=gradient)
@@ -190,9 +190,9 @@ class Adam(Optimizer):
             root = ((1.0 - self.beta_2) / (1.0 - self.beta_2**t)) ** 0.5
             rate = learning_rate * (1.0 - self.beta_1) / (1.0 - self.beta_1**t) / root
             np.sqrt(second, out=scratch)
-            np.add(scratch, self.epsilon / root, out=scratch)
+            np.add(scratch, self.epsilon / root, out=scratch, casting="same_kind")
             np.divide(first, scratch, out=scratch)
-            np.multiply(scratch, rate, out=scratch)
+            np.multiply(scratch, rate, out=scratch, casting="same_kind")
             np.subtract(parameters, scratch, out=parameters)
 
         return update
@@ -219,7 +219,7 @@ class AdamW(Adam):
         adam = super().bind(parameters, gradient, moments, decayed)
         scratch = np.empty_like(parameters)
 
-        def update(learning_rate: float, t: int) -> None:
+        def update(learning_rate: float, t: Any) -> None:
             np.multiply(parameters, decayed, out=scratch)
             np.multiply(scratch, learning_rate * self.weight_decay, out=scratch)
             np.subtract(parameters, scratch, out=parameters)

@@ -66,7 +66,7 @@ def test_the_plan_of_an_epoch_visits_every_row_once_and_closes_every_batch(n, ba
 def test_each_epoch_takes_the_rows_in_a_new_order_and_each_row_once():
     problem = make_problem(members=2)
     training = Training(Backprop(), problem, problem.network.initialize(2, seeds(2)), seeds(2))
-    epoch = _Epoch(problem, training._state)
+    epoch = _Epoch(problem, training.state)
     epoch()
     first = epoch._order.copy()
     epoch()

@@ -42,8 +42,8 @@ def test_the_elite_survives_unchanged_and_is_scored_again_on_the_batch_of_its_ch
     problem, state, step = generation(GeneticAlgorithm(population_size=20, elite=3, batch_size=10))
     before = state.arrays["population"][0].copy()
     drawn = []
-    set_inputs = step._sweep.set_inputs
-    step._sweep.set_inputs = lambda inputs: (drawn.append(inputs.copy()), set_inputs(inputs))[1]
+    errors = step._sweep.errors
+    step._sweep.errors = lambda *arguments: (drawn.append(step._sweep.inputs.copy()), errors(*arguments))[1]
     candidates = step().candidates[0].copy()
     after = state.arrays["population"][0].copy()
     np.testing.assert_array_equal(after[:3], candidates)

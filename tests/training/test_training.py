@@ -14,8 +14,12 @@ from tests.training.problems import make_problem, seeds
 LONG = Stopping(max_iter=12, patience=1000, tol=0.0)
 
 
+SMALL = {"backprop": {}, "genetic": {"population_size": 12, "elite": 2, "batch_size": 20}}
+
+
 def small(algorithm):
-    return GeneticAlgorithm(population_size=12, elite=2, batch_size=20) if algorithm == "genetic" else Backprop()
+    """Make an algorithm of the table with settings for a small problem; a new one needs its line above."""
+    return ALGORITHMS.resolve({"name": algorithm, **SMALL[algorithm]}, "algorithm")
 
 
 def train(algorithm, problem, stopping=LONG, first=0):
@@ -27,8 +31,10 @@ def train(algorithm, problem, stopping=LONG, first=0):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("mode", ["stochastic", "mini-batch", "batch"])
 @pytest.mark.parametrize("validation", [0, 15])
-def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone(algorithm, mode, validation):
-    problem = make_problem(members=8, mode=mode, validation=validation)
+@pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "weights"])
+def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone(algorithm, mode, validation, weighted):
+    weight = np.random.default_rng(2).uniform(0.1, 3, 60) if weighted else None
+    problem = make_problem(members=8, mode=mode, validation=validation, weight=weight)
     together = train(small(algorithm), problem)
     for i in range(8):
         only = problem.select(np.arange(8) == i)
@@ -64,6 +70,50 @@ def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, betw
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_stack_whose_members_stopped_at_different_steps_goes_on_like_each_alone(algorithm):
+    """Patience is set so that members stop by it at different steps; then all go on for some steps."""
+    problem = make_problem(members=4, validation=15, learning_rate=0.05)
+    stopping, more = Stopping(max_iter=60, patience=3, tol=0.0), Stopping(max_iter=5, patience=1000, tol=0.0)
+    together = pickle.loads(pickle.dumps(train(small(algorithm), problem, stopping)))
+    assert len(set(together.n_iter)) > 1
+    together.run(problem, more)
+    for i in range(4):
+        only = problem.select(np.arange(4) == i)
+        alone = train(small(algorithm), only, stopping, first=i).run(only, more)
+        assert together.n_iter[i] == alone.n_iter[0]
+        np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-6, atol=1e-8)
+        last = [(t.history[k][-1]["error"]) for t, k in ((together, i), (alone, 0))]
+        assert last[0] == pytest.approx(last[1], rel=1e-6)
+
+
+def test_patience_counts_on_where_training_goes_on():
+    def steps(*parts):
+        training = train(Scripted([5.0] + [4.0] * 40), make_problem(), Stopping(parts[0], 10, 0.0))
+        for part in parts[1:]:
+            training.run(make_problem(), Stopping(part, 10, 0.0))
+        return training.n_iter[0]
+
+    assert steps(30) == steps(8, 22) == steps(4, 4, 22) == 12
+    assert steps(30, 30) == 12 + 10  # stopped by patience, it has all of it again
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm):
+    problem = make_problem(validation=20, learning_rate=0.05)
+    turned = make_problem(validation=20, learning_rate=0.05)
+    turned.expected[:] = turned.expected[:, ::-1]
+    training = train(small(algorithm), problem, Stopping(60, 1000, 0.0))
+    before = training.parameters.copy()
+    training.run(turned, Stopping(60, 1000, 0.0), new_data=True)
+    rows = turned.validation[0]
+    X, Y = turned.inputs[rows, :-1], turned.expected[rows]
+    old, _ = turned.network.error_and_gradient(before[0], X, Y, "cross_entropy")
+    new, _ = turned.network.error_and_gradient(training.parameters[0], X, Y, "cross_entropy")
+    assert training.best_error[0] == pytest.approx(new, rel=1e-9)
+    assert new < 0.95 * old
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorithm):
     problem = make_problem(validation=20, learning_rate=0.1, n=40)
     training = train(small(algorithm), problem, Stopping(40, 1000, 0.0))
@@ -80,7 +130,7 @@ def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorith
 def test_without_validation_data_descent_keeps_its_last_network_and_evolution_its_best():
     problem = make_problem()
     descent = train(Backprop(), problem)
-    np.testing.assert_array_equal(descent.parameters, descent._state.arrays["parameters"])
+    np.testing.assert_array_equal(descent.parameters, descent.state.arrays["parameters"])
     evolution = train(small("genetic"), problem)
     best, _ = problem.network.error_and_gradient(
         evolution.parameters[0], problem.inputs[:, :-1], problem.expected, "cross_entropy"
@@ -97,12 +147,16 @@ class Scripted(Algorithm):
         self.errors = errors
 
     def start(self, problem, parameters, rngs):
-        return State(rngs, {"parameters": np.zeros_like(parameters)})
+        return State(rngs, {"parameters": np.zeros_like(parameters)}, np.zeros(len(parameters), dtype=int))
 
     def bind(self, problem, state):
         def step():
             state.arrays["parameters"][:, 0] += 1
-            return Progress(state.arrays["parameters"][:, np.newaxis].copy(), np.array([self.errors[state.step]]), 7)
+            return Progress(
+                state.arrays["parameters"][:, np.newaxis].copy(),
+                np.array([self.errors[int(state.arrays["parameters"][0, 0]) - 1]]),
+                7,
+            )
 
         return step
 
@@ -125,7 +179,9 @@ class Scripted(Algorithm):
     ],
 )
 def test_stopping(errors, stopping, steps, kept, reason):
-    training = train(Scripted(errors), make_problem(), stopping)
+    problem = make_problem()
+    first = np.zeros((1, problem.network.n_parameters))
+    training = Training(Scripted(errors), problem, first, seeds(1)).run(problem, stopping)
     assert training.n_iter[0] == steps
     assert training.parameters[0, 0] == kept
     assert reason in training.stop_reason[0]
