@@ -93,7 +93,7 @@ class Registry(Mapping[str, T], Generic[T]):
         )
 
     def _class(self, name: Any, parameter: str) -> type:
-        if name not in self._parts:
+        if not isinstance(name, str) or name not in self._parts:
             raise ValueError(f"{parameter}: unknown {self.kind} {name!r}. {nearest(name, self)}")
         return self._parts[name]
 
@@ -119,6 +119,8 @@ def check_number(
     integer: bool = False,
 ) -> Any:
     """Return the value if it is a number inside its interval; say what is wrong otherwise."""
+    if isinstance(value, numbers.Integral) and abs(int(value)) > 2**62:
+        raise ValueError(f"{name} is too large: more than 2⁶².")
     if not (is_integer(value) if integer else is_number(value)):
         raise TypeError(f"{name} must be {'an integer' if integer else 'a number'}. Got {value!r}.")
     above = value > low if open_low else value >= low

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from nnexp.network.connections import resolve_connections
 from nnexp.network.error_functions import (
     CrossEntropy,
     ErrorFunction,
+    Objective,
     make_objective,
     resolve_error_function,
 )
@@ -38,22 +40,47 @@ Array = NDArray[Any]
 _PREDICT_ROWS = 8192
 
 
+def _output_name(estimator: BackpropMLP) -> str:
+    """Return the name of the output activation: of the fitted network, or as the parameters have it before fit."""
+    if "network_" in vars(estimator):
+        return estimator.network_.activations[-1].name
+    return estimator._output_parts()[1]
+
+
+def _is_classifier(estimator: BackpropMLP) -> bool:
+    return hasattr(estimator, "classes_") if "network_" in vars(estimator) else estimator.task == "classification"
+
+
 def _is_probabilistic(estimator: BackpropMLP) -> bool:
     """Whether the outputs are probabilities of classes."""
-    if estimator.task != "classification":
-        raise AttributeError(f"predict_proba is for task='classification', not {estimator.task!r}.")
-    error_function, output = estimator._output_parts()
-    if output not in ("softmax", "sigmoid"):
+    if not _is_classifier(estimator):
+        raise AttributeError("predict_proba is for task='classification'.")
+    if _output_name(estimator) not in ("softmax", "sigmoid"):
         raise AttributeError(
-            f"output_activation={output!r} (error_function={error_function.name!r}) gives no probabilities: use "
-            "decision_function, or output_activation='softmax' or 'sigmoid'."
+            f"output_activation={_output_name(estimator)!r} gives no probabilities: use decision_function, or "
+            "output_activation='softmax' or 'sigmoid'."
         )
     return True
 
 
 def _is_margin(estimator: BackpropMLP) -> bool:
     """Whether the outputs are scores of classes that are no probabilities."""
-    return estimator.task == "classification" and estimator._output_parts()[1] not in ("softmax", "sigmoid")
+    return _is_classifier(estimator) and _output_name(estimator) not in ("softmax", "sigmoid")
+
+
+def _threshold(objective: Objective) -> float:
+    """Return what one output that stands for two classes must exceed to mean the second."""
+    low, high = objective.activation.limits
+    return 0.5 if (low, high) == (0.0, 1.0) else objective.error_function.threshold
+
+
+def _fingerprint(problem: Problem) -> str:
+    """Return a hash of all that the errors of a problem depend on besides the weights."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in (problem.inputs, problem.expected, problem.weight, problem.training, problem.validation):
+        digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    digest.update(repr((problem.objective, problem.l2)).encode())
+    return digest.hexdigest()
 
 
 class BackpropMLP(BaseEstimator):
@@ -114,7 +141,8 @@ class BackpropMLP(BaseEstimator):
         The precision of training and prediction. ``"auto"`` is that of X: float32 for float32, else float64.
         float32 is up to twice as fast.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last one ended: weights, optimiser and random numbers included.
+        Whether `fit` goes on where the last one ended: weights, optimiser and random numbers included. Set it before
+        the first fit; a fit that diverged starts anew.
     random_state : int, numpy RandomState or None, default=None
         An int makes everything that is random repeatable.
     verbose : bool, default=False
@@ -239,29 +267,64 @@ class BackpropMLP(BaseEstimator):
         ValueError, TypeError
             For parameters or data that are impossible, each with a sentence.
         """
+        before = dict(vars(self))
+        try:
+            return self._fit(X, y, sample_weight)
+        except BaseException:  # a fit that fails, or is interrupted, leaves the model as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> BackpropMLP:
         algorithm = self._check_parameters()
-        X, expected, weight = self._check_data(X, y, sample_weight)
-        goes_on = self.warm_start and hasattr(self, "_training")
-        if not goes_on:
+        training = getattr(self, "_training", None) if self.warm_start else None
+        classes = getattr(self, "classes_", None)
+        self._forget_fit()
+        features, expected, weight = self._check_data(X, y, sample_weight)
+        if training is None:
             self._seed = _seed_sequence(self.random_state)
         # One stream of random numbers for each purpose, so that none depends on what another draws.
         wiring, member, split = (copy.deepcopy(self._seed)).spawn(3)
-        network = self._make_network(X.shape[1], expected.shape[1], int(wiring.generate_state(1)[0]))
-        if goes_on and (network != self.network_ or type(algorithm) is not type(self._training.algorithm)):
-            raise ValueError("warm_start=True goes on with the same network and algorithm; they have changed.")
+        network = self._make_network(features.shape[1], expected.shape[1], int(wiring.generate_state(1)[0]))
         self._check_trainable(network, algorithm)
-        problem = self._make_problem(network, X, expected, weight, split)
+        problem = self._make_problem(network, features, expected, weight, split)
+        data = _fingerprint(problem) if self.warm_start else ""
         with _one_thread():
-            if not goes_on:
+            if training is None:
                 rng = np.random.default_rng(member)
                 first = network.initialize(1, [rng], dtype=problem.inputs.dtype)
                 training = Training(algorithm, problem, first, [rng])
             else:
-                training = self._training
-            training.run(problem, self._stopping(algorithm), _print_row if self.verbose else None)
+                self._check_goes_on(training, problem, algorithm, classes)
+                training = copy.deepcopy(training)  # an interruption must not leave it half way
+            report = _print_row if self.verbose else None
+            training.run(problem, self._stopping(algorithm), report, new_data=data != getattr(self, "_data", data))
         self.network_ = network
+        self._threshold = _threshold(problem.objective)
         self._take(training)
+        self._data, self._optimizer = data, problem.descent.optimizer
         return self
+
+    def _forget_fit(self) -> None:
+        """Remove what only a fit of the other task sets."""
+        for name in ("classes_", "_y_mean", "_y_scale", "_y_is_flat"):
+            self.__dict__.pop(name, None)
+
+    def _check_goes_on(self, training: Training, problem: Problem, algorithm: Algorithm, classes: Array | None) -> None:
+        """Raise a ValueError unless a warm start can go on with what the last fit left."""
+        same = {
+            "the network": problem.network == self.network_,
+            "the algorithm or its settings": algorithm == training.algorithm,
+            "the optimizer or its settings": problem.descent.optimizer == self._optimizer,
+            "the dtype": problem.inputs.dtype == training.parameters.dtype,
+            "the classes": np.array_equal(getattr(self, "classes_", ()), () if classes is None else classes),
+        }
+        changed = [name for name, equal in same.items() if not equal]
+        if changed:
+            raise ValueError(
+                f"warm_start=True goes on where the last fit ended, but {' and '.join(changed)} changed. Set "
+                "warm_start=False to start anew."
+            )
 
     def _take(self, training: Training) -> None:
         """Keep what training has reached."""
@@ -272,12 +335,11 @@ class BackpropMLP(BaseEstimator):
         validation = self.history_["validation_error"]
         self.best_error_ = float((self.history_["error"] if validation.isna().all() else validation).min())
         self.evaluations_ = int(training.evaluations[0])
-        if self.warm_start:
+        self.__dict__.pop("_training", None)
+        if training.diverged[0]:
+            warnings.warn(self.stop_reason_, ConvergenceWarning, stacklevel=4)
+        elif self.warm_start:
             self._training = training
-        elif hasattr(self, "_training"):
-            del self._training
-        if "infinite or NaN" in self.stop_reason_:
-            warnings.warn(self.stop_reason_, ConvergenceWarning, stacklevel=3)
 
     def predict(self, X: ArrayLike) -> Array:
         """Return the predicted class of each sample, or its predicted value.
@@ -291,11 +353,11 @@ class BackpropMLP(BaseEstimator):
         array of shape (n_samples,), or (n_samples, n_outputs) for a regression with several outputs
         """
         outputs = self._outputs(X)
-        if self.task == "regression":
+        if not hasattr(self, "classes_"):
             values = (outputs * self._y_scale + self._y_mean).astype(outputs.dtype)
             return values[:, 0] if self._y_is_flat else values
         if outputs.shape[1] == 1:
-            return self.classes_[(outputs[:, 0] > self._output_parts()[0].threshold).astype(int)]
+            return self.classes_[(outputs[:, 0] > self._threshold).astype(int)]
         return self.classes_[outputs.argmax(axis=1)]
 
     @available_if(_is_probabilistic)
@@ -323,7 +385,7 @@ class BackpropMLP(BaseEstimator):
         array of shape (n_samples,) for two classes, positive for the second one, else (n_samples, n_classes)
         """
         outputs = self._outputs(X)
-        return outputs[:, 0] - self._output_parts()[0].threshold if outputs.shape[1] == 1 else outputs
+        return outputs[:, 0] - self._threshold if outputs.shape[1] == 1 else outputs
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classification, or R² of a regression."""
@@ -338,9 +400,8 @@ class BackpropMLP(BaseEstimator):
     @property
     def intercepts_(self) -> list[Array]:
         """The weights of the bias neurons, each of shape (n_target,)."""
-        zeros = np.zeros
         return [
-            weights[-1] if block.has_bias else zeros(block.n_target, weights.dtype)
+            weights[-1] if block.has_bias else np.zeros(block.n_target, weights.dtype)
             for block, weights in self._consecutive()
         ]
 
@@ -363,8 +424,11 @@ class BackpropMLP(BaseEstimator):
         assert isinstance(X, np.ndarray)
         pieces = [X[first : first + _PREDICT_ROWS] for first in range(0, len(X), _PREDICT_ROWS)]
         with _one_thread(), np.errstate(over="ignore"):
-            outputs = [self.network_.forward(self.parameters_[0], _to(piece, dtype)) for piece in pieces]
-        return np.concatenate(outputs)
+            rounded = (piece.astype(dtype, copy=False) for piece in pieces)
+            outputs = np.concatenate([self.network_.forward(self.parameters_[0], piece) for piece in rounded])
+        if np.isnan(outputs).any():
+            raise ValueError(f"X holds values too large for dtype={dtype.name!r}; rescale them.")
+        return outputs
 
     def _check_parameters(self) -> Algorithm:
         """Check the parameters that need no data; return the algorithm."""
@@ -399,7 +463,7 @@ class BackpropMLP(BaseEstimator):
     def _check_data(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[Array, Array, Array | None]:
-        """Return X, the expected outputs (n, n_outputs) and the weights (mean 1, or None), without rows of weight 0."""
+        """Return X, the expected outputs (n, n_outputs) and the weights (at most 1, or None), without rows of weight 0."""
         regression = self.task == "regression"
         features: Array
         target: Array
@@ -413,7 +477,8 @@ class BackpropMLP(BaseEstimator):
                 raise ValueError("sample_weight is zero for every sample: there is nothing to learn from.")
             kept = weight > 0
             features, target, weight = features[kept], target[kept], weight[kept]
-            weight = None if (weight == weight[0]).all() else weight / weight.mean()
+            # In units of the largest, so that no sum overflows.
+            weight = None if (weight == weight[0]).all() else weight / weight.max()
         expected = self._expected_values(target, weight) if regression else self._expected_classes(target)
         return features, expected, weight
 
@@ -429,19 +494,22 @@ class BackpropMLP(BaseEstimator):
                 f"error_function={error_function.name!r} needs y in [{low:g}, {high:g}]. "
                 f"Got values from {y.min():g} to {y.max():g}."
             )
-        own = (
-            ACTIVATIONS.resolve(self._output_parts()[1], "output_activation").limits if output in ACTIVATIONS else None
-        )
-        if own is not None and output != "identity" and (y.min() < own[0] or y.max() > own[1]):
-            raise ValueError(
-                f"output_activation={output!r} gives values in [{own[0]:g}, {own[1]:g}] and cannot reach y, which goes from "
-                f"{y.min():g} to {y.max():g}. Use 'identity', or rescale y."
-            )
+        if output != "identity":
+            given = self.output_activation
+            low, high = ACTIVATIONS.resolve(output if given == "auto" else given, "output_activation").limits
+            if y.min() < low or y.max() > high:
+                raise ValueError(
+                    f"output_activation={output!r} gives values in [{low:g}, {high:g}] and cannot reach y, which goes "
+                    f"from {y.min():g} to {y.max():g}. Use 'identity', or rescale y."
+                )
         self._y_mean, self._y_scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
-        if self.normalize_y and output == "identity" and np.isneginf(low):
-            self._y_mean = np.average(y, axis=0, weights=weight)
-            scale = np.sqrt(np.average((y - self._y_mean) ** 2, axis=0, weights=weight))
+        if self.normalize_y and output == "identity" and np.isneginf(error_function.targets[0]):
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._y_mean = np.average(y, axis=0, weights=weight)
+                scale = np.sqrt(np.average((y - self._y_mean) ** 2, axis=0, weights=weight))
             # A constant leaves nothing but rounding errors around its mean.
+            if not np.isfinite(scale).all():
+                raise ValueError("y holds numbers too large to compute their variance; rescale it.")
             constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self._y_mean)
             self._y_scale = np.where(constant, 1.0, scale)
         return (y - self._y_mean) / self._y_scale
@@ -458,7 +526,7 @@ class BackpropMLP(BaseEstimator):
         y = column_or_1d(y, warn=True)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) == 1:
-            raise ValueError(f"y holds one class only, {classes[0]!r}; a classifier needs at least two classes.")
+            raise ValueError(f"y holds one class only, {classes[0]}; a classifier needs at least two classes.")
         self.classes_ = classes
         expected = (codes[:, np.newaxis] == np.arange(len(classes))).astype(np.float64)
         one_output = len(classes) == 2 and self._output_parts()[1] != "softmax"
@@ -519,6 +587,11 @@ class BackpropMLP(BaseEstimator):
                 "error_function='cross_entropy' needs an output for each class. For one output use "
                 "'binary_cross_entropy', or output_activation='softmax'."
             )
+        if isinstance(error_function, CrossEntropy) and output != "softmax":
+            raise ValueError(
+                f"error_function='cross_entropy' needs outputs that add up to 1, and output_activation={output!r} does not "
+                "make them so: use 'softmax', or error_function='binary_cross_entropy'."
+            )
         if output == "softmax" and network.n_outputs == 1:
             raise ValueError("output_activation='softmax' with one output is always 1; use another one.")
         if algorithm.uses_gradient:
@@ -550,8 +623,6 @@ class BackpropMLP(BaseEstimator):
         for values, name in ((inputs, "X"), (targets, "y")):
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} holds values too large for dtype={dtype.name!r}; rescale them.")
-        if weight is not None and validation is not None:
-            weight = weight / weight[rows].mean()
         return Problem(
             network=network,
             objective=make_objective(network.activations[-1], error_function),
@@ -613,11 +684,6 @@ def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
 def _check_bool(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False. Got {value!r}.")
-
-
-def _to(values: Array, dtype: Any) -> Array:
-    """Round to dtype; what is too large becomes infinite without a warning."""
-    return values.astype(dtype, copy=False)
 
 
 def _print_row(row: dict[str, Any]) -> None:

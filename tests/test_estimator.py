@@ -235,7 +235,7 @@ def test_a_warm_start_goes_on_to_the_same_bits(algorithm, early_stopping):
     parts.set_params(max_iter=12).fit(*IRIS)
     np.testing.assert_array_equal(parts.parameters_, whole.parameters_)
     assert parts.history_.error.tolist() == whole.history_.error.tolist()
-    with pytest.raises(ValueError, match="warm_start=True goes on with the same network"):
+    with pytest.raises(ValueError, match="the network changed"):
         parts.set_params(hidden_layer_sizes=(9,)).fit(*IRIS)
 
 
@@ -345,7 +345,7 @@ BAD_DATA = [
     ({}, (X[:, :0], Y), "0 feature(s)"),
     ({}, (X[0], Y[:4]), "Expected 2D array, got 1D array"),
     ({}, (X, Y[:-1]), "inconsistent numbers of samples"),
-    ({}, (X, np.zeros(150)), "y holds one class only, np.float64(0.0)"),
+    ({}, (X, np.zeros(150)), "y holds one class only, 0.0"),
     ({}, (X, X[:, 0]), "BackpropMLP(task='regression')"),
     ({}, (X, np.eye(3)[Y]), "y must be one class for each sample"),
     ({"task": "regression"}, (X, np.where(Y == 1, np.nan, Y)), "Input y contains NaN"),
@@ -380,7 +380,7 @@ BAD_PARAMETERS = [
     ({"activation": ["tanh", "relu"]}, "one entry for each hidden layer: 1. Got 2"),
     ({"output_activation": "sofmax"}, "Did you mean 'softmax'?"),
     ({"error_function": "mse"}, "unknown error function 'mse'"),
-    ({"error_function": "cross_entropy", "output_activation": "identity"}, "Use output_activation='softmax'"),
+    ({"error_function": "cross_entropy", "output_activation": "identity"}, "use 'softmax'"),
     ({"hidden_layer_sizes": (8, 0)}, "Each of hidden_layer_sizes must be in [1, inf). Got 0"),
     ({"hidden_layer_sizes": (8.5,)}, "Each of hidden_layer_sizes must be an integer"),
     ({"hidden_layer_sizes": "8"}, "must be an int or a sequence of int"),
@@ -410,6 +410,97 @@ def test_an_impossible_parameter_gives_a_sentence(settings, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         BackpropMLP(**QUICK | settings).fit(*IRIS)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_fit_that_fails_leaves_the_model_as_it_was(task):
+    X, y = IRIS if task == "classification" else (scale(DIABETES[0]), DIABETES[1])
+    model = BackpropMLP(task, **QUICK).fit(X, y)
+    before = model.predict(X)
+    model.set_params(activation="step")
+    with pytest.raises(ValueError, match="needs derivatives"):
+        model.fit(X[:, :3], (y * 1000 + 5) if task == "regression" else y + 7)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_parameters_set_after_a_fit_change_no_prediction():
+    model = BackpropMLP(**LEARN).fit(*CANCER)
+    before, probabilities = model.predict(CANCER[0]), model.predict_proba(CANCER[0])
+    model.set_params(error_function="hinge", task="regression", output_activation="identity")
+    np.testing.assert_array_equal(model.predict(CANCER[0]), before)
+    np.testing.assert_array_equal(model.predict_proba(CANCER[0]), probabilities)
+
+
+def test_hinge_behind_a_sigmoid_agrees_with_its_probabilities():
+    model = BackpropMLP(**LEARN, error_function="hinge", output_activation="sigmoid").fit(*CANCER)
+    assert (model.predict(CANCER[0]) == model.predict_proba(CANCER[0]).argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"optimizer": "momentum"}, "the optimizer or its settings changed"),
+        ({"algorithm": GeneticAlgorithm(population_size=9)}, "the algorithm or its settings changed"),
+        ({"dtype": "float32"}, "the dtype changed"),
+        ({"hidden_layer_sizes": (3,), "bias": False}, "the network changed"),
+    ],
+)
+def test_a_warm_start_refuses_what_it_cannot_go_on_with(settings, said):
+    model = BackpropMLP(**QUICK, warm_start=True).fit(*IRIS)
+    with pytest.raises(ValueError, match=said):
+        model.set_params(**settings).fit(*IRIS)
+    with pytest.raises(ValueError, match="the classes changed"):
+        BackpropMLP(**QUICK, warm_start=True).fit(*IRIS).fit(IRIS[0], IRIS[1] + 10)
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=32)])
+def test_a_warm_start_on_other_data_learns_them(algorithm):
+    model = BackpropMLP(**LEARN, algorithm=algorithm, early_stopping=True, max_iter=150, warm_start=True).fit(*IRIS)
+    turned = (IRIS[1] + 1) % 3
+    assert model.score(IRIS[0], turned) < 0.1
+    assert model.fit(IRIS[0], turned).score(IRIS[0], turned) > 0.9
+
+
+def test_two_random_states_and_two_fits_without_one_differ():
+    def fit(random_state):
+        return BackpropMLP(**QUICK | {"random_state": random_state}).fit(*IRIS).parameters_
+
+    state = np.random.RandomState(5)
+    one, two = fit(state), fit(state)
+    assert (one != two).any()  # the state has moved on
+    np.testing.assert_array_equal(one, fit(np.random.RandomState(5)))
+    assert (fit(None) != fit(None)).any()
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=16, batch_size=None)])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_weight_counts_as_repetition_for_every_algorithm_and_task(algorithm, task):
+    """With all rows in a batch: same weights, so the same training error, best network and predictions."""
+    X, y = (IRIS[0][::5], IRIS[1][::5]) if task == "classification" else (scale(DIABETES[0])[:30], DIABETES[1][:30])
+    counts = np.random.default_rng(0).integers(0, 4, len(y))
+    model = BackpropMLP(task, **QUICK, algorithm=algorithm, descent="batch", l2=0.5)
+    weighted = clone(model).fit(X, y, counts)
+    repeated = clone(model).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    plain = clone(model).fit(X, y)
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-8)
+    np.testing.assert_allclose(weighted.history_.error, repeated.history_.error, rtol=1e-9)
+    assert abs(plain.history_.error - repeated.history_.error).max() > 1e-3
+
+
+def test_early_stopping_weighs_the_validation_rows():
+    weight = np.where(np.arange(150) % 2, 1.0, 1e-9)
+    model = BackpropMLP(**QUICK, early_stopping=True, validation_fraction=0.3)
+    odd = model.fit(*IRIS, weight).best_error_
+    assert odd != model.fit(*IRIS).best_error_
+
+
+def test_early_stopping_sets_aside_each_class_its_share():
+    model = BackpropMLP(**QUICK, early_stopping=True, validation_fraction=0.2)
+    model._check_parameters()
+    expected = np.eye(3)[np.repeat([0, 1, 2], [100, 30, 20])]
+    rows, validation = model._split(expected, seed=0)
+    assert expected[validation].sum(axis=0).tolist() == [20, 6, 4]
+    assert sorted([*rows, *validation]) == list(range(150))
 
 
 def test_one_output_with_cross_entropy_is_refused():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from nnexp._names import Registry, check_number
-from nnexp.network.activations import Activation, Exponential, Identity, Sigmoid, Softmax
+from nnexp.network.activations import Activation, Exponential, Identity, Sigmoid, Softmax, read_only
 
 Array = NDArray[Any]
 
@@ -90,7 +90,7 @@ class ErrorFunction(ABC):
         Examples
         --------
         >>> fourth = ErrorFunction.from_functions("fourth", lambda a, y: (a - y) ** 4, lambda a, y: 4 * (a - y) ** 3)
-        >>> fourth.value(3.0, 1.0)
+        >>> float(fourth.value(3.0, 1.0))
         16.0
         """
         function = FromFunctions(name, value, gradient, outputs, targets, output_activation)
@@ -110,10 +110,10 @@ class FromFunctions(ErrorFunction):
     output_activation: str  # type: ignore[misc]
 
     def value(self, actual: Array, expected: Array) -> Array:
-        return self.value_function(actual, expected)
+        return self.value_function(read_only(actual), read_only(expected))
 
     def gradient(self, actual: Array, expected: Array, out: Array) -> None:
-        out[...] = self.gradient_function(actual, expected)
+        out[...] = self.gradient_function(read_only(actual), read_only(expected))
 
 
 @dataclass(frozen=True)
@@ -336,13 +336,17 @@ class Joint(Objective):
 
 
 class SoftmaxCrossEntropy(Joint):
-    """log Σ exp(z) − Σ y z, for targets y that add up to 1."""
+    """Σ y · log Σ exp(z) − Σ y z; the targets of a sample usually add up to 1."""
 
     def error(self, z: Array, a: Array, expected: Array) -> Array:
         top = z.max(axis=-2, keepdims=True)
         shifted = z - top
         log_sum = np.log(np.exp(shifted).sum(axis=-2))
-        return log_sum - (shifted * expected).sum(axis=-2)
+        return log_sum * expected.sum(axis=-2) - (shifted * expected).sum(axis=-2)
+
+    def gradient(self, z: Array, a: Array, expected: Array, out: Array, scratch: Array) -> None:
+        np.multiply(a, np.add.reduce(expected, axis=-2, keepdims=True), out=out)
+        np.subtract(out, expected, out=out)
 
 
 class SigmoidBinaryCrossEntropy(Joint):

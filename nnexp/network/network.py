@@ -312,6 +312,12 @@ class Network:
         n_networks, n_samples = stack.shape[0], inputs.shape[-2]
         objective = make_objective(self.activations[-1], resolve_error_function(error_function))
         expected = _check_expected(Y, n_networks, n_samples, self.n_outputs, stack.dtype)
+        low, high = objective.error_function.targets
+        if expected.min() < low or expected.max() > high:
+            raise ValueError(
+                f"error_function={objective.error_function.name!r} needs Y in [{low:g}, {high:g}]. Got values from "
+                f"{expected.min():g} to {expected.max():g}."
+            )
         weight = _check_weight(sample_weight, n_networks, n_samples, stack.dtype)
         error = np.zeros(n_networks, dtype=stack.dtype)
         gradient = np.zeros_like(stack)

@@ -109,16 +109,16 @@ class GeneticAlgorithm(Algorithm):
         check_choice(*said("crossover"), ["neuron", "uniform"])
         check_number(*said("crossover_rate"), low=0, high=1)
         check_number(*said("mutation_rate"), low=0, high=1, open_low=True)
-        check_number(*said("sigma"), low=0, open_low=True)
-        check_number(*said("adaptation"), low=0)
+        check_number(*said("sigma"), high=1e6, low=0, open_low=True)
+        check_number(*said("adaptation"), high=1e6, low=0)
         if self.batch_size is not None:
             check_number(*said("batch_size"), low=1, integer=True)
 
     def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
-        shape = problem.n_members, self.population_size
+        shape = problem.n_members, int(self.population_size)
         population = np.empty((*shape, parameters.shape[1]), dtype=parameters.dtype)
         for own, first, rng in zip(population, parameters, rngs, strict=True):
-            own[:] = problem.network.initialize(self.population_size, rng, parameters.dtype)
+            own[:] = problem.network.initialize(int(self.population_size), rng, parameters.dtype)
             own[0] = first
         arrays = {"population": population, "sigma": np.full(shape, float(self.sigma))}
         return State(rngs, arrays, np.zeros(problem.n_members, dtype=np.int64))
@@ -167,7 +167,7 @@ class _Generation:
         return Progress(
             self._candidates,
             ranked[:, 0],
-            evaluations=self._settings.population_size * self._batch,
+            evaluations=int(self._settings.population_size) * int(self._batch),
             candidate_errors=ranked[:, :elite] if self._whole else None,
             metrics=metrics,
         )

@@ -133,6 +133,29 @@ def test_an_activation_of_the_users_is_checked(function, derivative, sentence):
     assert sentence in str(caught.value)
 
 
+def test_a_function_of_the_users_cannot_overwrite_its_input():
+    with pytest.raises(ValueError, match="read-only"):
+        Activation.from_functions("mine", lambda z: np.tanh(z, out=z), lambda z, a: 1 - a**2)
+
+
+class Square(Activation):
+    """Says that it works in place, but its derivative needs the input."""
+
+    name = "square"
+    in_place = True
+
+    def forward(self, z, out):
+        np.multiply(z, z, out=out)
+
+    def backward(self, gradient, z, a, out):
+        np.multiply(2 * z, gradient, out=out)
+
+
+def test_an_activation_that_wrongly_claims_to_work_in_place_is_caught():
+    with pytest.raises(ValueError, match="The derivative of activation 'square' is wrong"):
+        resolve_activation(Square(), 3, "activation")
+
+
 class WrongSubclass(Activation):
     name = "wrong"
 

@@ -115,6 +115,23 @@ def test_stochastic_gradients_average_to_the_batch_gradient():
     np.testing.assert_allclose(np.mean(each, axis=0), batch, rtol=1e-10, atol=1e-14)
 
 
+def test_cross_entropy_is_right_for_targets_that_do_not_add_up_to_1():
+    network = Network((2, 3), output_activation="softmax")
+    parameters = network.initialize(1, RNG)[0]
+    X, Y = RNG.normal(size=(4, 2)), np.full((4, 3), 0.9)
+    error, gradient = network.error_and_gradient(parameters, X, Y, "cross_entropy")
+    assert error == pytest.approx(-(Y * np.log(network.forward(parameters, X))).sum(axis=1).mean())
+    step = 1e-6 * np.ones_like(parameters) * RNG.normal(size=parameters.shape)
+    rise = np.subtract(*[network.error_and_gradient(parameters + s * step, X, Y, "cross_entropy")[0] for s in (1, -1)])
+    assert rise == pytest.approx(2 * gradient @ step, rel=1e-5)
+
+
+def test_targets_outside_the_domain_of_the_error_function_are_refused():
+    network = Network((2, 1), output_activation="sigmoid")
+    with pytest.raises(ValueError, match=r"needs Y in \[0, 1\]. Got values from 3 to 3"):
+        network.error_and_gradient(np.zeros(3), [[0, 0]], [[3]], "binary_cross_entropy")
+
+
 def test_weights_are_views():
     network = Network((2, 3, 1))
     parameters = np.zeros((4, network.n_parameters))

@@ -134,6 +134,35 @@ def test_sigma_is_inherited_and_varies_by_its_adaptation():
     assert logs.std() == pytest.approx(0.3, rel=0.06)
 
 
+def test_a_child_inherits_the_geometric_mean_of_its_parents_sigmas():
+    settings = GeneticAlgorithm(population_size=600, truncation=1.0, crossover_rate=1.0, adaptation=0.0)
+    _, state, step = generation(settings)
+    state.arrays["sigma"][0] = np.where(np.arange(600) % 2, 0.4, 0.1)
+    step._breed(0, np.arange(600))
+    sigma = state.arrays["sigma"][0]
+    np.testing.assert_allclose(sigma[: settings.elite], [0.1, 0.4, 0.1, 0.4])
+    kinds, counts = np.unique(sigma[settings.elite :].round(9), return_counts=True)
+    np.testing.assert_allclose(kinds, [0.1, 0.2, 0.4])
+    np.testing.assert_allclose(counts / counts.sum(), [0.25, 0.5, 0.25], atol=0.07)
+
+
+def test_the_first_parameters_are_among_the_first_population():
+    problem = make_problem()
+    first = np.full((1, problem.network.n_parameters), 7.0)
+    state = GeneticAlgorithm().start(problem, first, seeds(1))
+    assert (state.arrays["population"][0][0] == 7).all()
+
+
+def test_l2_decides_between_networks_of_equal_error():
+    settings = GeneticAlgorithm(population_size=6, elite=1, batch_size=None)
+    problem, state, step = generation(settings, make_problem(l2=1.0))
+    small, large = np.zeros(problem.network.n_parameters), np.zeros(problem.network.n_parameters)
+    small[0], large[0] = 0.5, 3.0  # weights of an input into a neuron that leads nowhere
+    state.arrays["population"][0][:] = large
+    state.arrays["population"][0][4] = small
+    np.testing.assert_array_equal(step().candidates[0, 0], small)
+
+
 def test_a_network_whose_error_is_nan_ranks_last():
     problem, state, step = generation(GeneticAlgorithm(population_size=10, elite=2))
     state.arrays["population"][0][:8] = np.nan
