@@ -123,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    if not 1 <= number <= 1024:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 1024, not {text}")
     return number
 
 
@@ -256,6 +256,9 @@ def _show(folder: Path, console: Console) -> None:
     from nnexp.report import compare, leaderboard_table, map_table
 
     comparison = compare(load_results(folder))
+    if not comparison.models:
+        console.print(comparison.answer[0])
+        return
     head, rows = leaderboard_table(comparison)
     if not comparison.leaderboard["failed"].any():
         head, rows = head[:-1], [row[:-1] for row in rows]

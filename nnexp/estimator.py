@@ -305,6 +305,21 @@ class BackpropMLP(BaseEstimator):
         self._data, self._optimizer = data, problem.descent.optimizer
         return self
 
+    def check_fit(self, X: ArrayLike, y: ArrayLike) -> None:
+        """Check parameters and data as `fit` does, without training.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit` does.
+        """
+        probe = copy.deepcopy(self)
+        algorithm = probe._check_parameters()
+        features, expected, weight = probe._check_data(X, y, None)
+        network = probe._make_network(features.shape[1], expected.shape[1], 0)
+        probe._check_trainable(network, algorithm)
+        probe._make_problem(network, features, expected, weight, np.random.SeedSequence(0))
+
     def _forget_fit(self) -> None:
         """Remove what only a fit of the other task sets."""
         for name in ("classes_", "_y_mean", "_y_scale", "_y_is_flat"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,10 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
     for column in [target, *(drop or [])]:
         if column not in frame.columns:
             raise DataError(f"{where}: there is no column {column!r}. {nearest(column, map(str, frame.columns))}")
+    if target in (drop or []):
+        raise DataError(f"{where}: the target {target!r} is among the columns to drop.")
+    if frame.empty:
+        raise DataError(f"{where}: there is no row.")
     frame = frame.drop(columns=drop or [])
     if frame.shape[1] < 2:
         raise DataError(f"{where}: there is no column besides the target {target!r}.")
@@ -123,9 +128,15 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
             f"{where}: the target {target!r} holds numbers that are no classes, such as {y[y != y.round()].iloc[0]:g}. "
             'Set task = "regression".'
         )
+    for column in frame.columns:
+        kind = frame[column].map(type).iloc[0] if frame[column].dtype == object else str
+        if kind in (list, dict, tuple, np.ndarray) or pd.api.types.is_timedelta64_dtype(frame[column]):
+            raise DataError(f"{where}: column {column!r} holds neither numbers nor words; drop it or convert it.")
     numbers = frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(numbers).any():
         raise DataError(f"{where}: a column holds an infinite number.")
+    if task == "regression" and not np.isfinite(y.to_numpy(dtype=float)).all():
+        raise DataError(f"{where}: the target {target!r} holds an infinite number.")
     values = y.to_numpy() if pd.api.types.is_numeric_dtype(y) else y.astype(str).to_numpy(dtype=object)
     return DataSet(name, task, frame, values)
 
@@ -133,8 +144,14 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
 def _read(path: Path, where: str) -> pd.DataFrame:
     try:
         if path.suffix in (".parquet", ".pq"):
-            return pd.read_parquet(path)
-        return pd.read_csv(path)
+            frame = pd.read_parquet(path)
+            return frame.reset_index() if frame.index.names != [None] else frame
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Without index_col=False a row with more fields than the header would shift all columns.
+            return pd.read_csv(path, index_col=False)
+    except pd.errors.ParserWarning as error:
+        raise DataError(f"{where}: rows have more fields than the header has names.") from error
     except ImportError as error:
         raise DataError(f"{where}: Parquet files need pyarrow: pip install 'nnexp[parquet]', or pyarrow.") from error
     except Exception as error:

@@ -6,6 +6,7 @@ from the journal and replaced as a whole. A process that is killed at any moment
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -16,6 +17,15 @@ from typing import IO, Any
 import pandas as pd
 
 RUN_KEYS = ["data", "model", "repeat", "fold"]
+# What is text and stays text, whatever it looks like: a model may be called 16 or null.
+_TEXT = ["data", "model", "task", "status", "problem", "stop_reason", "warnings"]
+BEFORE_SCORES = ["data", "task", "model", "repeat", "fold", "seed", "n_train", "n_test", "status", "problem"]
+AFTER_SCORES = ["evaluations", "n_iter", "n_parameters", "stop_reason", "warnings"]
+_COLUMNS = {
+    "runs.csv": [*RUN_KEYS, "task", "n_train", "n_test", "status", "problem", "evaluations", "warnings"],
+    "curves.csv": [*RUN_KEYS, "step", "error", "validation_error", "evaluations"],
+    "times.csv": [*RUN_KEYS, "fit_seconds", "score_seconds"],
+}
 
 
 class ResultsError(ValueError):
@@ -77,32 +87,43 @@ def load_results(folder: str | Path) -> Results:
     ResultsError
         If the folder holds no results, or a file of them cannot be read.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not (folder / "runs.csv").is_file():
         hint = "" if folder.is_dir() else " There is no such folder."
         raise ResultsError(f"{folder} holds no results (no runs.csv).{hint} `nnexp run FILE` makes them.")
 
     def table(name: str) -> pd.DataFrame:
+        wrong = f"{folder / name} cannot be read"
         try:
-            return pd.read_csv(folder / name)
-        except pd.errors.EmptyDataError:
-            return pd.DataFrame()
+            frame = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+            missing = [column for column in _COLUMNS[name] if column not in frame.columns]
+            if missing:
+                raise ResultsError(f"{wrong}: it has no column {missing[0]!r}.")
+            for column in frame.columns.difference(_TEXT):
+                frame[column] = pd.to_numeric(frame[column].replace("", None))
+        except ResultsError:
+            raise
         except Exception as error:
-            raise ResultsError(f"{folder / name} cannot be read: {error}") from error
+            raise ResultsError(f"{wrong}: {error}") from error
+        return frame
 
-    def record(name: str) -> dict[str, Any]:
+    def record(name: str, keys: list[str]) -> dict[str, Any]:
         try:
-            return json.loads((folder / name).read_text(encoding="utf-8"))
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ResultsError(f"{folder / name} cannot be read: {error}") from error
+        for key in keys:
+            if not isinstance(content, dict) or key not in content:
+                raise ResultsError(f"{folder / name} cannot be read: it has no key {key!r}.")
+        return dict(content)
 
     return Results(
         folder,
         table("runs.csv"),
         table("curves.csv"),
         table("times.csv"),
-        record("experiment.json"),
-        record("environment.json"),
+        record("experiment.json", ["name", "question", "seed", "evaluation", "data", "model"]),
+        record("environment.json", ["command", "planned_runs", "versions", "data"]),
     )
 
 
@@ -125,7 +146,9 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = open(folder / "journal.jsonl", "a+b")  # noqa: SIM115
+            # Without a buffer: what could not be written must not come back when the file is closed.
+            self._file: IO[bytes] = open(folder / "journal.jsonl", "a+b", buffering=0)  # noqa: SIM115
+            _sync_folder(folder)
         except OSError as error:
             raise ResultsError(f"The results cannot be written to {folder}: {error.strerror}.") from error
         try:
@@ -139,34 +162,56 @@ class Journal:
 
     def _read(self) -> None:
         self._file.seek(0)
-        end, damaged = 0, 0
-        for line in self._file:
-            try:
-                record = json.loads(line)
-                if not line.endswith(b"\n"):
-                    break
-                self.records[record["key"]] = record
-            except (ValueError, KeyError, TypeError):
+        damaged = 0
+        for line in self._file.read().splitlines(keepends=True):
+            record = _parsed(line)
+            if record is None:
                 damaged += 1
-            if line.endswith(b"\n"):
-                end += len(line)
-        self._file.seek(0, os.SEEK_END)
-        if self._file.tell() > end:  # the process was killed while it wrote a line
-            self._file.truncate(end)
-            damaged = max(damaged, 1)
-        if damaged:
+            else:
+                self.records[record["key"]] = record
+        if damaged:  # such as the line that was being written when the process was killed
             self.lost = f"{damaged} damaged record(s) in {self._file.name} are left out and run again."
+            self._file.truncate(0)
+            for record in self.records.values():
+                self.append(record)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a finished run; when this returns it is on the disk."""
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        while line:
+            line = line[self._file.write(line) :]
         os.fsync(self._file.fileno())
         self.records[record["key"]] = record
 
     def close(self) -> None:
         """Let others write."""
         self._file.close()
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the record of a whole line, or None if it is damaged."""
+    try:
+        record = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
+        return None
+    row, times, curve = (record.get(part) for part in ("row", "times", "curve"))
+    sound = isinstance(row, dict) and isinstance(times, dict) and isinstance(curve, dict)
+    if not (sound and {*RUN_KEYS, "status"} <= set(row or ())):
+        return None
+    lengths = {len(values) if isinstance(values, list) else -1 for values in (curve or {}).values()}
+    return record if len(lengths) <= 1 and -1 not in lengths else None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a power cut, where the platform can."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _lock(file: IO[bytes], folder: Path) -> None:
@@ -180,8 +225,11 @@ def _lock(file: IO[bytes], folder: Path) -> None:
         raise ResultsError(f"Another nnexp run is writing to {folder}; wait for it or name other --results.") from error
 
 
-def write_tables(folder: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write runs.csv, curves.csv and times.csv from the records of runs, in the order given."""
+def write_tables(folder: Path, records: Iterable[dict[str, Any]], metrics: list[str]) -> None:
+    """Write runs.csv, curves.csv and times.csv from the records of runs, in the order given.
+
+    ``metrics`` are all scores of the experiment; a row leaves those of the other task empty.
+    """
     rows, times, curves = [], [], []
     for record in records:
         rows.append(record["row"])
@@ -189,18 +237,25 @@ def write_tables(folder: Path, records: Iterable[dict[str, Any]]) -> None:
         times.append({**own, **record["times"]})
         if record["curve"]:
             curves.append(pd.DataFrame({**own, **record["curve"]}))
-    curve_columns = [*RUN_KEYS, "step", "error", "validation_error", "evaluations"]
-    joined = pd.concat(curves) if curves else pd.DataFrame(columns=curve_columns)
-    write_atomically(folder / "runs.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
-    write_atomically(folder / "times.csv", pd.DataFrame(times).to_csv(index=False, lineterminator="\n"))
+    joined = pd.concat(curves) if curves else pd.DataFrame(columns=_COLUMNS["curves.csv"])
+    columns = [column for part in (BEFORE_SCORES, metrics, AFTER_SCORES) for column in part]
+    runs, spent = pd.DataFrame(rows, columns=columns), pd.DataFrame(times, columns=_COLUMNS["times.csv"])
+    write_atomically(folder / "runs.csv", runs.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "times.csv", spent.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "curves.csv", joined.to_csv(index=False, lineterminator="\n"))
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file as a whole, so that no reader and no crash meets half of it."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise ResultsError(f"{path} cannot be written: {error.strerror or error}.") from error

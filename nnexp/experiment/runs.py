@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
+import inspect
 import json
 import platform
 import subprocess
@@ -25,13 +27,14 @@ from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import DataError, DataSet, doubtful_columns, load_bundled, load_file, make_preparation
 from nnexp.experiment.results import Journal, ResultsError, write_atomically, write_tables
-from nnexp.experiment.specification import ModelSpecification, Specification
+from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
 
 # What decides a run's bits besides its own settings.
 _LIBRARIES = ["numpy", "scipy", "scikit-learn", "pandas", "joblib"]
@@ -56,7 +59,6 @@ class Run:
     training: Any
     test: Any
     metrics: list[str]
-    all_metrics: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,30 @@ class Summary:
     failed: int
     interrupted: bool
     notes: list[str]
+
+
+def check_models(specification: Specification, data: dict[str, DataSet]) -> None:
+    """Check what a model's parameters can only be checked for with the data: the network and its error function.
+
+    Raises
+    ------
+    SpecificationError
+        With a line for each model and data set that do not fit.
+    """
+    problems = []
+    for name, own in data.items():
+        X = make_preparation(own.X).fit_transform(own.X)
+        for model in specification.models:
+            if own.task not in model.classes:
+                continue
+            estimator = model.make(own.task, seed=0)
+            if isinstance(estimator, BackpropMLP):
+                try:
+                    estimator.check_fit(X, own.y)
+                except (ValueError, TypeError) as error:
+                    problems.append(f"{specification.source.name}: model.{model.name} on {name}: {error}")
+    if problems:
+        raise SpecificationError("\n".join(dict.fromkeys(problems)))
 
 
 def load_data(specification: Specification) -> dict[str, DataSet]:
@@ -126,8 +152,7 @@ def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
     evaluation = specification.evaluation
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     metrics = evaluation.metrics.model_dump()
-    tasks = list(dict.fromkeys(d.task for d in data.values()))
-    all_metrics = list(dict.fromkeys(name for task in tasks for name in metrics[task]))
+    code = _code_of(specification)
     runs = []
     for name, own in data.items():
         split_seed = _seed(specification.seed, "split", name)
@@ -141,15 +166,34 @@ def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
                 if own.task not in model.classes:
                     continue
                 decides = [
-                    __version__, versions, name, fingerprint, own.task, model.name, model.classes[own.task],
+                    __version__, code, versions, name, fingerprint, own.task, model.name, model.classes[own.task],
                     model.parameters, evaluation.folds, repeat, fold, split_seed, seed, metrics[own.task],
                 ]  # fmt: skip
                 key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
-                runs.append(Run(key, name, model, repeat, fold, seed, training, test, metrics[own.task], all_metrics))
+                runs.append(Run(key, name, model, repeat, fold, seed, training, test, metrics[own.task]))
     names = list(data)
     models = [model.name for model in specification.models]
     runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))
     return runs
+
+
+def _code_of(specification: Specification) -> str:
+    """Return a hash of the code that results depend on: nnexp's own, and the modules that the file allows."""
+    root = Path(inspect.getfile(BackpropMLP)).parent
+    files = [
+        root / "estimator.py",
+        *sorted(p for d in ("network", "training", "experiment") for p in (root / d).glob("*.py")),
+    ]
+    for model in specification.models:
+        for path in model.classes.values():
+            module, _, name = path.rpartition(".")
+            if module.partition(".")[0] in specification.allow_modules:
+                source = inspect.getsourcefile(getattr(importlib.import_module(module), name))
+                files += [Path(source)] if source else []
+    digest = hashlib.sha256()
+    for file in dict.fromkeys(files):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _seed(*parts: Any) -> int:
@@ -187,8 +231,9 @@ def run_experiment(
     Summary
     """
     data = load_data(specification)
+    check_models(specification, data)
     runs = plan(specification, data)
-    folder = Path(results) / specification.name
+    folder = Path(results).expanduser() / specification.name
     journal = Journal(folder)
     try:
         missing = [run for run in runs if run.key not in journal.records]
@@ -212,7 +257,9 @@ def run_experiment(
             interrupted = True
             notes.append("A worker process was killed, perhaps for lack of memory; fewer --jobs need less.")
         finished = [journal.records[run.key] for run in _by_name(runs, specification) if run.key in journal.records]
-        write_tables(folder, finished)
+        metrics = specification.evaluation.metrics.model_dump()
+        tasks = dict.fromkeys(own.task for own in data.values())
+        write_tables(folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
     except OSError as error:
         raise ResultsError(f"The results cannot be written to {folder}: {error.strerror or error}.") from error
     finally:
@@ -252,7 +299,7 @@ def execute(run: Run, data: DataSet) -> dict[str, Any]:
         "n_test": len(run.test),
         "status": "ok",
         "problem": "",
-        **dict.fromkeys(run.all_metrics),
+        **dict.fromkeys(run.metrics),
         "evaluations": None,
         "n_iter": None,
         "n_parameters": None,
@@ -269,7 +316,8 @@ def execute(run: Run, data: DataSet) -> dict[str, Any]:
         try:
             estimator = run.model.make(data.task, run.seed)
             whole = estimator
-            if data.task == "regression" and not isinstance(estimator, BackpropMLP):
+            positive = get_tags(estimator).target_tags.positive_only
+            if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP):
                 # BackpropMLP standardises the target by itself; so that baselines are not worse off, they get it too.
                 whole = TransformedTargetRegressor(estimator, transformer=StandardScaler())
             pipeline = make_pipeline(make_preparation(data.X), whole)
@@ -285,10 +333,10 @@ def execute(run: Run, data: DataSet) -> dict[str, Any]:
             times["score_seconds"] = time.perf_counter() - start
             fitted = pipeline[-1]
             fitted = getattr(fitted, "regressor_", fitted)
-            facts, curve = _learned(fitted, len(run.training))
+            facts, curve = _learned(fitted)
             row.update(facts)
         except Exception as error:
-            row.update(dict.fromkeys(run.all_metrics), status="failed", problem=f"{type(error).__name__}: {error}")
+            row.update(dict.fromkeys(run.metrics), status="failed", problem=f"{type(error).__name__}: {error}")
     row["warnings"] = " | ".join(dict.fromkeys(f"{w.category.__name__}: {_first_line(w.message)}" for w in caught))
     return {"key": run.key, "row": row, "times": times, "curve": curve}
 
@@ -297,7 +345,7 @@ def _first_line(message: Any) -> str:
     return str(message).strip().split("\n")[0]
 
 
-def _learned(estimator: BaseEstimator, n_train: int) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """Return what a fitted estimator tells of its training: cost and size, and the learning curve."""
     if isinstance(estimator, BackpropMLP):
         history = estimator.history_
@@ -322,7 +370,7 @@ def _learned(estimator: BaseEstimator, n_train: int) -> tuple[dict[str, Any], di
             "step": steps,
             "error": [float(e) for e in getattr(estimator, "loss_curve_", [])],
             "validation_error": [None] * len(steps),
-            "evaluations": [3 * n_train * step for step in steps],
+            "evaluations": [round(3 * int(estimator.t_) * step / max(len(steps), 1)) for step in steps],
         }
         return facts, curve if steps else {}
     return {}, {}
@@ -333,6 +381,7 @@ def _environment(specification: Specification, data: dict[str, DataSet], command
     return {
         "command": command,
         "planned_runs": planned,
+        "quick": specification.quick,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _git_commit(specification.source.resolve().parent),
         "python": platform.python_version(),

@@ -20,7 +20,7 @@ from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import BUNDLED
 
 # What a model of an experiment may not set, and who does.
-_SET_BY_EXPERIMENT = {"task": "the data set", "random_state": "the experiment's seed", "verbose": "nobody"}
+_SET_BY_EXPERIMENT = {"task": "the data set", "random_state": "the experiment's seed", "verbose": "the command"}
 
 
 class SpecificationError(ValueError):
@@ -63,7 +63,7 @@ class Evaluation(_Section):
     """How models are judged: by repeated k-fold cross-validation, stratified for classification."""
 
     folds: Annotated[int, Field(ge=2)] = 5
-    repeats: Annotated[int, Field(ge=1)] = 2
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 2
     metrics: Metrics = Metrics()
 
 
@@ -127,17 +127,22 @@ class Specification:
     models: list[ModelSpecification]
     allow_modules: list[str]
     source: Path
+    quick: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the experiment with everything that was left to a default, as JSON has it."""
         models = {model.name: {"class": model.classes, **model.parameters} for model in self.models}
+        data = {name: own.model_dump(exclude_none=True) for name, own in self.data.items()}
+        for own in data.values():
+            if "path" in own:  # so that the record can be run from where it stands
+                own["path"] = str((self.source.parent / own["path"]).expanduser().resolve())
         return {
             "name": self.name,
             "question": self.question,
             "seed": self.seed,
             "allow_modules": self.allow_modules,
             "evaluation": self.evaluation.model_dump(),
-            "data": {name: data.model_dump(exclude_none=True) for name, data in self.data.items()},
+            "data": data,
             "model": models,
         }
 
@@ -157,7 +162,9 @@ class _Mistakes:
             where = "--set"
         elif line := _line_of(self.text, key):
             where += f", line {line}"
-        self.found.append(f"{where}: {key}: {rule}" if key else f"{where}: {rule}")
+        mistake = f"{where}: {key}: {rule}" if key else f"{where}: {rule}"
+        if mistake not in self.found:  # one in the defaults is met again in each model
+            self.found.append(mistake)
 
     def raise_if_any(self) -> None:
         if self.found:
@@ -199,11 +206,13 @@ def load_specification(
     _check_metrics(file, mistakes)
     models = _make_models(file, mistakes)
     mistakes.raise_if_any()
-    evaluation, name = file.evaluation, file.name or source.stem
+    evaluation, name = file.evaluation, file.name or re.sub(r"^\W+|[^\w.-]", "", source.stem) or "experiment"
     if quick:
         evaluation = evaluation.model_copy(update={"folds": 2, "repeats": 1})
         models, name = [_quick(model) for model in models], f"{name}-quick"
-    return Specification(name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source)
+    return Specification(
+        name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source, quick
+    )
 
 
 def _read(source: Path) -> tuple[dict[str, Any], str]:
@@ -212,9 +221,9 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
         hint = f" {nearest(str(source), near)}" if near else ""
         raise SpecificationError(f"There is no experiment file {source}.{hint}")
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")
         content = json.loads(text) if source.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SpecificationError(f"{source.name}: {error}") from error
     if not isinstance(content, dict):
         raise SpecificationError(f"{source.name}: an experiment is a table of keys.")
@@ -232,9 +241,11 @@ def _change(content: dict[str, Any], key: str, value: str, source: Path) -> None
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             raise SpecificationError(f"--set {key}: {name!r} is not a table.")
+    if "\n" in value:
+        raise SpecificationError(f"--set {key}: the value must be one line.")
     try:
         table[last] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         table[last] = value  # a bare word is a string
 
 
@@ -288,8 +299,6 @@ def _check_metrics(file: _File, mistakes: _Mistakes) -> None:
                     f"evaluation.metrics.{task}",
                     f"unknown metric {name!r}. {nearest(name, get_scorer_names())}",
                 )
-            else:
-                get_scorer(name)
 
 
 def _make_models(file: _File, mistakes: _Mistakes) -> list[ModelSpecification]:
@@ -303,8 +312,9 @@ def _make_models(file: _File, mistakes: _Mistakes) -> list[ModelSpecification]:
             parameters = {**file.defaults, **own}
         elif isinstance(entry, str):
             classes, parameters = {"": entry}, own
-            if entry == "nnexp.BackpropMLP":
-                classes = dict.fromkeys(("classification", "regression"), entry)
+            if entry in ("nnexp.BackpropMLP", "nnexp.estimator.BackpropMLP"):
+                classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
+                parameters = {**file.defaults, **own}
         elif isinstance(entry, dict) and entry and set(entry) <= {"classification", "regression"}:
             classes, parameters = {str(k): str(v) for k, v in entry.items()}, own
         else:
@@ -341,16 +351,23 @@ def _check_model(
         except (ImportError, AttributeError, ValueError) as error:
             mistakes.add(f"{key}.class", f"{path!r} cannot be imported: {error}.")
             return {}
+        wrong = False
         known = [name for name in _parameters_of(cls) if cls is not BackpropMLP or name not in _SET_BY_EXPERIMENT]
         for name in parameters:
             place = f"{key}.{name}" if name in own else f"defaults.{name}"
             if name in _SET_BY_EXPERIMENT and (cls is BackpropMLP or name == "random_state"):
+                wrong = True
                 mistakes.add(place, f"{name} is set by {_SET_BY_EXPERIMENT[name]}, the same for all models.")
             elif name not in known:
+                wrong = True
                 mistakes.add(place, f"{cls.__name__} has no parameter {name!r}. {nearest(name, known)}")
-        if mistakes.found and any(f": {key}." in m or ": defaults." in m for m in mistakes.found):
+        if wrong:
             return {}
-        estimator = cls(**parameters, **({"task": said} if cls is BackpropMLP else {}))
+        try:
+            estimator = cls(**parameters, **({"task": said} if cls is BackpropMLP else {}))
+        except Exception as error:
+            mistakes.add(key, f"{cls.__name__} cannot be made with these settings: {error}")
+            return {}
         problem = _impossible(estimator)
         if problem:
             named = next((n for n in own if re.search(rf"\b{n}\b", problem)), None)
@@ -408,7 +425,7 @@ def _impossible(estimator: BaseEstimator) -> str:
 def _parameters_of(cls: type) -> list[str]:
     try:
         return list(cls().get_params(deep=False))
-    except TypeError:  # a class that needs arguments
+    except Exception:  # a class that needs arguments
         return list(cls._get_param_names())  # type: ignore[attr-defined]
 
 

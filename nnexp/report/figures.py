@@ -64,9 +64,9 @@ def scores(comparison: Comparison) -> str:
                     mean, row, xerr=None if np.isnan(width) else width,
                     color=color, marker=marker, markersize=5, capsize=3, linewidth=1.4,
                 )  # fmt: skip
-            panel.set_yticks(range(len(comparison.models)), list(reversed(comparison.models)))
+            panel.set_yticks(range(len(comparison.models)), [_label(m) for m in reversed(comparison.models)])
             panel.set_ylim(-0.6, len(comparison.models) - 0.4)
-            panel.set_title(name)
+            panel.set_title(_label(name))
             panel.set_xlabel(comparison.metric[name])
             panel.grid(axis="x", color="#888888", alpha=0.25, linewidth=0.6)
         text = (
@@ -80,7 +80,7 @@ def learning_curves(results: Results, comparison: Comparison) -> str:
     from matplotlib import rc_context
 
     curves = results.curves
-    if curves.empty:
+    if curves["error"].notna().sum() == 0 or not comparison.models:
         return ""
     styles = style_of(comparison.models)
     names = [name for name in comparison.data if name in set(curves["data"])]
@@ -88,16 +88,16 @@ def learning_curves(results: Results, comparison: Comparison) -> str:
         figure, panels = _grid(len(names), height=2.1)
         for panel, name in zip(panels, names, strict=False):
             for model in comparison.models:
-                own = curves[(curves["data"] == name) & (curves["model"] == model)]
+                own = curves[(curves["data"] == name) & (curves["model"] == model) & curves["error"].notna()]
                 if own.empty:
                     continue
                 band = _band(own)
                 color, _ = styles[model]
-                panel.plot(band["evaluations"], band["median"], color=color, label=model, linewidth=1.5)
+                panel.plot(band["evaluations"], band["median"], color=color, label=_label(model), linewidth=1.5)
                 panel.fill_between(band["evaluations"], band["low"], band["high"], color=color, alpha=0.2, linewidth=0)
             panel.set_xscale("log")
             panel.set_yscale("log")
-            panel.set_title(name)
+            panel.set_title(_label(name))
             panel.set_xlabel("evaluations")
             panel.set_ylabel("training error")
             panel.grid(color="#888888", alpha=0.2, linewidth=0.5)
@@ -127,11 +127,11 @@ def cost(comparison: Comparison) -> str:
                 width = cell["half_width"]
                 panel.errorbar(
                     cell["evaluations"], cell["mean"], yerr=None if np.isnan(width) else width, color=color,
-                    marker=marker, capsize=3, linewidth=1.2, linestyle="none", label=cell["model"],
+                    marker=marker, capsize=3, linewidth=1.2, linestyle="none", label=_label(cell["model"]),
                 )  # fmt: skip
             panel.set_xscale("log")
             panel.margins(x=0.15)
-            panel.set_title(name)
+            panel.set_title(_label(name))
             panel.set_xlabel("evaluations of a fit")
             panel.set_ylabel(comparison.metric[name])
             panel.grid(color="#888888", alpha=0.2, linewidth=0.5)
@@ -139,11 +139,17 @@ def cost(comparison: Comparison) -> str:
         return _svg(figure, "cost", "Mean score with its 95 % interval against the evaluations that a fit cost.")
 
 
+def _label(name: str) -> str:
+    """Keep a name as it is: matplotlib reads $ as mathematics, and leaves out of a legend what begins with _."""
+    text = name.replace("$", r"\$")
+    return f"\u200b{text}" if text.startswith("_") else text
+
+
 def _band(curves: pd.DataFrame) -> pd.DataFrame:
     """Return the median and the band over runs for each step; a run that has ended keeps its last error."""
     keys = ["repeat", "fold"]
     errors = curves.pivot_table(index="step", columns=keys, values="error").ffill()
-    spent = curves.pivot_table(index="step", columns=keys, values="evaluations")
+    spent = curves.pivot_table(index="step", columns=keys, values="evaluations").ffill()
     quantiles = errors.quantile([0.1, 0.5, 0.9], axis=1).T
     table = pd.DataFrame(
         {
@@ -188,7 +194,7 @@ def _svg(figure: Figure, name: str, description: str) -> str:
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     # Ids must differ between the figures of one page.
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", text)

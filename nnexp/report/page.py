@@ -45,6 +45,7 @@ def write_report(results: Results) -> Path:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["plain"] = _markdown
     style = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     drawings = {
         "scores": figures.scores(comparison) if comparison.models else "",
@@ -56,6 +57,12 @@ def write_report(results: Results) -> Path:
     write_atomically(results.folder / "report.html", page)
     write_atomically(results.folder / "report.md", twin)
     return results.folder / "report.html"
+
+
+def _markdown(text: Any) -> str:
+    """Escape what would break a line or a table of Markdown, or be read as HTML."""
+    line = " ".join(str(text).split())
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def leaderboard_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -95,7 +102,7 @@ def map_table(comparison: Comparison) -> tuple[list[str], list[list[dict[str, An
             failed = bool(np.isnan(cell["mean"]))
             shade = 0.0 if failed else max(0.0, 1.0 - (high - cell["mean"]) / (2 * scale))
             text = f"failed {cell['failed']:.0f}×" if failed else _with_width(cell["mean"], cell["half_width"])
-            row.append({"text": text, "shade": round(float(shade), 3), "best": bool(cell["mean"] == high)})
+            row.append({"text": text, "shade": round(float(shade), 3), "best": bool(cell["best"])})
         rows.append(row)
     return ["data set", *order], rows
 
@@ -111,7 +118,7 @@ def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
     map_head, map_rows = map_table(comparison)
     experiment, environment = results.experiment, results.environment
     problems = results.runs[results.runs["status"] == "failed"] if len(results.runs) else results.runs
-    warned = results.runs[results.runs["warnings"].notna()] if len(results.runs) else results.runs
+    warned = results.runs[results.runs["warnings"].fillna("") != ""] if len(results.runs) else results.runs
     warnings = (
         warned.groupby(["model", "warnings"], sort=False).size().reset_index(name="runs") if len(warned) else None
     )
@@ -169,7 +176,8 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
             f"Every model was fitted on the same splits: {evaluation['repeats']} × {evaluation['folds']}-fold cross-validation, "
             f"stratified by class for classification, seed {experiment['seed']}. Numbers had missing cells filled with the "
             "median and were standardised; other columns became one column of 0 and 1 for each value; both were learnt inside "
-            "each training set. The target of a regression is standardised for every model. No setting was tuned by these "
+            "each training set. The target of a regression is standardised, but for "
+            "models of positive targets and models told otherwise. No setting was tuned by these "
             "scores within the experiment."
         ),
     }

@@ -69,9 +69,14 @@ def paired_p_value(differences: Array, n_train: float, n_test: float) -> float:
     mean = float(np.mean(differences))
     if np.isnan(variance):
         return float("nan")
-    if variance == 0:
-        return 1.0 if mean == 0 else 0.0
+    if _are_equal(differences):  # 0 / 0: equal differences, such as one test row each, are no proof
+        return 1.0 if mean == 0 else float("nan")
     return float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), len(differences) - 1))
+
+
+def _are_equal(values: Array) -> bool:
+    """Whether values are equal up to rounding."""
+    return bool(np.ptp(values) <= 1e-12 * max(np.abs(values).max(), 1e-300)) if len(values) else True
 
 
 def holm(p_values: Array) -> Array:
@@ -146,7 +151,7 @@ def compare(results: Results) -> Comparison:
     best = str(ranked.index[0]) if len(ranked) > 1 else None
     differences = _differences(runs, best, data, models) if best else pd.DataFrame()
     cautions = _cautions(results, cells)
-    quick = results.folder.name.endswith("-quick")
+    quick = results.environment.get("quick", False)
     answer = [_QUICK] if quick else _answer(best, leaderboard, differences, cells, metric, models)
     return Comparison(models, data, metric, cells, leaderboard, differences, best, answer, cautions)
 
@@ -166,7 +171,8 @@ def _cells(runs: pd.DataFrame, data: list[str], models: list[str]) -> pd.DataFra
                 {
                     "data": name,
                     "model": model,
-                    "mean": scores.mean() if complete else np.nan,
+                    # Rounded, so that equal scores in another order have equal means.
+                    "mean": round(float(scores.mean()), 12) if complete else np.nan,
                     "variance": variance if complete else np.nan,
                     "half_width": half_width(variance, len(scores) - 1) if complete else np.nan,
                     "runs": len(own),
@@ -190,6 +196,7 @@ def _cells(runs: pd.DataFrame, data: list[str], models: list[str]) -> pd.DataFra
         ],
     )
     # A model that failed has no mean and shares the last rank; equal means share theirs.
+    cells["best"] = cells["mean"] == cells.groupby("data")["mean"].transform("max")
     cells["rank"] = cells.groupby("data")["mean"].rank(ascending=False, na_option="bottom")
     return cells
 
@@ -204,7 +211,7 @@ def _leaderboard(cells: pd.DataFrame, metric: dict[str, str]) -> pd.DataFrame:
         takes_part = len(own) == n_data and own["mean"].notna().any()
         row["mean_rank"] = own["rank"].mean() if takes_part else np.nan
         row["data_sets"] = len(own)
-        row["wins"] = int((own["rank"] < 2).sum())
+        row["wins"] = int(own["best"].sum())
         for name in dict.fromkeys(metric.values()):
             with_it = own[own["data"].map(metric) == name]
             row[f"{name}_mean"] = with_it["mean"].mean(skipna=False) if len(with_it) else np.nan
@@ -243,7 +250,9 @@ def _differences(runs: pd.DataFrame, best: str, data: list[str], models: list[st
                     "model": model,
                     "other": other,
                     "difference": paired.mean() if len(paired) else np.nan,
-                    "half_width": half_width(variance, len(paired) - 1),
+                    "half_width": np.nan
+                    if _are_equal(paired) and paired.any()
+                    else half_width(variance, len(paired) - 1),
                     "p": paired_p_value(paired, n_train, n_test) if len(paired) >= FEWEST_SPLITS else np.nan,
                 }
             )
@@ -346,6 +355,10 @@ def _answer(
     if cells["mean"].isna().all():
         return ["Every model failed; the failed runs are listed with their reasons."]
     if best is None:
+        if (cells["failed"] == 0).all():
+            return [
+                "Fewer than two models took part on all data sets, so that there is no ranking; the map compares them."
+            ]
         return ["Fewer than two models finished on all data sets, so that there is no ranking."]
     second = next(model for model in board.index[board["mean_rank"].notna()] if model != best)
     own = differences[differences["model"] == best]
@@ -353,7 +366,7 @@ def _answer(
         _start(best, second, board["mean_rank"], len(metric), len(models)),
         _against_second(second, own[own["other"] == second], metric),
         _against_others(own[own["other"] != second]),
-        _cost(best, board, len(metric)),
+        _cost(best, cells, len(metric)),
         _beyond(best, second, cells, metric, models),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -374,7 +387,7 @@ def _start(best: str, second: str, ranks: pd.Series[float], n_data: int, n_model
 def _against_second(second: str, own: pd.DataFrame, metric: dict[str, str]) -> str:
     """Say on which data sets the best model differs from the next by more than chance explains."""
     if own["p"].isna().all():
-        return f"Whether it differs from {second} by more than chance cannot be told from so few runs."
+        return f"Whether it differs from {second} by more than chance cannot be told from these runs."
     clear = own[own["clear"]]
     if clear.empty:
         where = "on any of them" if len(metric) > 1 else "here"
@@ -406,15 +419,22 @@ def _against_others(own: pd.DataFrame) -> str:
     return ""
 
 
-def _cost(best: str, board: pd.DataFrame, n_data: int) -> str:
+def _cost(best: str, cells: pd.DataFrame, n_data: int) -> str:
     """Say what the best model cost, and which others cost at most half or at least twice as much."""
     each = "one fit on each data set" if n_data > 1 else "a fit"
-    own = board.loc[best]
+    costs = {
+        str(model): cell.set_index("data")[["evaluations", "seconds"]]
+        for model, cell in cells.groupby("model", sort=False)
+    }
+    own = costs[best].sum(skipna=False)
     spent = f"{count_in_words(own['evaluations'])} evaluations, " if own["evaluations"] > 0 else ""
     text = f"Its cost, for {each}: {spent}{seconds_in_words(own['seconds'])}"
     parts = []
-    for model, row in board.drop(index=best).iterrows():
-        ratios = {"evaluations": row["evaluations"] / own["evaluations"], "seconds": row["seconds"] / own["seconds"]}
+    for model, cost in costs.items():
+        if model == best:
+            continue
+        # Over the data sets that both took part in.
+        ratios = (cost.sum(skipna=False) / costs[best].loc[cost.index].sum(skipna=False)).to_dict()
         if any(ratio >= 2 or ratio <= 0.5 for ratio in ratios.values()):
             said = [f"{_ratio(ratio)} the {unit}" for unit, ratio in ratios.items() if not np.isnan(ratio)]
             parts.append(f"{model} takes {' and '.join(said)}")

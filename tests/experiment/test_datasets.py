@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nnexp.experiment.datasets import BUNDLED, DataError, load_bundled, load_file, make_preparation
+from nnexp.experiment.datasets import (
+    BUNDLED,
+    DataError,
+    DataSet,
+    doubtful_columns,
+    load_bundled,
+    load_file,
+    make_preparation,
+)
 
 FRAME = pd.DataFrame(
     {
@@ -75,6 +83,9 @@ def test_the_fingerprint_changes_with_a_value_a_name_and_a_target():
         ("a,y\n1,x\n2,z\n", "y", "regression", "a regression needs numbers, but the target 'y' holds 'x'"),
         ("a,y\n1,0.5\n2,1.25\n", "y", "classification", 'no classes, such as 0.5. Set task = "regression"'),
         ("a,y\ninf,1\n2,2\n", "y", "regression", "infinite number"),
+        ("a,y\n0,0.5,100\n7,1.5,101\n", "y", "regression", "rows have more fields than the header"),
+        ("a,y\n", "y", "classification", "there is no row"),
+        ("a,y\n1,inf\n2,3\n", "y", "regression", "the target 'y' holds an infinite number"),
         ("", "y", "regression", "cannot be read"),
         ('a,y\n1,2\n1,2,3,"4\n', "y", "regression", "cannot be read"),
     ],
@@ -87,3 +98,16 @@ def test_a_file_that_cannot_be_used_gives_a_sentence(tmp_path, content, target, 
         load_file("mine", path, target, task)
     assert f"data.mine: {path}" in str(caught.value)
     assert sentence in str(caught.value)
+
+
+def test_a_trailing_comma_in_every_row_is_harmless(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a,y\n1,2,\n3,4,\n")
+    assert load_file("mine", path, "y", "regression").X["a"].tolist() == [1, 3]
+
+
+def test_a_column_that_looks_like_an_identifier_or_a_date_is_pointed_out():
+    frame = pd.DataFrame({"id": [f"n{i}" for i in range(80)], "kind": ["a", "b"] * 40, "size": np.arange(80.0)})
+    notes = doubtful_columns(DataSet("mine", "regression", frame, np.arange(80.0)))
+    assert len(notes) == 1
+    assert "column 'id' has 80 different values in 80 rows" in notes[0]

@@ -13,7 +13,8 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 from nnexp import BackpropMLP, load_results
-from nnexp.experiment import DataError, ResultsError, load_specification, run_experiment
+from nnexp.cli import main
+from nnexp.experiment import DataError, ResultsError, SpecificationError, load_specification, run_experiment
 from nnexp.experiment.datasets import load_bundled, make_preparation
 from nnexp.experiment.runs import load_data, plan
 
@@ -248,3 +249,172 @@ def test_results_hold_no_pickle(small, tmp_path):
         "environment.json",
     }
     json.loads((folder / "experiment.json").read_text())
+
+
+ODD_NAMES = ["16", "32", "1e5", "007", "true", "null", "None", "nan", "a|b", "$x$", "_under", "<i>", "é"]
+
+
+def test_models_and_data_may_have_any_names(tmp_path, small):
+    frame = pd.DataFrame({"a": np.arange(20.0), "y": ["x", "z"] * 10})
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    models = "".join(f'[model."{name}"]\nclass = "sklearn.dummy.DummyClassifier"\n' for name in ODD_NAMES)
+    data = "".join(
+        f'[data."{name}"]\npath = "mine.csv"\ntarget = "y"\ntask = "classification"\n' for name in ("1", "null", "a|b")
+    )
+    small.write_text(
+        f'question = "Any?"\n[evaluation]\nfolds = 2\nrepeats = 1\n{data}\n{models}\n[model.net]\nmax_iter = 3\n'
+    )
+    assert main(["run", str(small), "--results", str(tmp_path / "results"), "--jobs", "1"]) == 0
+    results = load_results(tmp_path / "results" / "small")
+    assert set(results.runs["model"]) == {*ODD_NAMES, "net"}
+    assert set(results.runs["data"]) == {"1", "null", "a|b"}
+    assert (results.folder / "report.html").is_file()
+    for line in (results.folder / "report.md").read_text().splitlines():
+        if line.startswith("| 1 (accuracy)"):
+            assert line.replace("\\|", "").count("|") == len(ODD_NAMES) + 3
+
+
+def test_a_model_that_diverges_everywhere_is_reported(tmp_path, small):
+    small.write_text(
+        'question = "What diverges?"\n[evaluation]\nfolds = 2\nrepeats = 1\n[data.iris]\n[model.sound]\nmax_iter = 3\n'
+        '[model.wild]\noptimizer = "sgd"\nlearning_rate = 1e300\nactivation = "identity"\ndescent = "stochastic"\n'
+    )
+    assert main(["run", str(small), "--results", str(tmp_path / "results"), "--jobs", "1"]) == 0
+    runs = load_results(tmp_path / "results" / "small").runs
+    assert runs.loc[runs["model"] == "wild", "stop_reason"].str.contains("infinite or NaN").all()
+
+
+def test_a_table_of_no_finished_run_is_a_sentence(small, tmp_path, capsys):
+    folder = run(small, tmp_path / "results").folder
+    for name in TABLES:
+        (folder / name).write_text((folder / name).read_text().splitlines()[0] + "\n")
+    (folder / "times.csv").write_text("data,model,repeat,fold,fit_seconds,score_seconds\n")
+    assert main(["table", str(folder)]) == 0
+    assert "No run is finished yet." in capsys.readouterr().out
+    assert main(["report", str(folder)]) == 0
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 if hasattr(os, "geteuid") else True, reason="a small file system is mounted by root"
+)
+@pytest.mark.parametrize("size", ["8k", "24k", "48k"])
+def test_a_full_disk_is_a_sentence_and_loses_nothing(small, tmp_path, size):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        done = subprocess.run(command(small, disk), capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert "No space left on device" in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        assert run(small, disk, n_jobs=2).planned == 36
+        assert tables(disk / "small") == tables(run(small, tmp_path / "whole").folder)
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_a_damaged_journal_is_mended_once(small, tmp_path):
+    first = run(small, tmp_path / "results")
+    journal = first.folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    broken = [b'{"key": "x"}\n', b'{"key": "y", "row": null, "times": {}, "curve": {}}\n', b"[]\n"]
+    journal.write_bytes(b"".join([*broken, *lines]))
+    assert "3 damaged record(s)" in run(small, tmp_path / "results").notes[0]
+    assert run(small, tmp_path / "results").notes == []
+
+
+def test_what_is_announced_as_finished_is_on_the_disk_by_then(small, tmp_path, monkeypatch):
+    """When a run is counted, its line has been written and synced."""
+    synced, order = [], []
+    real = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_size), real(descriptor))[1]
+    )
+    journal = tmp_path / "results" / "small" / "journal.jsonl"
+    run(small, tmp_path / "results", on_run=lambda row: order.append((journal.read_bytes().count(b"\n"), synced[-1])))
+    assert [count for count, _ in order] == list(range(1, 37))
+    sizes = np.cumsum([len(line) for line in journal.read_bytes().splitlines(keepends=True)])
+    assert [size for _, size in order] == sizes.tolist()
+
+
+def test_data_of_the_other_task_added_later_give_the_tables_of_a_run_from_scratch(small, tmp_path):
+    whole = run(small, tmp_path / "whole")
+    text = small.read_text()
+    small.write_text(text.replace("[data.diabetes]\n", ""))
+    run(small, tmp_path / "grown")
+    small.write_text(text)
+    assert run(small, tmp_path / "grown").known == 18
+    assert tables(tmp_path / "grown" / "small") == tables(whole.folder)
+
+
+def test_the_key_of_a_run_holds_everything_that_decides_it(small, tmp_path, monkeypatch):
+    text = small.read_text()
+
+    def keys(old="", new=""):
+        small.write_text(text.replace(old, new, 1))
+        specification = load_specification(small, {"allow_modules": '["tests"]'})
+        return [
+            own.key
+            for own in plan(specification, load_data(specification))
+            if own.model.name == "mini-batch" and own.data == "iris"
+        ]
+
+    before = keys()
+    assert keys() == before
+    changed = [
+        ("seed = 3", "seed = 4"),
+        ("folds = 3", "folds = 4"),
+        ('"neg_log_loss"', '"f1_macro"'),
+        ("max_iter = 8", "max_iter = 9"),
+    ]
+    for old, new in changed:
+        assert not set(before[:2]) & set(keys(old, new)[:2]), new
+    assert set(keys("population_size = 10", "population_size = 11")) == set(before)  # another model
+    monkeypatch.setattr("nnexp.experiment.runs.__version__", "9.9")
+    assert not set(keys()) & set(before)
+
+
+def test_code_of_the_users_that_changes_runs_again(small, tmp_path, monkeypatch):
+    module = tmp_path / "their_own.py"
+    module.write_text("from sklearn.dummy import DummyClassifier\n\n\nclass Mine(DummyClassifier):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    small.write_text(
+        'allow_modules = ["their_own"]\n' + small.read_text() + '\n[model.mine]\nclass = "their_own.Mine"\n'
+    )
+    run(small, tmp_path / "results")
+    module.write_text(module.read_text() + "    # another word\n")
+    assert run(small, tmp_path / "results").done > 0
+
+
+def test_the_resolved_experiment_runs_from_the_results_folder(tmp_path):
+    pd.DataFrame({"a": np.arange(20.0), "y": np.arange(20.0)}).to_csv(tmp_path / "mine.csv", index=False)
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'question = "Again?"\n[evaluation]\nfolds = 2\n[data.mine]\npath = "mine.csv"\ntarget = "y"\ntask = "regression"\n'
+        '[model.poisson]\nclass = "sklearn.linear_model.PoissonRegressor"\n[model.linear]\nclass = "sklearn.linear_model.Ridge"\n'
+    )
+    first = run(path, tmp_path / "results")
+    assert first.failed == 0  # targets of a Poisson regression stay positive
+    assert run(first.folder / "experiment.json", tmp_path / "results").done == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ('activation = "step"', "model.mini-batch on iris: algorithm='backprop' needs derivatives"),
+        ('connections = { "a -> b" = 1 }', "unknown layer 'a'"),
+        (
+            'error_function = "cross_entropy"\noutput_activation = "relu"',
+            "on diabetes: error_function='cross_entropy' needs",
+        ),
+    ],
+)
+def test_models_that_cannot_be_built_on_the_data_are_named_before_anything_runs(small, tmp_path, settings, sentence):
+    small.write_text(small.read_text().replace("learning_rate = 0.01", settings))
+    changes = {"evaluation.metrics.classification": '["accuracy"]'}
+    with pytest.raises(SpecificationError) as caught:
+        run_experiment(load_specification(small, changes), tmp_path / "results")
+    assert sentence in str(caught.value)
+    assert not (tmp_path / "results").exists()

@@ -120,6 +120,29 @@ def test_a_mistake_is_named_with_its_place_and_rule(small, old, new, sentences):
         assert sentence in str(caught.value)
 
 
+def test_a_baseline_that_cannot_answer_a_metric_is_named(small):
+    small.write_text(small.read_text() + '\n[model.svc]\nclass = "sklearn.svm.LinearSVC"\n')
+    with pytest.raises(
+        SpecificationError, match="LinearSVC with these settings has no predict_proba, which the metric"
+    ):
+        load_specification(small)
+    metrics = {"evaluation.metrics.classification": '["accuracy"]'}
+    assert load_specification(small, metrics).models[-1].name == "svc"
+
+
+def test_a_class_that_needs_arguments_is_named(small):
+    small.write_text(small.read_text() + '\n[model.vote]\nclass = "sklearn.ensemble.VotingClassifier"\n')
+    with pytest.raises(SpecificationError, match="VotingClassifier cannot be made with these settings"):
+        load_specification(small)
+
+
+def test_a_mistake_in_the_defaults_is_named_once(small):
+    small.write_text(small.read_text().replace("[defaults]", "[defaults]\nmax_itr = 3"))
+    with pytest.raises(SpecificationError) as caught:
+        load_specification(small)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_all_mistakes_are_named_at_once(small):
     text = small.read_text().replace("[data.iris]", "[data.irs]").replace("learning_rate = 0.01", "learning_rate = 0")
     small.write_text(text)

@@ -8,7 +8,9 @@ import pandas as pd
 from nnexp import Results
 
 
-def make_results(scores, folder=Path("results/made"), task="classification", repeats=2, evaluations=None, planned=None):
+def make_results(
+    scores, folder=Path("results/made"), task="classification", repeats=2, evaluations=None, planned=None, quick=False
+):
     """Make results from {data: {model: scores of all splits, or None where a run failed}}."""
     rows, curves = [], []
     for data, by_model in scores.items():
@@ -59,6 +61,7 @@ def make_results(scores, folder=Path("results/made"), task="classification", rep
     environment = {
         "command": "nnexp run made.toml",
         "planned_runs": planned or len(runs),
+        "quick": quick,
         "written": "2026-01-01T00:00:00+00:00",
         "git_commit": None,
         "python": "3.11",

@@ -75,6 +75,13 @@ def test_text_from_outside_is_escaped(page):
     assert "<b>broke" not in html
 
 
+def test_names_with_signs_of_mathematics_and_powers_of_ten_are_drawn_as_they_are(tmp_path):
+    html = write_report(make_results({"$a$": {"$x$": around(0.9), "_y": around(0.8)}}, folder=tmp_path)).read_text()
+    assert ">$x$<" in html
+    assert "mathdefault" not in html
+    assert html.count("_y<") >= 4  # also in the legends
+
+
 def test_tables_of_the_twin_have_equal_columns(page):
     for block in page.with_suffix(".md").read_text().split("\n\n"):
         rows = [line for line in block.splitlines() if line.startswith("|")]

@@ -49,7 +49,9 @@ def test_a_plain_test_over_folds_is_too_sure_and_the_corrected_one_is_not():
 
 def test_equal_scores_differ_by_nothing():
     assert paired_p_value(np.zeros(5), 80, 20) == 1
-    assert paired_p_value(np.ones(5), 80, 20) == 0
+    # Equal differences on all splits are 0 / 0, also where they are equal up to rounding only.
+    assert np.isnan(paired_p_value(np.ones(5), 80, 20))
+    assert np.isnan(paired_p_value(np.array([0.875, 0.75, 1.0]) - (np.array([0.875, 0.75, 1.0]) - 0.1), 80, 20))
     assert np.isnan(paired_p_value(np.ones(1), 80, 20))
 
 
@@ -135,9 +137,9 @@ def test_a_model_that_fails_ranks_last_and_is_said_first():
 
 def test_what_is_missing_is_said():
     scores = {"a": {"x": around(0.9), "y": around(0.8)}}
-    cautions = compare(make_results(scores, planned=40, folder="results/made-quick")).cautions
+    cautions = compare(make_results(scores, planned=40)).cautions
     assert cautions[0] == "20 of 40 runs are finished; the rest is missing here."
-    assert answer(scores, folder="results/made-quick").startswith("This was a quick run")
+    assert answer(scores, quick=True).startswith("This was a quick run")
     results = make_results(scores)
     uneven = type(results)(**{**vars(results), "runs": results.runs.iloc[:-1]})
     assert any("unequal numbers of runs" in caution for caution in compare(uneven).cautions)
@@ -159,7 +161,7 @@ def test_models_that_all_fail_have_no_winner():
 
 def test_too_few_splits_carry_no_claim():
     scores = {"a": {"x": [0.9, 0.91], "y": [0.5, 0.51]}}
-    assert "cannot be told from so few runs" in answer(scores, repeats=1)
+    assert "cannot be told from these runs" in answer(scores, repeats=1)
 
 
 def test_all_pairs_belong_to_the_family_that_is_adjusted():
@@ -190,4 +192,61 @@ def test_models_that_did_not_converge_are_named():
 
 def test_one_run_for_each_model_has_no_interval_and_no_claim():
     said = answer({"a": {"x": [0.9], "y": [0.8]}}, repeats=1)
-    assert "cannot be told from so few runs" in said
+    assert "cannot be told from these runs" in said
+
+
+def test_the_numbers_of_a_comparison_are_those_worked_by_hand():
+    """Two data sets with test sets of different sizes, three models, each number from its formula."""
+    rng = np.random.default_rng(8)
+    scores = {d: {m: list(rng.uniform(0.6, 0.9, 6)) for m in "xyz"} for d in "ab"}
+    results = make_results(scores)
+    runs = results.runs
+    runs["n_train"] = np.where(runs["data"] == "a", 70, 95)
+    runs["n_test"] = np.where(runs["data"] == "a", 30, 5)
+    comparison = compare(results)
+    share = {"a": 30 / 70, "b": 5 / 95}
+    t = stats.t.ppf(0.975, 5)
+    variances = {}
+    for d in "ab":
+        for m in "xyz":
+            variances[d, m] = (1 / 6 + share[d]) * np.var(scores[d][m], ddof=1)
+            cell = comparison.cells.set_index(["data", "model"]).loc[(d, m)]
+            assert cell["mean"] == pytest.approx(np.mean(scores[d][m]))
+            assert cell["half_width"] == pytest.approx(t * np.sqrt(variances[d, m]))
+    board = comparison.leaderboard
+    for m in "xyz":
+        assert board.loc[m, "accuracy_mean"] == pytest.approx(np.mean([scores[d][m] for d in "ab"]))
+        pooled = np.sqrt(variances["a", m] + variances["b", m]) / 2
+        assert board.loc[m, "accuracy_half_width"] == pytest.approx(t * pooled)
+        best_on = sum(np.mean(scores[d][m]) == max(np.mean(scores[d][k]) for k in "xyz") for d in "ab")
+        assert board.loc[m, "wins"] == best_on
+    p_values = []
+    for _, row in comparison.differences.iterrows():
+        d = np.subtract(scores[row["data"]][row["model"]], scores[row["data"]][row["other"]])
+        spread = np.sqrt((1 / 6 + share[row["data"]]) * np.var(d, ddof=1))
+        assert row["difference"] == pytest.approx(d.mean())
+        assert row["half_width"] == pytest.approx(t * spread)
+        p_values.append(2 * stats.t.sf(abs(d.mean()) / spread, 5))
+    np.testing.assert_allclose(comparison.differences["p"], p_values)
+
+
+def test_equal_scores_in_another_order_share_a_rank():
+    values = [29 / 30, 28 / 30, 27 / 30, 1.0, 26 / 30]
+    comparison = compare(make_results({"a": {"x": values, "y": values[::-1]}}, repeats=1))
+    assert comparison.cells["rank"].tolist() == [1.5, 1.5]
+    assert comparison.leaderboard["wins"].tolist() == [1, 1]
+
+
+def test_worse_is_said_as_worse():
+    scores = {
+        "a": {"x": around(0.95, seed=1), "y": around(0.93, seed=2), "z": around(0.6, seed=3)},
+        "b": {"x": around(0.95, seed=1), "y": around(0.93, seed=2), "z": around(0.6, seed=3)},
+        "c": {"x": around(0.7, seed=1), "y": around(0.69, seed=2), "z": around(0.9, seed=3)},
+    }
+    assert "It is clearly better than z on a, b and worse than z on c." in answer(scores)
+
+
+def test_costs_are_compared_over_the_data_sets_that_both_took_part_in():
+    scores = {"a": {"x": around(0.95), "y": around(0.9), "z": around(0.5)}, "b": {"x": around(0.95), "y": around(0.9)}}
+    said = answer(scores)
+    assert "z takes" not in said
