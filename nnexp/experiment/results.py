@@ -158,9 +158,10 @@ class Journal:
             raise
         self.records: dict[str, dict[str, Any]] = {}
         self.lost = ""
-        self._read()
+        self.read()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read the finished runs from the file, and mend it where it is damaged."""
         self._file.seek(0)
         damaged = 0
         for line in self._file.read().splitlines(keepends=True):

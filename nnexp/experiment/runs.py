@@ -253,6 +253,7 @@ def run_experiment(
                     on_run(record["row"])
         except KeyboardInterrupt:
             interrupted = True
+            journal.read()  # it may have come between a line's writing and its counting
         except TerminatedWorkerError:
             interrupted = True
             notes.append("A worker process was killed, perhaps for lack of memory; fewer --jobs need less.")
