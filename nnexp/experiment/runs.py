@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
 import inspect
 import json
 import platform
+import signal
 import subprocess
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -284,7 +286,25 @@ def _execute(runs: list[Run], data: dict[str, DataSet], n_jobs: int) -> Any:
         return
     with parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-        yield from parallel(delayed(execute)(run, data[run.data]) for run in runs)
+        with _workers_without_ctrl_c():  # the workers are started by the call
+            records = parallel(delayed(execute)(run, data[run.data]) for run in runs)
+        yield from records
+
+
+@contextlib.contextmanager
+def _workers_without_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to this process alone: a worker started here inherits that the signal is blocked.
+
+    Without it each worker prints a traceback of its own.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def execute(run: Run, data: DataSet) -> dict[str, Any]:
