@@ -415,7 +415,7 @@ def _against_others(own: pd.DataFrame) -> str:
     if parts:
         return f"It is clearly {_listed(parts)}."
     if own["p"].notna().any():
-        return "No other model differs from it by more than chance explains either."
+        return "None of the other models differs from it by more than chance explains."
     return ""
 
 
@@ -438,11 +438,11 @@ def _cost(best: str, cells: pd.DataFrame, n_data: int) -> str:
         if any(ratio >= 2 or ratio <= 0.5 for ratio in ratios.values()):
             said = [f"{_ratio(ratio)} the {unit}" for unit, ratio in ratios.items() if not np.isnan(ratio)]
             parts.append(f"{model} takes {' and '.join(said)}")
-    return f"{text}; {_listed(parts)}." if parts else f"{text}."
+    return f"{'; '.join([text, *parts])}."
 
 
 def _ratio(ratio: float) -> str:
-    return f"{ratio:.0f} times" if ratio >= 9.95 else f"{ratio:.2g} times"
+    return f"{ratio:.0f} times" if ratio >= 9.95 else f"{ratio:#.2g} times"
 
 
 def _listed(parts: list[str]) -> str:

@@ -98,7 +98,7 @@ def test_a_clear_winner_on_one_data_set():
     )
     assert " points of accuracy on a (95 % interval +" in said
     assert (
-        "Its cost, for a fit: 1 M evaluations, 500 ms; y takes 0.1 times the evaluations and 1 times the seconds."
+        "Its cost, for a fit: 1 M evaluations, 500 ms; y takes 0.10 times the evaluations and 1.0 times the seconds."
         in said
     )
     assert said.endswith("One data set says nothing about others.")
