@@ -167,10 +167,13 @@ def _band(curves: pd.DataFrame) -> pd.DataFrame:
 
 def _grid(n: int, height: float) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = min(3, max(n, 1))
     rows = -(-n // columns)
-    figure = Figure(figsize=(3.1 * columns + 0.4, rows * (height + 0.75)), layout="constrained")
+    figure = Figure(
+        figsize=(3.1 * columns + 0.4, rows * (height + 0.75)), layout=ConstrainedLayoutEngine(h_pad=0.1, hspace=0.06)
+    )
     panels = list(np.atleast_1d(figure.subplots(rows, columns)).ravel())
     for panel in panels[n:]:
         panel.set_axis_off()
