@@ -1,19 +1,25 @@
 """nnexp: find out what makes a neural network learn."""
 
 from nnexp._version import __version__
+from nnexp.callbacks import Checkpoint, ProgressBar
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.results import Results, load_results
 from nnexp.network import Activation, ErrorFunction, Network
-from nnexp.training import Algorithm, GeneticAlgorithm
+from nnexp.saving import load
+from nnexp.training import Algorithm, GeneticAlgorithm, Schedule
 
 __all__ = [
     "Activation",
     "Algorithm",
     "BackpropMLP",
+    "Checkpoint",
     "ErrorFunction",
     "GeneticAlgorithm",
     "Network",
+    "ProgressBar",
     "Results",
+    "Schedule",
     "__version__",
+    "load",
     "load_results",
 ]

@@ -48,6 +48,10 @@ class Registry(Mapping[str, T], Generic[T]):
     def __len__(self) -> int:
         return len(self._parts)
 
+    def has(self, part: Any) -> bool:
+        """Whether an object can be made anew from a name of this table and settings."""
+        return any(type(part) is own for own in self._parts.values())
+
     def summary(self, name: str) -> str:
         """Return the first line of the part's docstring, and its settings with their defaults."""
         part = self._parts[name]

@@ -2,42 +2,96 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, sparse, special
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import accuracy_score, get_scorer, get_scorer_names, r2_score
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
-from threadpoolctl import ThreadpoolController
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
-from nnexp._names import check_choice, check_number, is_integer
-from nnexp.network import ACTIVATIONS, INITIALIZERS, Network
+from nnexp._names import check_choice, check_number, is_integer, is_number
+from nnexp.callbacks import Caller, Checkpoint, check_callbacks
+from nnexp.network import ACTIVATIONS, INITIALIZERS, Activation, Network
 from nnexp.network.connections import resolve_connections
 from nnexp.network.error_functions import (
     CrossEntropy,
     ErrorFunction,
-    Objective,
     make_objective,
     resolve_error_function,
 )
 from nnexp.network.network import resolve_hidden_activations
-from nnexp.training import ALGORITHMS, DESCENT_MODES, OPTIMIZERS, Algorithm, Descent, Problem, Stopping, Training
+from nnexp.network.samples import Samples
+from nnexp.targets import Classes, Labels, Numbers, Target
+from nnexp.training import (
+    ALGORITHMS,
+    DESCENT_MODES,
+    OPTIMIZERS,
+    Algorithm,
+    Descent,
+    Hyperparameters,
+    Problem,
+    Stopping,
+    Training,
+    resolve_schedule,
+)
+from nnexp.training.stack import Task, one_thread, train
+
+try:  # experimental in scikit-learn: used where it is, needed nowhere
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in where scikit-learn has no callbacks."""
+
+    def with_callbacks(method: Any) -> Any:
+        """Return the method as it is."""
+        return method
+
 
 Array = NDArray[Any]
 
+# From this many samples for each network on, several networks are cross-fitted unless told otherwise.
+_CROSS_SAMPLES = 20
 # Rows that predict works on at a time, so that its memory does not grow with their number.
 _PREDICT_ROWS = 8192
+
+VALIDATIONS = {
+    "auto": "cross-fitting for several networks, a part set aside from 10,000 samples on, else none",
+    "none": "all samples train; nothing is restored",
+    "holdout": "validation_fraction of the samples is set aside",
+    "cross": "each network sets its own fold aside, so that every sample is unseen by one network",
+}
 
 
 def _output_name(estimator: BackpropMLP) -> str:
@@ -68,22 +122,254 @@ def _is_margin(estimator: BackpropMLP) -> bool:
     return _is_classifier(estimator) and _output_name(estimator) not in ("softmax", "sigmoid")
 
 
-def _threshold(objective: Objective) -> float:
+def _threshold(activation: Activation, error_function: ErrorFunction) -> float:
     """Return what one output that stands for two classes must exceed to mean the second."""
-    low, high = objective.activation.limits
-    return 0.5 if (low, high) == (0.0, 1.0) else objective.error_function.threshold
+    return 0.5 if activation.limits == (0.0, 1.0) else error_function.threshold
 
 
 def _fingerprint(problem: Problem) -> str:
     """Return a hash of all that the errors of a problem depend on besides the weights."""
     digest = hashlib.blake2b(digest_size=16)
-    for array in (problem.inputs, problem.expected, problem.weight, problem.training, problem.validation):
-        digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-    digest.update(repr((problem.objective, problem.l2)).encode())
+    arrays = [problem.samples.values, problem.expected, problem.weight, problem.shift]
+    for array in (*arrays, *problem.training, *(problem.validation or [])):
+        digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+    digest.update(repr((problem.objective, problem.settings.l1, problem.settings.l2, problem.score_decides)).encode())
     return digest.hexdigest()
 
 
-class BackpropMLP(BaseEstimator):
+@dataclass
+class _Prepared:
+    """A fit that is ready to be trained.
+
+    Attributes
+    ----------
+    task : Task
+    network : Network
+    target : Target
+        Of all networks, or for `Numbers` with a mean and a scale for each.
+    rows : array of int
+        The numbers of the samples that take part, those that weigh something, among those that were given.
+    weight : array or None
+        Of these samples.
+    n_given : int
+        Samples that were given.
+    validation : str
+        The resolved way of validation.
+    key : str
+        A hash of parameters and data, where a warm start or a checkpoint needs it.
+    """
+
+    task: Task
+    network: Network
+    target: Target
+    rows: Array
+    weight: Array | None
+    n_given: int
+    validation: str
+    key: str = ""
+
+
+@dataclass
+class _Left:
+    """What a fit has left for the next one to go on from.
+
+    Attributes
+    ----------
+    training : Training or None
+        None where nothing but the weights is known.
+    network, target, dtype, optimizer, schedule
+        What may not change.
+    key : str
+        A hash of the data.
+    """
+
+    training: Training | None
+    network: Network
+    target: Target
+    dtype: Any
+    optimizer: Any = None
+    schedule: Any = None
+    key: str = ""
+
+
+@dataclass
+class _PlainScore:
+    """Accuracy or R² of a network's outputs on its validation samples."""
+
+    target: Target
+    expected: Array
+    weight: Array | None
+
+    def __call__(self, outputs: Array) -> float:
+        return self.target.hits(
+            self.target.values(outputs) if isinstance(self.target, Classes) else outputs, self.expected, self.weight
+        )
+
+
+class _ChosenScore:
+    """A score of scikit-learn's or of the user's, computed from outputs that are known already."""
+
+    def __init__(
+        self, estimator: BackpropMLP, network: Network, target: Target, X: Any, y: Array, weight: Array | None
+    ) -> None:
+        self._scorer = _scorer(estimator.scoring)
+        probe = copy.copy(estimator)
+        for name in ("_left", "callbacks", "_skl_callbacks"):
+            probe.__dict__.pop(name, None)
+        probe.callbacks = None
+        probe.network_, probe._target = network, target
+        probe.parameters_ = np.zeros((1, network.n_parameters))
+        self._probe, self._X = probe, X
+        self._y = y[:, 0] if isinstance(target, Numbers) and target.flat else y
+        self._weight = weight
+
+    def __call__(self, outputs: Array) -> float:
+        self._probe._known = (self._X, self._probe._target.values(outputs))
+        weighted = {} if self._weight is None or not hasattr(self._scorer, "_sign") else {"sample_weight": self._weight}
+        try:
+            return float(self._scorer(self._probe, self._X, self._y, **weighted))
+        except Exception as error:
+            raise ValueError(f"scoring={self._scorer!r} failed on the validation samples: {error}") from error
+
+
+def _scorer(scoring: Any) -> Any:
+    """Return the scorer that a name or a callable stands for."""
+    if callable(scoring):
+        return scoring
+    if not isinstance(scoring, str):
+        raise TypeError(f"scoring must be a name of scikit-learn's, a scorer or None. Got {scoring!r}.")
+    check_choice("scoring", scoring, get_scorer_names())
+    return get_scorer(scoring)
+
+
+class _ScikitLearnCallbacks:
+    """Calls the callbacks that were set by scikit-learn's `set_callbacks`, each step a task of the fit."""
+
+    def __init__(self, estimator: BackpropMLP, X: Any, y: Any, prepared: _Prepared) -> None:
+        self._estimator, self._X, self._y, self._prepared = estimator, X, y, prepared
+        self._context: Any = None
+
+    def on_start(self, state: Any) -> None:
+        estimator: Any = self._estimator
+        self._context = estimator._init_callback_context(max_subtasks=None)
+        self._context.call_on_fit_task_begin(estimator=estimator, X=self._X, y=self._y)
+
+    def on_step(self, state: Any) -> bool:
+        step = self._context.subcontext(task_name="step")
+        step.call_on_fit_task_begin(estimator=self._estimator, X=self._X, y=self._y)
+        return bool(
+            step.call_on_fit_task_end(
+                estimator=self._estimator, X=self._X, y=self._y, reconstruction_attributes=lambda: self._fitted(state)
+            )
+        )
+
+    def on_end(self) -> None:
+        self._context.call_on_fit_task_end(estimator=self._estimator, X=self._X, y=self._y)
+
+    def _fitted(self, state: Any) -> dict[str, Any]:
+        prepared, training = self._prepared, state.training
+        members = range(len(training.parameters))
+        found = {
+            "network_": prepared.network,
+            "parameters_": training.parameters.copy(),
+            "_target": prepared.target,
+            "_history": [training.columns(member) for member in members],
+            "n_iter_": state.step,
+        }
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self._estimator, name):
+                found[name] = getattr(self._estimator, name)
+        return found
+
+
+def _best_of(columns: dict[str, list[Any]], by_score: bool) -> tuple[float, float]:
+    """Return the error and the score of the chosen step of one network."""
+    validation, scores = columns["validation_error"], columns["validation_score"]
+    if by_score:
+        best = int(np.nanargmax(scores)) if not np.isnan(scores).all() else 0
+        return validation[best], scores[best]
+    errors = columns["error"] if np.isnan(validation).all() else validation
+    best = int(np.nanargmin(errors)) if not np.isnan(errors).all() else 0
+    return errors[best], scores[best]
+
+
+def _in_one_sentence(reasons: list[str]) -> str:
+    """Put the reasons of several networks together."""
+    counts = Counter(reasons)
+    if len(reasons) == 1:
+        return reasons[0]
+    if len(counts) == 1:
+        return f"All {len(reasons)} networks: {reasons[0]}"
+    return " ".join(f"{count} of {len(reasons)} networks: {reason}" for reason, count in counts.most_common())
+
+
+def fit_temperature(outputs: Array, expected: Array, weight: Array | None) -> float:
+    """Return the temperature at which probabilities give what happened the highest likelihood (Guo et al. 2017).
+
+    Parameters
+    ----------
+    outputs : array of shape (n, n_outputs)
+        Probabilities of classes; of one output, or of several labels, each by itself.
+    expected : array of shape (n, n_outputs)
+    weight : array of shape (n,), or None
+
+    Returns
+    -------
+    float
+        Between 0.2 and 20. What is divided by it are the inputs z of the output neurons.
+    """
+
+    def error(log_temperature: float) -> float:
+        p = at_temperature(outputs.astype(np.float64), float(np.exp(log_temperature)))
+        tiny = np.finfo(np.float64).tiny
+        each = special.xlogy(expected, np.maximum(p, tiny))
+        if p.shape[1] == 1 or not _adds_up(outputs):
+            each = each + special.xlogy(1.0 - expected, np.maximum(1.0 - p, tiny))
+        return -float(np.average(each.sum(axis=1), weights=weight))
+
+    found = optimize.minimize_scalar(error, bounds=(np.log(0.2), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def at_temperature(outputs: Array, temperature: float) -> Array:
+    """Return the probabilities that outputs would be if the inputs of their neurons were divided by a temperature."""
+    tiny = np.finfo(outputs.dtype).tiny
+    z = np.log(np.maximum(outputs, tiny))
+    if outputs.shape[1] > 1 and _adds_up(outputs):
+        return special.softmax(z / temperature, axis=1).astype(outputs.dtype)
+    z -= np.log(np.maximum(1.0 - outputs, np.finfo(outputs.dtype).epsneg / 2))
+    return special.expit(z / temperature).astype(outputs.dtype)
+
+
+def _adds_up(outputs: Array) -> bool:
+    return bool(np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4))
+
+
+def _score_and_error(target: Target, values: Array, expected: Array, weight: Array | None) -> tuple[float, float]:
+    """Return accuracy or R², and half the width of its 95 % interval by the influence of each sample on it."""
+    score = target.hits(values, expected, weight)
+    w = np.ones(len(values)) if weight is None else weight
+    w = w / w.sum()
+    if isinstance(target, Numbers):
+        mean = (w[:, np.newaxis] * expected).sum(axis=0)
+        squares = (expected - mean) ** 2
+        total = (w[:, np.newaxis] * squares).sum(axis=0)
+        ratio = (w[:, np.newaxis] * (values - expected) ** 2).sum(axis=0) / np.where(total > 0, total, 1.0)
+        influence = (((values - expected) ** 2 - ratio * squares) / np.where(total > 0, total, 1.0)).mean(axis=1)
+    else:
+        influence = _right(target, values, expected) - score
+    return score, float(1.96 * np.sqrt((w**2 * influence**2).sum()))
+
+
+def _right(target: Target, values: Array, expected: Array) -> Array:
+    """Return 1 for each sample that is classified rightly, else 0."""
+    if isinstance(target, Labels):
+        return (target.decode(values) == expected).all(axis=1).astype(float)
+    assert isinstance(target, Classes)
+    return (target.codes(values) == target.codes(expected)).astype(float)
+
+
+class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     """A multilayer perceptron in which everything can be swapped, trained by backpropagation or evolution.
 
     Parameters
@@ -117,32 +403,62 @@ class BackpropMLP(BaseEstimator):
         What a gradient does to the weights.
     learning_rate : float, default=0.001
         How far an update goes.
+    schedule : str, mapping, Schedule or callable, default="constant"
+        A factor of the learning rate over the course of training: ``"cosine"``, ``"coslog4"``, ``"one_cycle"``,
+        ``"exponential"``, ``"plateau"``, with settings such as ``{"name": "cosine", "warmup": 0.1}``, or a function of
+        the fraction of training that is done.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     max_iter : int, default=200
         Steps at most: epochs of descent, or generations of evolution.
-    early_stopping : bool or "auto", default="auto"
-        Whether to set a part of the data aside, stop when the error there no longer improves, and keep the
-        parameters with the lowest error there. ``"auto"`` does so from 10,000 samples on.
+    max_seconds : float or None, default=None
+        Time at most; looked at after each step. Results then depend on the machine.
+    max_evaluations : int or None, default=None
+        Cost at most, of each network; training stops before a step that would exceed it.
+    validation : {"auto", "none", "holdout", "cross"}, default="auto"
+        Which samples stop the training and choose the best parameters. ``"holdout"`` sets a part aside. ``"cross"``,
+        for ``n_networks`` of 2 or more, lets each network set aside its own fold and learn from the rest. ``"auto"``
+        is ``"cross"`` for several networks, else ``"holdout"`` from 10,000 samples on, else ``"none"``. Samples of
+        your own, ``fit(X, y, X_val=..., y_val=...)``, come before all these.
     validation_fraction : float, default=0.1
-        The part set aside, in (0, 1); stratified by class in classification.
+        The part set aside, in (0, 1); stratified by class, or by whole groups where `fit` is given ``groups``.
+    scoring : str, callable or None, default=None
+        The score that chooses, by scikit-learn's names or as a scorer. None for the error.
     n_iter_no_change : int or "auto", default="auto"
         Steps without improvement before training stops. ``"auto"`` is the algorithm's own patience: 10 epochs
         of descent, 50 generations of evolution.
     tol : float, default=1e-4
-        What counts as an improvement, in units of the error function.
-    l2 : float, default=0.003
-        Adds ½ · l2 · Σ w² over all but bias weights to the mean error, whatever the batch size.
+        What counts as an improvement, in units of the error function, or of the score.
+    l1, l2 : float, default=0.0, 0.003
+        Add l1 · Σ |w| and ½ · l2 · Σ w² over all but bias weights to the mean error, whatever the batch size.
+    weight_decay : float, default=0.0
+        λ of w ← w − η λ w at each update of descent, on all but bias weights; decoupled from the gradient.
+    dropout : float or sequence of float, default=0.0
+        The probability, in [0, 1), that a hidden neuron's output is left out of an update of descent; one for all
+        hidden layers, or one for each.
+    label_smoothing : float, default=0.0
+        The share of an expected class, in [0, 1), that descent spreads evenly over all classes.
+    clip_norm : float or None, default=None
+        The longest that the gradient of an update may be.
+    class_weight : mapping, "balanced" or None, default=None
+        Weights of the classes, multiplied with those of the samples. ``"balanced"`` gives all classes the same total.
+    n_networks : int, default=1
+        Networks that are trained as one stack from different first weights; predictions are their average.
     normalize_y : bool, default=True
-        Whether a regression learns y in units of its standard deviation around its mean. Predictions are in the
-        units of y; errors, such as those in `history_`, in standardised ones. It has no effect on error functions
-        for positive targets and on outputs that are not the identity.
+        Whether a regression learns y in units of its standard deviation around its mean, as of the samples that train.
+        Predictions are in the units of y; errors, such as those in `history_`, in standardised ones. It has no effect
+        on error functions for positive targets and on outputs that are not the identity.
     dtype : {"auto", "float32", "float64"}, default="auto"
         The precision of training and prediction. ``"auto"`` is that of X: float32 for float32, else float64.
         float32 is up to twice as fast.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last one ended: weights, optimiser and random numbers included. Set it before
-        the first fit; a fit that diverged starts anew.
+        Whether `fit` goes on where the last one ended: weights, optimiser, schedule and random numbers included. Set it
+        before the first fit; a fit that diverged starts anew.
+    callbacks : list or None, default=None
+        Objects with a method ``on_step(state)``, or functions of the state, called after each step; what returns True
+        stops training. See `ProgressBar` and `Checkpoint`.
+    n_jobs : int or None, default=None
+        Processes that the networks are shared out among, as joblib counts them; None is 1.
     random_state : int, numpy RandomState or None, default=None
         An int makes everything that is random repeatable.
     verbose : bool, default=False
@@ -151,27 +467,42 @@ class BackpropMLP(BaseEstimator):
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-        Classification only.
+        Classification only; of a multilabel one the numbers of the labels.
     n_features_in_ : int
     feature_names_in_ : array of shape (n_features_in_,)
         Where X has names of columns that are all strings.
     network_ : Network
-    parameters_ : array of shape (1, D)
-        The weights, as one row; see `Network.weights`.
+        The same for all networks of a stack; they differ in their weights.
+    parameters_ : array of shape (n_networks, D)
+        The weights, one row for each network, see `Network.weights`. Probabilities of cross-fitting are calibrated:
+        the weights into the output neurons are divided by `temperature_`.
+    members_ : list of BackpropMLP
+        Each network by itself, as a fitted estimator.
     coefs_, intercepts_ : list of arrays
-        The weights as scikit-learn's MLP shapes them, where each layer feeds the next one only.
+        The weights as scikit-learn's MLP shapes them, for one network where each layer feeds the next one only.
     history_ : pandas.DataFrame
-        One row a step: step, error (on the training data, without the penalty of l2), validation_error, evaluations
-        and seconds so far; evolution adds columns on the population.
+        One row a step: step, error (on the training data, without the penalties), validation_error, validation_score
+        (accuracy or R², or that of ``scoring``), evaluations and seconds so far; evolution adds columns on the
+        population. Of several networks, one row for each and step, with a column network.
     n_iter_ : int
-        Steps done.
+        Steps done; the most of all networks.
     stop_reason_ : str
         Why training stopped, in a sentence.
     best_error_ : float
-        The lowest error on the validation data if there is any, else on the training data.
+        The lowest error on the validation data if there is any, else on the training data; the mean over networks.
+    best_validation_score_ : float or None
+        The score of the chosen parameters on the validation data, if there is any; the mean over networks.
     evaluations_ : int
         What training cost: forward passes of one network over one sample, a forward and backward pass counting
-        three.
+        three; of all networks.
+    oof_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs)
+        With ``validation="cross"``: for each sample the probabilities (or outputs, or values) by the one network that
+        neither learnt from it; samples of weight 0 have the average of all.
+    oof_score_, oof_score_error_ : float
+        Accuracy or R² of that, and half the width of its 95 % interval: an estimate without a test set. One network
+        predicts each sample, so it tends to be a little lower than the score of the average of all.
+    temperature_ : float
+        With ``validation="cross"`` and probabilities: what calibrates them, fitted to `oof_prediction_`.
 
     References
     ----------
@@ -206,16 +537,29 @@ class BackpropMLP(BaseEstimator):
         batch_size: int = 64,
         optimizer: Any = "adam",
         learning_rate: float = 0.001,
+        schedule: Any = "constant",
         shuffle: bool = True,
         max_iter: int = 200,
-        early_stopping: bool | str = "auto",
+        max_seconds: float | None = None,
+        max_evaluations: int | None = None,
+        validation: str = "auto",
         validation_fraction: float = 0.1,
+        scoring: Any = None,
         n_iter_no_change: int | str = "auto",
         tol: float = 1e-4,
+        l1: float = 0.0,
         l2: float = 3e-3,
+        weight_decay: float = 0.0,
+        dropout: Any = 0.0,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
+        class_weight: Any = None,
+        n_networks: int = 1,
         normalize_y: bool = True,
         dtype: Any = "auto",
         warm_start: bool = False,
+        callbacks: Any = None,
+        n_jobs: int | None = None,
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
@@ -232,30 +576,57 @@ class BackpropMLP(BaseEstimator):
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.shuffle = shuffle
         self.max_iter = max_iter
-        self.early_stopping = early_stopping
+        self.max_seconds = max_seconds
+        self.max_evaluations = max_evaluations
+        self.validation = validation
         self.validation_fraction = validation_fraction
+        self.scoring = scoring
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.l1 = l1
         self.l2 = l2
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.clip_norm = clip_norm
+        self.class_weight = class_weight
+        self.n_networks = n_networks
         self.normalize_y = normalize_y
         self.dtype = dtype
         self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> BackpropMLP:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        groups: ArrayLike | None = None,
+    ) -> BackpropMLP:
         """Train the network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Finite numbers. Features of similar size train best: put a StandardScaler before.
-        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for regression
-            Classes of any type, or numbers.
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Finite numbers; arrays, data frames, CSR. Features of similar size train best: put a StandardScaler before.
+            A sparse X stays sparse but for the samples at work.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Classes of any type, 0 and 1 for each of several labels, or numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of 2 equals the sample twice, 0 its absence.
+        X_val, y_val : array-like, default=None
+            Samples of your own that stop the training and choose the best parameters; none of them is learnt from.
+        groups : array-like of shape (n_samples,), default=None
+            Samples of one group are set aside together.
 
         Returns
         -------
@@ -267,43 +638,79 @@ class BackpropMLP(BaseEstimator):
         ValueError, TypeError
             For parameters or data that are impossible, each with a sentence.
         """
+        with self._restored_on_failure():
+            return self._fit(X, y, sample_weight, X_val, y_val, groups)
+
+    @with_callbacks
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any) -> BackpropMLP:
+        left = getattr(self, "_left", None) if self.warm_start else None
+        prepared = self._prepare(X, y, sample_weight, X_val, y_val, groups, left=left)
+        training = self._train(prepared, left, X, y)
+        self._take(prepared, training)
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> BackpropMLP:
+        """Do one step of training, an epoch or a generation, on the samples given.
+
+        It goes on from the last call of `partial_fit` or from a `fit`. Nothing is set aside.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The mean and the scale of a regression's target are those of the first call.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever occur; needed in the first call of a classification.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        BackpropMLP
+            Itself.
+        """
+        with self._restored_on_failure():
+            left = getattr(self, "_left", None)
+            if left is None and "network_" in vars(self):  # after a fit that kept nothing but the weights
+                left = _Left(None, self.network_, self._target, self.parameters_.dtype)
+            if left is None and self.task == "classification" and classes is None:
+                raise ValueError("classes must be given in the first call of partial_fit: all classes that will occur.")
+            prepared = self._prepare(X, y, sample_weight, left=left, classes=classes, one_step=True)
+            training = self._train(prepared, left, X, y)
+            self._take(prepared, training, keep=True)
+            return self
+
+    @contextlib.contextmanager
+    def _restored_on_failure(self) -> Iterator[None]:
+        """Leave the model as it was where a fit fails or is interrupted."""
         before = dict(vars(self))
         try:
-            return self._fit(X, y, sample_weight)
-        except BaseException:  # a fit that fails, or is interrupted, leaves the model as it was
+            yield
+        except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> BackpropMLP:
-        algorithm = self._check_parameters()
-        training = getattr(self, "_training", None) if self.warm_start else None
-        classes = getattr(self, "classes_", None)
-        self._forget_fit()
-        features, expected, weight = self._check_data(X, y, sample_weight)
-        if training is None:
-            self._seed = _seed_sequence(self.random_state)
-        # One stream of random numbers for each purpose, so that none depends on what another draws.
-        wiring, member, split = (copy.deepcopy(self._seed)).spawn(3)
-        network = self._make_network(features.shape[1], expected.shape[1], int(wiring.generate_state(1)[0]))
-        self._check_trainable(network, algorithm)
-        problem = self._make_problem(network, features, expected, weight, split)
-        data = _fingerprint(problem) if self.warm_start else ""
-        with _one_thread():
-            if training is None:
-                rng = np.random.default_rng(member)
-                first = network.initialize(1, [rng], dtype=problem.inputs.dtype)
-                training = Training(algorithm, problem, first, [rng])
-            else:
-                self._check_goes_on(training, problem, algorithm, classes)
-                training = copy.deepcopy(training)  # an interruption must not leave it half way
-            report = _print_row if self.verbose else None
-            training.run(problem, self._stopping(algorithm), report, new_data=data != getattr(self, "_data", data))
-        self.network_ = network
-        self._threshold = _threshold(problem.objective)
-        self._take(training)
-        self._data, self._optimizer = data, problem.descent.optimizer
-        return self
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to a file of arrays and JSON, which `nnexp.load` reads.
+
+        The file holds no code: parameters ``callbacks``, a callable ``scoring`` and a ``random_state`` that is no int
+        are left out, and parts made of functions of your own are refused.
+
+        Parameters
+        ----------
+        path : str or Path
+            Such as ``"model.nnexp"``. An existing file is replaced as a whole.
+
+        Raises
+        ------
+        SavingError
+            If the model is not fitted, holds code of your own, or the file cannot be written.
+        """
+        from nnexp.saving import save
+
+        save(path, self)
 
     def check_fit(self, X: ArrayLike, y: ArrayLike) -> None:
         """Check parameters and data as `fit` does, without training.
@@ -313,99 +720,264 @@ class BackpropMLP(BaseEstimator):
         ValueError, TypeError
             As `fit` does.
         """
-        probe = copy.deepcopy(self)
-        algorithm = probe._check_parameters()
-        features, expected, weight = probe._check_data(X, y, None)
-        network = probe._make_network(features.shape[1], expected.shape[1], 0)
-        probe._check_trainable(network, algorithm)
-        probe._make_problem(network, features, expected, weight, np.random.SeedSequence(0))
+        copy.deepcopy(self)._prepare(X, y)
 
-    def _forget_fit(self) -> None:
-        """Remove what only a fit of the other task sets."""
-        for name in ("classes_", "_y_mean", "_y_scale", "_y_is_flat"):
+    def _prepare(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        groups: Any = None,
+        left: _Left | None = None,
+        classes: Any = None,
+        one_step: bool = False,
+    ) -> _Prepared:
+        """Check everything and make the task; nothing of the estimator but what describes the data changes."""
+        algorithm = self._check_parameters()
+        known = left.target if left is not None and one_step else None
+        for name in ("classes_", "_target"):  # what only a fit of the other task sets
             self.__dict__.pop(name, None)
+        features, y, weight, rows, n_given = self._check_data(X, y, sample_weight, reset=known is None)
+        if groups is not None:
+            groups = column_or_1d(check_array(groups, ensure_2d=False, dtype=None), warn=True)
+            check_consistent_length(groups, np.empty(n_given))
+            groups = groups[rows]
+        target, y = self._make_target(y, classes, known)
+        if isinstance(target, Classes | Labels):
+            self.classes_ = target.classes
+            features, y, weight, rows, groups = self._apply_class_weight(target, features, y, weight, rows, groups)
+        if left is None:
+            self._seed = _seed_sequence(self.random_state)
+        # One stream of random numbers for each purpose, so that none depends on what another draws.
+        wiring, member, split = copy.deepcopy(self._seed).spawn(3)
+        n_outputs = y.shape[1] if y.ndim == 2 else 1
+        if isinstance(target, Classes):
+            n_outputs = 1 if target.one_output else len(target.classes)
+        network = self._make_network(features.shape[1], n_outputs, int(wiring.generate_state(1)[0]))
+        self._check_trainable(network, algorithm)
 
-    def _check_goes_on(self, training: Training, problem: Problem, algorithm: Algorithm, classes: Array | None) -> None:
-        """Raise a ValueError unless a warm start can go on with what the last fit left."""
+        more = self._check_validation_data(X_val, y_val, features, target)
+        how = "none" if one_step else "given" if more is not None else self._resolve_validation(len(rows))
+        training, validation = self._split(target, y, groups, int(split.generate_state(1)[0]), how)
+        if more is not None:
+            validation = [np.arange(len(rows), len(rows) + more[0].shape[0])] * self.n_networks
+        problem, target = self._make_problem(network, features, y, weight, target, training, validation, more, left)
+        stopping = self._stopping(algorithm, one_step)
+        children = member.spawn(self.n_networks)
+        rngs = [np.random.default_rng(child) for child in children]
+        if left is not None and left.training is None:
+            parameters = np.array(self.parameters_)
+        else:
+            parameters = network.initialize(self.n_networks, rngs, dtype=problem.dtype)
+        task = Task(algorithm, problem, stopping, parameters, rngs)
+        prepared = _Prepared(task, network, target, rows, weight, n_given, how)
+        if self.warm_start or any(isinstance(own, Checkpoint) for own in check_callbacks(self.callbacks)):
+            prepared.key = _fingerprint(problem)
+        if left is not None:
+            self._check_goes_on(left, prepared)
+        return prepared
+
+    def _check_goes_on(self, left: _Left, prepared: _Prepared) -> None:
+        """Raise a ValueError unless training can go on with what the last fit left."""
+        task, training = prepared.task, left.training
         same = {
-            "the network": problem.network == self.network_,
-            "the algorithm or its settings": algorithm == training.algorithm,
-            "the optimizer or its settings": problem.descent.optimizer == self._optimizer,
-            "the dtype": problem.inputs.dtype == training.parameters.dtype,
-            "the classes": np.array_equal(getattr(self, "classes_", ()), () if classes is None else classes),
+            "the network": prepared.network == left.network,
+            "the dtype": task.problem.dtype == left.dtype,
+            "the classes": np.array_equal(getattr(prepared.target, "classes", ()), getattr(left.target, "classes", ())),
         }
+        if training is not None:
+            same |= {
+                "the algorithm or its settings": task.algorithm == training.algorithm,
+                "the optimizer or its settings": task.problem.descent.optimizer == left.optimizer,
+                "the schedule or its settings": task.problem.descent.schedule == left.schedule,
+                "n_networks": task.problem.n_members == len(training.parameters),
+            }
         changed = [name for name, equal in same.items() if not equal]
         if changed:
             raise ValueError(
-                f"warm_start=True goes on where the last fit ended, but {' and '.join(changed)} changed. Set "
-                "warm_start=False to start anew."
+                f"Training goes on where the last fit ended, but {' and '.join(changed)} changed. Set warm_start=False "
+                "and call fit to start anew."
             )
 
-    def _take(self, training: Training) -> None:
-        """Keep what training has reached."""
-        self.parameters_ = training.parameters
-        self.history_ = pd.DataFrame(training.history[0])
-        self.n_iter_ = int(training.n_iter[0])
-        self.stop_reason_ = training.stop_reason[0]
-        validation = self.history_["validation_error"]
-        self.best_error_ = float((self.history_["error"] if validation.isna().all() else validation).min())
-        self.evaluations_ = int(training.evaluations[0])
-        self.__dict__.pop("_training", None)
-        if training.diverged[0]:
-            warnings.warn(self.stop_reason_, ConvergenceWarning, stacklevel=4)
-        elif self.warm_start:
-            self._training = training
+    def _train(self, prepared: _Prepared, left: _Left | None, X: Any, y: Any) -> Training:
+        """Train what was prepared, from the start or from what the last fit left."""
+        task = prepared.task
+        callbacks = check_callbacks(self.callbacks)
+        if self.verbose:
+            callbacks = [*callbacks, _print_row]
+        if getattr(self, "_skl_callbacks", []) or hasattr(self, "_parent_callback_ctx"):
+            callbacks = [*callbacks, _ScikitLearnCallbacks(self, X, y, prepared)]
+        old = None if left is None else left.training
+        if old is None and not callbacks:
+            return train([task], self.n_jobs)[0]
+        if effective_n_jobs(self.n_jobs) > 1 and callbacks:
+            raise ValueError("callbacks and verbose need n_jobs=1: they look at all networks after each step.")
+        steps = task.stopping.max_iter
+        with one_thread(), Caller(callbacks, self, steps, self._key_of_fit(prepared)) as caller:
+            resume = False
+            if old is None:
+                training = Training(task.algorithm, task.problem, task.parameters, task.rngs)
+                for callback in callbacks:
+                    if isinstance(callback, Checkpoint):
+                        first, training = training, callback.restore(self._key_of_fit(prepared), training)
+                        resume = resume or training is not first
+            else:
+                training = copy.deepcopy(old)  # an interruption must not leave it half way
+            caller.begin(training)
+            new_data = left is not None and left.key != prepared.key
+            return training.run(task.problem, task.stopping, caller if callbacks else None, new_data, resume)
 
-    def predict(self, X: ArrayLike) -> Array:
-        """Return the predicted class of each sample, or its predicted value.
+    def _key_of_fit(self, prepared: _Prepared) -> str:
+        """Return a hash of the parameters that decide a fit, and of its data."""
+        left_out = ("callbacks", "verbose", "n_jobs", "warm_start", "max_seconds")
+        params = {name: value for name, value in self.get_params(deep=False).items() if name not in left_out}
+        return hashlib.blake2b(f"{sorted(params.items())!r} {prepared.key}".encode(), digest_size=16).hexdigest()
+
+    def _take(self, prepared: _Prepared, training: Training, keep: bool = False) -> None:
+        """Keep what training has reached."""
+        problem = prepared.task.problem
+        self.network_ = prepared.network
+        self.parameters_ = training.parameters
+        self._target = prepared.target
+        self._history = [training.columns(member) for member in range(problem.n_members)]
+        self.n_iter_ = int(training.n_iter.max())
+        self.stop_reason_ = _in_one_sentence(training.stop_reason)
+        self.evaluations_ = int(training.evaluations.sum())
+        best = [_best_of(columns, problem.score_decides) for columns in self._history]
+        self.best_error_ = float(np.mean([error for error, _ in best]))
+        scores = [score for _, score in best]
+        self.best_validation_score_ = None if problem.validation is None else float(np.mean(scores))
+        for name in ("_left", "oof_prediction_", "oof_score_", "oof_score_error_", "temperature_"):
+            self.__dict__.pop(name, None)
+        if training.diverged.any():
+            reason = next(r for r, bad in zip(training.stop_reason, training.diverged, strict=True) if bad)
+            warnings.warn(reason, ConvergenceWarning, stacklevel=5)
+        elif self.warm_start or keep:
+            descent = problem.descent
+            self._left = _Left(
+                training, self.network_, self._target, problem.dtype, descent.optimizer, descent.schedule, prepared.key
+            )
+        if prepared.validation == "cross":
+            self._take_out_of_fold(prepared)
+
+    def _take_out_of_fold(self, prepared: _Prepared) -> None:
+        """Calibrate the probabilities, and keep the predictions of samples by the network that has not seen them."""
+        problem, target = prepared.task.problem, prepared.target
+        assert problem.validation is not None
+        n = len(prepared.rows)
+        outputs = np.empty((n, self.network_.n_outputs), dtype=problem.dtype)
+        expected = np.empty_like(outputs)
+        with one_thread():
+            for member, rows in enumerate(problem.validation):
+                block = problem.samples.block(rows)[:, : problem.samples.n_inputs]
+                outputs[rows] = self.network_.forward(self.parameters_[member], block)
+                expected[rows] = problem.expected_of(rows, member)
+        if isinstance(target, Numbers):
+            for member, rows in enumerate(problem.validation):
+                own = target.of(member)
+                outputs[rows], expected[rows] = own.values(outputs[rows]), own.values(expected[rows])
+        elif target.probabilistic and problem.objective.error_function.name.endswith("cross_entropy"):
+            self.temperature_ = fit_temperature(outputs, expected, prepared.weight)
+            outputs = at_temperature(outputs, self.temperature_)
+            self.parameters_ = self.parameters_.copy()
+            for into in self.network_.blocks:
+                if into.target == self.network_.n_layers - 1:
+                    into.view(self.parameters_)[...] /= self.temperature_
+        values = outputs if isinstance(target, Numbers) else target.values(outputs)
+        self.oof_score_, self.oof_score_error_ = _score_and_error(target, values, expected, prepared.weight)
+        shown = target.probabilities(values) if isinstance(target, Classes) and target.probabilistic else values
+        if isinstance(target, Numbers) and target.flat:
+            shown = shown[:, 0]
+        self.oof_prediction_ = np.full((prepared.n_given, *shown.shape[1:]), np.nan, dtype=shown.dtype)
+        self.oof_prediction_[prepared.rows] = shown
+        self._unseen_by_all = np.setdiff1d(np.arange(prepared.n_given), prepared.rows)
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Return the predicted class of each sample, its labels, or its predicted value.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether a regression also returns the standard deviation of the networks' predictions: how far they differ,
+            which is only a part of the uncertainty.
 
         Returns
         -------
-        array of shape (n_samples,), or (n_samples, n_outputs) for a regression with several outputs
+        array of shape (n_samples,), or (n_samples, n_outputs) for several outputs or labels
+            With ``return_std`` a pair of such arrays.
         """
-        outputs = self._outputs(X)
-        if not hasattr(self, "classes_"):
-            values = (outputs * self._y_scale + self._y_mean).astype(outputs.dtype)
-            return values[:, 0] if self._y_is_flat else values
-        if outputs.shape[1] == 1:
-            return self.classes_[(outputs[:, 0] > self._threshold).astype(int)]
-        return self.classes_[outputs.argmax(axis=1)]
+        if not return_std:
+            values = self._values(X)
+            return self._target.decode(values)
+        check_is_fitted(self)
+        if not isinstance(self._target, Numbers):
+            raise ValueError("return_std is for task='regression'.")
+        mean, spread = self._values_and_spread(X)
+        return self._target.decode(mean), self._target.decode(spread)
 
     @available_if(_is_probabilistic)
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """Return the probability of each class, shape (n_samples, n_classes), in the order of `classes_`."""
-        outputs = self._outputs(X)
-        if outputs.shape[1] == 1:
-            return np.hstack([1.0 - outputs, outputs])
-        total = outputs.sum(axis=1, keepdims=True)  # one sigmoid a class does not add up to 1 by itself
-        even = np.full_like(outputs, 1.0 / outputs.shape[1])
-        return np.divide(outputs, total, out=even, where=total > 0)
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, shape (n_samples, n_classes), in the order of `classes_`.
+
+        Of a multilabel classification the probability of each label, shape (n_samples, n_labels).
+        """
+        values = self._values(X)
+        return self._target.probabilities(values) if isinstance(self._target, Classes) else values
 
     @available_if(_is_probabilistic)
-    def predict_log_proba(self, X: ArrayLike) -> Array:
+    def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     @available_if(_is_margin)
-    def decision_function(self, X: ArrayLike) -> Array:
+    def decision_function(self, X: Any) -> Array:
         """Return a score for each class, or for the second of two, where outputs are no probabilities.
 
         Returns
         -------
         array of shape (n_samples,) for two classes, positive for the second one, else (n_samples, n_classes)
         """
-        outputs = self._outputs(X)
-        return outputs[:, 0] - self._threshold if outputs.shape[1] == 1 else outputs
+        outputs = self._values(X)
+        threshold = getattr(self._target, "threshold", 0.0)
+        return outputs[:, 0] - threshold if outputs.shape[1] == 1 else outputs
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy of a classification, or R² of a regression."""
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of a classification, for several labels that of all together, or R² of a regression."""
         metric = accuracy_score if self.task == "classification" else r2_score
         return float(metric(y, self.predict(X), sample_weight=sample_weight))
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """One row a step; see the class."""
+        if "_history" not in vars(self):
+            raise AttributeError("history_ exists after fit.")
+        if len(self._history) == 1:
+            return pd.DataFrame(self._history[0])
+        frames = [pd.DataFrame({"network": i, **columns}) for i, columns in enumerate(self._history)]
+        return pd.concat(frames, ignore_index=True)
+
+    @property
+    def members_(self) -> list[BackpropMLP]:
+        """Each network by itself, as a fitted estimator that shares its weights."""
+        if "network_" not in vars(self):
+            raise AttributeError("members_ exists after fit.")
+        members = []
+        for i, columns in enumerate(self._history):
+            member = copy.copy(self)
+            for name in ("_left", "oof_prediction_", "oof_score_", "oof_score_error_"):
+                member.__dict__.pop(name, None)
+            target = self._target.of(i) if isinstance(self._target, Numbers) else self._target
+            member.n_networks, member.parameters_, member._target = 1, self.parameters_[i : i + 1], target
+            if member.validation == "cross":
+                member.validation = "auto"
+            member._history, member.n_iter_ = [columns], len(columns["step"])
+            member.evaluations_ = columns["evaluations"][-1]
+            members.append(member)
+        return members
 
     @property
     def coefs_(self) -> list[Array]:
@@ -423,6 +995,8 @@ class BackpropMLP(BaseEstimator):
     def _consecutive(self) -> list[tuple[Any, Array]]:
         if "network_" not in vars(self):
             raise AttributeError("coefs_ and intercepts_ exist after fit.")
+        if len(self.parameters_) > 1:
+            raise AttributeError("coefs_ and intercepts_ are those of one network: see members_.")
         blocks = self.network_.blocks
         if any(block.target != block.source + 1 for block in blocks):
             raise AttributeError(
@@ -431,41 +1005,74 @@ class BackpropMLP(BaseEstimator):
             )
         return list(zip(blocks, self.network_.weights(self.parameters_[0]), strict=True))
 
-    def _outputs(self, X: ArrayLike) -> Array:
-        """Return the outputs of the network, shape (n_samples, n_outputs)."""
+    def _values(self, X: Any) -> Array:
+        """Return the average of the networks' outputs, as probabilities or in the units of y, (n_samples, n_outputs)."""
+        known = getattr(self, "_known", None)
+        if known is not None and known[0] is X:
+            return known[1]
+        return self._values_and_spread(X, spread=False)[0]
+
+    def _values_and_spread(self, X: Any, spread: bool = True) -> tuple[Array, Array]:
         check_is_fitted(self)
-        dtype = self.parameters_.dtype
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        assert isinstance(X, np.ndarray)
-        pieces = [X[first : first + _PREDICT_ROWS] for first in range(0, len(X), _PREDICT_ROWS)]
-        with _one_thread(), np.errstate(over="ignore"):
-            rounded = (piece.astype(dtype, copy=False) for piece in pieces)
-            outputs = np.concatenate([self.network_.forward(self.parameters_[0], piece) for piece in rounded])
-        if np.isnan(outputs).any():
+        dtype, network = self.parameters_.dtype, self.network_
+        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+        n, several = X.shape[0], len(self.parameters_) > 1
+        mean = np.empty((n, network.n_outputs), dtype=dtype)
+        deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=dtype)
+        with one_thread(), np.errstate(over="ignore"):
+            for first in range(0, n, _PREDICT_ROWS):
+                piece = _dense(X[first : first + _PREDICT_ROWS])
+                outputs = network.forward(self.parameters_, piece.astype(dtype, copy=False))
+                values = self._target.values(outputs)
+                here = slice(first, first + len(piece))
+                mean[here] = values.mean(axis=0) if several else values[0]
+                if spread and several:
+                    deviation[here] = values.std(axis=0)
+        if np.isnan(mean).any():
             raise ValueError(f"X holds values too large for dtype={dtype.name!r}; rescale them.")
-        return outputs
+        return mean, deviation
 
     def _check_parameters(self) -> Algorithm:
         """Check the parameters that need no data; return the algorithm."""
         check_choice("task", self.task, ["classification", "regression"])
         check_choice("descent", self.descent, DESCENT_MODES)
+        check_choice("validation", self.validation, VALIDATIONS)
         if self.dtype not in (np.float32, np.float64):
             check_choice("dtype", self.dtype, ["auto", "float32", "float64"])
         check_number("batch_size", self.batch_size, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, open_low=True, open_high=True)
         check_number("max_iter", self.max_iter, low=1, integer=True)
+        for name in ("max_seconds", "max_evaluations", "clip_norm"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), low=0, open_low=True)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, open_low=True, open_high=True)
         if self.n_iter_no_change != "auto":
             check_number("n_iter_no_change", self.n_iter_no_change, low=1, integer=True)
         check_number("tol", self.tol, low=0)
-        check_number("l2", self.l2, low=0, open_high=True)
-        if self.early_stopping != "auto":
-            _check_bool("early_stopping", self.early_stopping)
+        for name in ("l1", "l2", "weight_decay"):
+            check_number(name, getattr(self, name), low=0, open_high=True)
+        check_number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
+        check_number("n_networks", self.n_networks, low=1, integer=True)
+        if self.n_jobs is not None:
+            check_number("n_jobs", self.n_jobs, integer=True)
         for name in ("shuffle", "normalize_y", "warm_start", "bias"):
             _check_bool(name, getattr(self, name))
+        if self.label_smoothing and self.task == "regression":
+            raise ValueError("label_smoothing is for task='classification'.")
+        if self.class_weight is not None and self.task == "regression":
+            raise ValueError("class_weight is for task='classification'.")
+        if self.validation == "cross" and self.n_networks < 2:
+            raise ValueError(
+                "validation='cross' lets each of several networks set its own fold aside: it needs n_networks of 2 or more."
+            )
+        if self.scoring is not None and not callable(self.scoring):
+            _scorer(self.scoring)
+        check_callbacks(self.callbacks)
         OPTIMIZERS.resolve(self.optimizer, "optimizer")
+        resolve_schedule(self.schedule)
         INITIALIZERS.resolve(self.initializer, "initializer")
         sizes = self._hidden_sizes()
+        self._dropout(len(sizes))
         resolve_hidden_activations(self.activation, sizes)
         self._output_parts()
         if not isinstance(self.connections, Mapping):  # masks need the numbers of inputs and outputs
@@ -475,33 +1082,94 @@ class BackpropMLP(BaseEstimator):
         algorithm.check()
         return algorithm
 
+    def _dropout(self, hidden_layers: int) -> list[float]:
+        """Return the probability of dropout in each hidden layer."""
+        given = self.dropout
+        rates = [given] * hidden_layers if is_number(given) else given
+        if isinstance(rates, str) or not isinstance(rates, list | tuple | np.ndarray):
+            raise TypeError(f"dropout must be a number, or a sequence with one for each hidden layer. Got {given!r}.")
+        if len(rates) != hidden_layers:
+            raise ValueError(f"dropout needs a number for each hidden layer: {hidden_layers}. Got {len(rates)}.")
+        for rate in [*rates, given] if is_number(given) else rates:
+            check_number("dropout", rate, low=0, high=1, open_high=True)
+        return [float(rate) for rate in rates]
+
     def _check_data(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-    ) -> tuple[Array, Array, Array | None]:
-        """Return X, the expected outputs (n, n_outputs) and the weights (at most 1, or None), without rows of weight 0."""
+        self, X: Any, y: Any, sample_weight: Any, reset: bool
+    ) -> tuple[Any, Array, Array | None, Array, int]:
+        """Return X, y, the weights (at most 1, or None), the samples' numbers and how many were given.
+
+        Samples of weight 0 are left out.
+        """
         regression = self.task == "regression"
-        features: Array
-        target: Array
-        features, target = validate_data(
-            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=regression
-        )
-        weight = None
+        kinds = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        features, target = validate_data(self, X, y, reset=reset, multi_output=True, y_numeric=regression, **kinds)
+        target = _dense(target)
+        n = features.shape[0]
+        rows, weight = np.arange(n), None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
             if not weight.any():
                 raise ValueError("sample_weight is zero for every sample: there is nothing to learn from.")
-            kept = weight > 0
-            features, target, weight = features[kept], target[kept], weight[kept]
+            if not weight.all():
+                rows = np.flatnonzero(weight)
+                features, target, weight = features[rows], target[rows], weight[rows]
             # In units of the largest, so that no sum overflows.
             weight = None if (weight == weight[0]).all() else weight / weight.max()
-        expected = self._expected_values(target, weight) if regression else self._expected_classes(target)
-        return features, expected, weight
+        return features, target, weight, rows, n
 
-    def _expected_values(self, y: Array, weight: Array | None) -> Array:
-        self._y_is_flat = y.ndim == 1 or y.shape[1] == 1
-        if y.ndim == 2 and y.shape[1] == 1:
+    def _make_target(self, y: Array, classes: Any, known: Target | None) -> tuple[Target, Array]:
+        """Return what the outputs stand for, and y as its `encode` takes it."""
+        if self.task == "regression":
+            flat = y.ndim == 1 or y.shape[1] == 1
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+            y = y.reshape(len(y), -1).astype(np.float64)
+            self._check_values(y)
+            if known is not None:
+                return known, y
+            return Numbers(np.zeros(y.shape[1]), np.ones(y.shape[1]), flat), y
+        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        if kind.startswith("continuous"):
+            raise ValueError(
+                f"Unknown label type: {kind}. y holds numbers that are no classes; for those use "
+                "BackpropMLP(task='regression')."
+            )
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                "y must be one class for each sample, or 0 and 1 for each of several labels. "
+                f"Got {kind!r} of shape {y.shape}."
+            )
+        if kind != "multilabel-indicator":
             y = column_or_1d(y, warn=True)
-        y = y.reshape(len(y), -1).astype(np.float64)
+        if known is not None:
+            given = getattr(known, "classes", np.array([]))
+            if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), given):
+                raise ValueError(f"classes={classes!r} is not the same as in the first call of partial_fit: {given!r}.")
+            return known, y
+        labels: Array = np.unique(np.asarray(y if classes is None else classes))
+        if kind == "multilabel-indicator":
+            labels = np.arange(y.shape[1])
+        if len(labels) == 1:
+            raise ValueError(f"y holds one class only, {labels[0]}; a classifier needs at least two classes.")
+        self.classes_ = labels  # what "auto" means depends on them
+        self._multilabel = kind == "multilabel-indicator"
+        error_function, output = self._output_parts()
+        threshold = _threshold(self._output_activation(output), error_function)
+        probabilistic = output in ("softmax", "sigmoid")
+        if kind == "multilabel-indicator":
+            if output == "softmax":
+                raise ValueError("output_activation='softmax' chooses one class; several labels need 'sigmoid'.")
+            return Labels(labels, threshold, probabilistic), y
+        one_output = len(labels) == 2 and output != "softmax"
+        return Classes(labels, one_output, threshold, probabilistic), y
+
+    def _output_activation(self, name: str) -> Any:
+        given = self.output_activation
+        return ACTIVATIONS.resolve(name if isinstance(given, str) and given == "auto" else given, "output_activation")
+
+    def _check_values(self, y: Array) -> None:
+        """Raise a ValueError if the error function or the output activation cannot take the values."""
         error_function, output = self._output_parts()
         low, high = error_function.targets
         if y.min() < low or y.max() > high:
@@ -510,42 +1178,69 @@ class BackpropMLP(BaseEstimator):
                 f"Got values from {y.min():g} to {y.max():g}."
             )
         if output != "identity":
-            given = self.output_activation
-            low, high = ACTIVATIONS.resolve(output if given == "auto" else given, "output_activation").limits
+            low, high = self._output_activation(output).limits
             if y.min() < low or y.max() > high:
                 raise ValueError(
                     f"output_activation={output!r} gives values in [{low:g}, {high:g}] and cannot reach y, which goes "
                     f"from {y.min():g} to {y.max():g}. Use 'identity', or rescale y."
                 )
-        self._y_mean, self._y_scale = np.zeros(y.shape[1]), np.ones(y.shape[1])
-        if self.normalize_y and output == "identity" and np.isneginf(error_function.targets[0]):
-            with np.errstate(over="ignore", invalid="ignore"):
-                self._y_mean = np.average(y, axis=0, weights=weight)
-                scale = np.sqrt(np.average((y - self._y_mean) ** 2, axis=0, weights=weight))
-            # A constant leaves nothing but rounding errors around its mean.
-            if not np.isfinite(scale).all():
-                raise ValueError("y holds numbers too large to compute their variance; rescale it.")
-            constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(self._y_mean)
-            self._y_scale = np.where(constant, 1.0, scale)
-        return (y - self._y_mean) / self._y_scale
 
-    def _expected_classes(self, y: Array) -> Array:
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
-        if kind.startswith("continuous"):
-            raise ValueError(
-                f"Unknown label type: {kind}. y holds numbers that are no classes; for those use "
-                "BackpropMLP(task='regression')."
-            )
-        if kind.startswith("multi") and kind != "multiclass":
-            raise ValueError(f"y must be one class for each sample. Got {kind!r} of shape {y.shape}.")
-        y = column_or_1d(y, warn=True)
-        classes, codes = np.unique(y, return_inverse=True)
-        if len(classes) == 1:
-            raise ValueError(f"y holds one class only, {classes[0]}; a classifier needs at least two classes.")
-        self.classes_ = classes
-        expected = (codes[:, np.newaxis] == np.arange(len(classes))).astype(np.float64)
-        one_output = len(classes) == 2 and self._output_parts()[1] != "softmax"
-        return expected[:, 1:] if one_output else expected
+    def _standardises(self) -> bool:
+        error_function, output = self._output_parts()
+        return bool(self.normalize_y and output == "identity" and np.isneginf(error_function.targets[0]))
+
+    def _apply_class_weight(
+        self, target: Classes | Labels, features: Any, y: Array, weight: Array | None, rows: Array, groups: Any
+    ) -> tuple[Any, Array, Array | None, Array, Any]:
+        """Multiply the weights of samples with those of their classes; leave out what then weighs nothing."""
+        given = self.class_weight
+        if given is None:
+            return features, y, weight, rows, groups
+        if isinstance(target, Labels):
+            raise ValueError("class_weight is for one class a sample; for several labels use sample_weight.")
+        codes = np.searchsorted(target.classes, y)
+        total = np.bincount(codes, weights=weight, minlength=len(target.classes))
+        if isinstance(given, str):
+            if given != "balanced":
+                raise ValueError(f"class_weight must be 'balanced', a mapping or None. Got {given!r}.")
+            of_class = np.divide(total.sum(), (total > 0).sum() * total, out=np.zeros(len(total)), where=total > 0)
+        elif isinstance(given, Mapping):
+            unknown = [key for key in given if key not in target.classes]
+            if unknown:
+                raise ValueError(f"class_weight names {unknown[0]!r}, which is no class of y: {list(target.classes)}.")
+            of_class = np.array([given.get(own, 1.0) for own in target.classes.tolist()])
+            for value in of_class:
+                check_number("class_weight", value, low=0, open_high=True)
+        else:
+            raise TypeError(f"class_weight must be 'balanced', a mapping or None. Got {given!r}.")
+        weight = of_class[codes] * (1.0 if weight is None else weight)
+        if not weight.any():
+            raise ValueError("class_weight is zero for every sample: there is nothing to learn from.")
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            features, y, weight, rows = features[kept], y[kept], weight[kept], rows[kept]
+            groups = None if groups is None else groups[kept]
+        return features, y, weight / weight.max(), rows, groups
+
+    def _check_validation_data(self, X_val: Any, y_val: Any, features: Any, target: Target) -> tuple[Any, Array] | None:
+        """Return the samples of the user's that choose, or None."""
+        if X_val is None and y_val is None:
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val belong together; one of them is missing.")
+        kinds = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        X_val, y_val = validate_data(
+            self, X_val, y_val, reset=False, multi_output=True, y_numeric=self.task == "regression", **kinds
+        )
+        if isinstance(target, Numbers):
+            y_val = np.asarray(y_val, dtype=np.float64).reshape(len(y_val), -1)
+            if y_val.shape[1] != len(target.mean):
+                raise ValueError(f"y_val has {y_val.shape[1]} outputs, and y has {len(target.mean)}.")
+            self._check_values(y_val)
+        elif isinstance(target, Classes):
+            y_val = column_or_1d(y_val)
+        X_val = sparse.csr_array(X_val) if sparse.issparse(features) else _dense(X_val)
+        return X_val, y_val
 
     def _output_parts(self) -> tuple[ErrorFunction, str]:
         """Return the error function and the name of the output activation, "auto" resolved."""
@@ -556,12 +1251,12 @@ class BackpropMLP(BaseEstimator):
             else ACTIVATIONS.resolve(output, "output_activation").name
         )
         classification = self.task == "classification"
-        two = len(getattr(self, "classes_", ())) == 2
+        apart = len(getattr(self, "classes_", ())) == 2 or getattr(self, "_multilabel", False)
         if isinstance(self.error_function, str) and self.error_function == "auto":
             if not classification:
                 name = "squared_error"
             elif chosen == "auto":
-                name = "binary_cross_entropy" if two else "cross_entropy"
+                name = "binary_cross_entropy" if apart else "cross_entropy"
             else:
                 name = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(chosen, "squared_error")
             error_function = resolve_error_function(name)
@@ -616,70 +1311,174 @@ class BackpropMLP(BaseEstimator):
                         f"algorithm={algorithm.name!r} needs derivatives, and the activation {activation.name!r} has "
                         "none of use. Train it by evolution: algorithm='genetic'."
                     )
+        else:
+            descends = {"dropout": np.any(self.dropout), "label_smoothing": self.label_smoothing}
+            descends |= {"weight_decay": self.weight_decay, "clip_norm": self.clip_norm is not None}
+            for name, used in descends.items():
+                if used:
+                    raise ValueError(f"{name} acts on the updates of descent; algorithm={algorithm.name!r} makes none.")
+
+    def _resolve_validation(self, n: int) -> str:
+        if self.validation != "auto":
+            return self.validation
+        if self.n_networks > 1:
+            return "cross" if n >= _CROSS_SAMPLES * self.n_networks else "none"
+        return "holdout" if n >= 10_000 else "none"
+
+    def _split(
+        self, target: Target, y: Array, groups: Any, seed: int, how: str
+    ) -> tuple[list[Array], list[Array] | None]:
+        """Return for each network the samples that it learns from and those that choose."""
+        n, networks = len(y), self.n_networks
+        if how in ("none", "given"):
+            return [np.arange(n)] * networks, None
+        strata = y if isinstance(target, Classes) else None
+        try:
+            if how == "holdout":
+                rows, validation = self._hold_out(n, strata, groups, seed)
+                return [rows] * networks, [validation] * networks
+            if n < networks:
+                raise ValueError(f"n_networks={networks} folds need at least as many samples.")
+            return self._folds(n, strata, groups, seed)
+        except ValueError as error:
+            part = f"validation_fraction={self.validation_fraction}" if how == "holdout" else f"{networks} folds"
+            raise ValueError(f"validation={how!r} cannot set {part} of {n} samples aside: {error}") from error
+
+    def _hold_out(self, n: int, strata: Any, groups: Any, seed: int) -> tuple[Array, Array]:
+        """Set a part of the samples aside: of every class its share, or whole groups."""
+        if groups is not None:
+            splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=seed)
+            rows, validation = next(splitter.split(np.empty(n), groups=groups))
+        else:
+            size = max(round(self.validation_fraction * n), 1 if strata is None else len(np.unique(strata)))
+            rows, validation = train_test_split(np.arange(n), test_size=size, random_state=seed, stratify=strata)
+        return np.sort(rows), np.sort(validation)
+
+    def _folds(self, n: int, strata: Any, groups: Any, seed: int) -> tuple[list[Array], list[Array]]:
+        """Cut the samples into a fold for each network: of every class its share, and whole groups."""
+        k = self.n_networks
+        if strata is not None and np.unique(strata, return_counts=True)[1].max() < k:
+            strata = None  # no class has a sample for each fold
+        grouped = groups is not None
+        if strata is None:
+            splitter = (GroupKFold if grouped else KFold)(k, shuffle=True, random_state=seed)
+        else:
+            splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(k, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class")
+            pairs = list(splitter.split(np.empty((n, 1)), strata, groups))
+        return [rows for rows, _ in pairs], [fold for _, fold in pairs]
 
     def _make_problem(
-        self, network: Network, X: Array, expected: Array, weight: Array | None, split: np.random.SeedSequence
-    ) -> Problem:
+        self,
+        network: Network,
+        features: Any,
+        y: Array,
+        weight: Array | None,
+        target: Target,
+        training: list[Array],
+        validation: list[Array] | None,
+        more: tuple[Any, Array] | None,
+        left: _Left | None,
+    ) -> tuple[Problem, Target]:
         error_function, _ = self._output_parts()
-        rows, validation = np.arange(len(X)), None
-        stops_early = len(X) >= 10_000 if self.early_stopping == "auto" else self.early_stopping
-        if stops_early:
-            rows, validation = self._split(expected, int(split.generate_state(1)[0]))
+        dtype = features.dtype if isinstance(self.dtype, str) and self.dtype == "auto" else np.dtype(self.dtype)
+        networks = self.n_networks
+        y_all = y if more is None else np.concatenate([y, more[1]])
+        targets: list[Any] = [target]
+        if isinstance(target, Numbers) and not (left is not None and left.target is target):
+            distinct = training if any(rows is not training[0] for rows in training) else training[:1]
+            standardise = self._standardises()
+            targets = [
+                replace(Numbers.fit(y[rows], None if weight is None else weight[rows], standardise), flat=target.flat)
+                for rows in distinct
+            ]
+            target = Numbers.join(targets)
+        with np.errstate(over="ignore"):
+            samples = Samples(features, network.bias, dtype, None if more is None else more[0])
+            expected = np.concatenate([own.encode(y_all).astype(dtype) for own in targets])
+        for values, name in ((samples.values, "X"), (expected, "y")):
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} holds values too large for dtype={dtype.name!r}; rescale them.")
+        if weight is not None:
+            extra = np.full(len(y_all) - len(y), weight.mean())
+            weight = np.tile(np.concatenate([weight, extra]), len(targets)).astype(dtype)
+        hidden = self._hidden_sizes()
+        schedule = resolve_schedule(self.schedule)
+        done = 0 if left is None or left.training is None else int(left.training.n_iter.max())
         descent = Descent(
             self.descent,
             int(self.batch_size),
             OPTIMIZERS.resolve(self.optimizer, "optimizer"),
-            float(self.learning_rate),
             bool(self.shuffle),
+            schedule,
+            int(schedule.horizon or done + self.max_iter),
         )
-        dtype = X.dtype if isinstance(self.dtype, str) and self.dtype == "auto" else np.dtype(self.dtype)
-        with np.errstate(over="ignore"):
-            inputs, targets = network.with_ones(X, dtype), expected.astype(dtype)
-        for values, name in ((inputs, "X"), (targets, "y")):
-            if not np.isfinite(values).all():
-                raise ValueError(f"{name} holds values too large for dtype={dtype.name!r}; rescale them.")
-        return Problem(
+        settings = Hyperparameters.of(
+            networks,
+            len(hidden),
+            learning_rate=self.learning_rate,
+            l1=self.l1,
+            l2=self.l2,
+            weight_decay=self.weight_decay,
+            clip_norm=np.inf if self.clip_norm is None else self.clip_norm,
+            label_smoothing=self.label_smoothing,
+            dropout=self._dropout(len(hidden)),
+        )
+        scorers: list[Any] | None = None
+        if validation is not None:
+            shared = validation[0] if all(rows is validation[0] for rows in validation) else None
+            scorers = []
+            for i, rows in enumerate(validation):
+                own = target.of(i) if isinstance(target, Numbers) else target
+                shift = i * len(y_all) if len(targets) > 1 else 0
+                own_weight = None if weight is None else weight[rows + shift].astype(np.float64)
+                if self.scoring is None:
+                    scorers.append(_PlainScore(own, expected[rows + shift], own_weight))
+                elif shared is not None and scorers:
+                    scorers.append(scorers[0])
+                else:
+                    block = more[0] if more is not None else features[rows]
+                    scorers.append(_ChosenScore(self, network, own, block, y_all[rows], own_weight))
+        problem = Problem(
             network=network,
             objective=make_objective(network.activations[-1], error_function),
-            inputs=inputs,
-            expected=targets,
-            weight=None if weight is None else weight.astype(dtype),
-            training=rows[np.newaxis],
-            validation=None if validation is None else validation[np.newaxis],
-            l2=float(self.l2),
+            samples=samples,
+            expected=expected,
+            weight=weight,
+            training=training,
+            validation=validation,
+            shift=np.arange(networks) * len(y_all) if len(targets) > 1 else np.zeros(networks, dtype=int),
+            settings=settings,
             descent=descent,
+            scorers=scorers,
+            score_decides=self.scoring is not None,
         )
+        return problem, target
 
-    def _split(self, expected: Array, seed: int) -> tuple[Array, Array]:
-        """Set a part of the rows aside for validation, of every class its share."""
-        n = len(expected)
-        strata = None
-        if self.task == "classification":
-            strata = expected.argmax(axis=1) if expected.shape[1] > 1 else expected[:, 0]
-        size = max(round(self.validation_fraction * n), 1 if strata is None else len(np.unique(strata)))
-        try:
-            rows, validation = train_test_split(np.arange(n), test_size=size, random_state=seed, stratify=strata)
-        except ValueError as error:
-            raise ValueError(
-                f"early_stopping cannot set validation_fraction={self.validation_fraction} of {n} samples aside: "
-                f"{error}"
-            ) from error
-        return np.sort(rows), np.sort(validation)
-
-    def _stopping(self, algorithm: Algorithm) -> Stopping:
+    def _stopping(self, algorithm: Algorithm, one_step: bool) -> Stopping:
+        if one_step:
+            return Stopping(1, 2**62, 0.0)
         patience = algorithm.patience if self.n_iter_no_change == "auto" else self.n_iter_no_change
-        return Stopping(int(self.max_iter), int(patience), float(self.tol))
+        return Stopping(
+            int(self.max_iter),
+            int(patience),
+            float(self.tol),
+            np.inf if self.max_seconds is None else float(self.max_seconds),
+            np.inf if self.max_evaluations is None else float(self.max_evaluations),
+        )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.input_tags.sparse = True
         if self.task == "regression":
             tags.estimator_type = "regressor"
             tags.regressor_tags = RegressorTags()
-            tags.target_tags.multi_output = True
         else:
             tags.estimator_type = "classifier"
-            tags.classifier_tags = ClassifierTags()
+            tags.classifier_tags = ClassifierTags(multi_label=True)
         return tags
 
 
@@ -696,24 +1495,19 @@ def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
     raise TypeError(f"random_state must be an int, a numpy RandomState or Generator, or None. Got {random_state!r}.")
 
 
+def _dense(array: Any) -> Any:
+    """Return an array that may be sparse as a dense one."""
+    return array.toarray() if hasattr(array, "toarray") else array
+
+
 def _check_bool(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False. Got {value!r}.")
 
 
-def _print_row(row: dict[str, Any]) -> None:
-    line = f"step {row['step']:4d}  error {row['error']:.5f}"
+def _print_row(state: Any) -> None:
+    row = state.row
+    line = f"step {state.step:4d}  error {row['error']:.5f}"
     if not np.isnan(row["validation_error"]):
         line += f"  validation error {row['validation_error']:.5f}"
     print(f"{line}  evaluations {row['evaluations']:,}  {row['seconds']:.2f} s")
-
-
-_controller: ThreadpoolController | None = None
-
-
-def _one_thread() -> Any:
-    """Hold the linear algebra to one thread: small products gain nothing from more, and results stay the same."""
-    global _controller
-    if _controller is None:
-        _controller = ThreadpoolController()
-    return _controller.limit(limits=1, user_api="blas")

@@ -158,7 +158,7 @@ def test_full_batches_follow_scikit_learns_mlp_step_by_step(task):
         task, hidden_layer_sizes=(7,), activation="tanh", descent="batch", optimizer="nesterov", learning_rate=0.05, l2=0,
         max_iter=1, normalize_y=False, warm_start=True, random_state=0, tol=0, n_iter_no_change=1000,
     ).fit(X, y)  # fmt: skip
-    state = model._training.state
+    state = model._left.training.state
     state.arrays["moments"][:] = 0
     own = model.network_.weights(state.arrays["parameters"][0])
     for block, coefs, intercepts in zip(own, reference.coefs_, reference.intercepts_, strict=True):
@@ -199,7 +199,7 @@ def test_early_stopping_sets_a_stratified_part_aside_and_keeps_the_best(algorith
         hidden_layer_sizes=(16,),
         learning_rate=0.02,
         algorithm=algorithm,
-        early_stopping=True,
+        validation="holdout",
         max_iter=300,
         random_state=1,
     )
@@ -207,7 +207,7 @@ def test_early_stopping_sets_a_stratified_part_aside_and_keeps_the_best(algorith
     assert model.best_error_ == model.history_.validation_error.min()
     assert "did not improve" in model.stop_reason_
     assert not np.isnan(model.history_.validation_error).any()
-    off = BackpropMLP(**QUICK, early_stopping=False).fit(*CANCER)
+    off = BackpropMLP(**QUICK, validation="none").fit(*CANCER)
     assert off.history_.validation_error.isna().all()
 
 
@@ -220,12 +220,12 @@ def test_early_stopping_is_automatic_from_10000_samples_on():
 
 
 @pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=20)])
-@pytest.mark.parametrize("early_stopping", [True, False])
-def test_a_warm_start_goes_on_to_the_same_bits(algorithm, early_stopping):
+@pytest.mark.parametrize("validation", ["holdout", "none"])
+def test_a_warm_start_goes_on_to_the_same_bits(algorithm, validation):
     settings = dict(
         hidden_layer_sizes=(8,),
         algorithm=algorithm,
-        early_stopping=early_stopping,
+        validation=validation,
         random_state=3,
         n_iter_no_change=500,
     )
@@ -241,7 +241,7 @@ def test_a_warm_start_goes_on_to_the_same_bits(algorithm, early_stopping):
 
 @pytest.mark.parametrize("algorithm", ["backprop", "genetic"])
 def test_random_state_decides_everything(algorithm):
-    settings = dict(hidden_layer_sizes=(8,), connections=0.5, algorithm=algorithm, early_stopping=True, max_iter=5)
+    settings = dict(hidden_layer_sizes=(8,), connections=0.5, algorithm=algorithm, validation="holdout", max_iter=5)
     one, two, other = (BackpropMLP(**settings, random_state=s).fit(*IRIS) for s in (0, 0, 1))
     np.testing.assert_array_equal(one.parameters_, two.parameters_)
     assert one.network_ == two.network_
@@ -303,7 +303,7 @@ def test_an_optuna_study_tunes_layers_learning_rate_and_batch_size():
 
 
 def test_verbose_prints_a_line_for_each_step(capsys):
-    BackpropMLP(**QUICK, verbose=True, early_stopping=True).fit(*IRIS)
+    BackpropMLP(**QUICK, verbose=True, validation="holdout").fit(*IRIS)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[4].startswith("step    5  error ")
@@ -347,7 +347,7 @@ BAD_DATA = [
     ({}, (X, Y[:-1]), "inconsistent numbers of samples"),
     ({}, (X, np.zeros(150)), "y holds one class only, 0.0"),
     ({}, (X, X[:, 0]), "BackpropMLP(task='regression')"),
-    ({}, (X, np.eye(3)[Y]), "y must be one class for each sample"),
+    ({}, (X, np.stack([Y, Y], axis=1)), "y must be one class for each sample"),
     ({"task": "regression"}, (X, np.where(Y == 1, np.nan, Y)), "Input y contains NaN"),
     ({"task": "regression"}, (X, np.array(["a", "b", "c"])[Y]), "could not convert string to float"),
     (
@@ -358,7 +358,7 @@ BAD_DATA = [
     ({}, (X, Y, -np.ones(150)), "Negative values in data passed to `sample_weight`"),
     ({}, (X, Y, np.zeros(150)), "zero"),
     ({"dtype": "float32"}, (X * 1e39, Y), "X holds values too large for dtype='float32'"),
-    ({"early_stopping": True, "validation_fraction": 0.01}, (X[:3], [0, 0, 1]), "early_stopping cannot set"),
+    ({"validation": "holdout", "validation_fraction": 0.01}, (X[:3], [0, 0, 1]), "validation='holdout' cannot set"),
 ]
 
 
@@ -393,7 +393,7 @@ BAD_PARAMETERS = [
     ({"n_iter_no_change": 0}, "n_iter_no_change must be in"),
     ({"tol": -1}, "tol must be in"),
     ({"l2": -1}, "l2 must be in"),
-    ({"early_stopping": "yes"}, "early_stopping must be True or False"),
+    ({"validation": "yes"}, "validation: unknown value 'yes'"),
     ({"shuffle": 1}, "shuffle must be True or False"),
     ({"dtype": "float16"}, "dtype: unknown value 'float16'"),
     ({"dtype": int}, "dtype: unknown value"),
@@ -455,7 +455,7 @@ def test_a_warm_start_refuses_what_it_cannot_go_on_with(settings, said):
 
 @pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=32)])
 def test_a_warm_start_on_other_data_learns_them(algorithm):
-    model = BackpropMLP(**LEARN, algorithm=algorithm, early_stopping=True, max_iter=150, warm_start=True).fit(*IRIS)
+    model = BackpropMLP(**LEARN, algorithm=algorithm, validation="holdout", max_iter=150, warm_start=True).fit(*IRIS)
     turned = (IRIS[1] + 1) % 3
     assert model.score(IRIS[0], turned) < 0.1
     assert model.fit(IRIS[0], turned).score(IRIS[0], turned) > 0.9
@@ -489,18 +489,16 @@ def test_a_weight_counts_as_repetition_for_every_algorithm_and_task(algorithm, t
 
 def test_early_stopping_weighs_the_validation_rows():
     weight = np.where(np.arange(150) % 2, 1.0, 1e-9)
-    model = BackpropMLP(**QUICK, early_stopping=True, validation_fraction=0.3)
+    model = BackpropMLP(**QUICK, validation="holdout", validation_fraction=0.3)
     odd = model.fit(*IRIS, weight).best_error_
     assert odd != model.fit(*IRIS).best_error_
 
 
 def test_early_stopping_sets_aside_each_class_its_share():
-    model = BackpropMLP(**QUICK, early_stopping=True, validation_fraction=0.2)
-    model._check_parameters()
-    expected = np.eye(3)[np.repeat([0, 1, 2], [100, 30, 20])]
-    rows, validation = model._split(expected, seed=0)
-    assert expected[validation].sum(axis=0).tolist() == [20, 6, 4]
-    assert sorted([*rows, *validation]) == list(range(150))
+    y = np.repeat([0, 1, 2], [100, 30, 20])
+    problem = BackpropMLP(**QUICK, validation="holdout", validation_fraction=0.2)._prepare(X, y).task.problem
+    assert np.bincount(y[problem.validation[0]]).tolist() == [20, 6, 4]
+    assert sorted([*problem.training[0], *problem.validation[0]]) == list(range(150))
 
 
 def test_one_output_with_cross_entropy_is_refused():

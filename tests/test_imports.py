@@ -13,7 +13,10 @@ ANYWHERE = {"nnexp._names", "nnexp._version"}
 MAY_IMPORT = {
     "network": set(),
     "training": {"network"},
-    "estimator": {"network", "training"},
+    "targets": set(),
+    "callbacks": {"training", "saving"},
+    "estimator": {"network", "training", "targets", "callbacks", "saving"},
+    "saving": {"network", "training", "targets", "estimator"},
     "experiment": {"network", "training", "estimator"},
     "report": {"experiment.results"},
     "cli": {"network", "training", "estimator", "experiment", "report", "cli"},

@@ -339,10 +339,11 @@ class SoftmaxCrossEntropy(Joint):
     """Σ y · log Σ exp(z) − Σ y z; the targets of a sample usually add up to 1."""
 
     def error(self, z: Array, a: Array, expected: Array) -> Array:
+        # log Σ exp(z) = z_k − log a_k for any k; for the largest one a_k is at least 1 / outputs, so it is exact.
+        # Its z is subtracted first, so that nothing is lost where all z are large.
         top = z.max(axis=-2, keepdims=True)
-        shifted = z - top
-        log_sum = np.log(np.exp(shifted).sum(axis=-2))
-        return log_sum * expected.sum(axis=-2) - (shifted * expected).sum(axis=-2)
+        log_sum = np.log(a.max(axis=-2))
+        return -log_sum * expected.sum(axis=-2) - ((z - top) * expected).sum(axis=-2)
 
     def gradient(self, z: Array, a: Array, expected: Array, out: Array, scratch: Array) -> None:
         np.multiply(a, np.add.reduce(expected, axis=-2, keepdims=True), out=out)

@@ -31,6 +31,7 @@ from nnexp.network.error_functions import (
     resolve_error_function,
 )
 from nnexp.network.initializers import INITIALIZERS, Initializer
+from nnexp.network.samples import Samples
 
 Array = NDArray[Any]
 
@@ -72,10 +73,18 @@ class Block:
         """Where the block ends in the row."""
         return self.start + self.rows * self.n_target
 
+    def transposed(self, parameters: Array) -> Array:
+        """Return the matrix as it stands in memory, shape (..., n_target, rows), as a view of parameters, (..., D).
+
+        The weights into a neuron stand together: that way both the product with the inputs and the gradient by
+        the matrix read contiguous rows.
+        """
+        shape = (*parameters.shape[:-1], self.n_target, self.rows)
+        return parameters[..., self.start : self.stop].reshape(shape)
+
     def view(self, parameters: Array) -> Array:
         """Return the matrix, shape (..., rows, n_target), as a view of parameters, shape (..., D)."""
-        shape = (*parameters.shape[:-1], self.rows, self.n_target)
-        return parameters[..., self.start : self.stop].reshape(shape)
+        return self.transposed(parameters).swapaxes(-1, -2)
 
 
 class Network:
@@ -409,6 +418,13 @@ class Workspace:
         product for the whole stack.
     slots : int, default=1
         How many passes keep their outputs, so that their errors can be computed together.
+    dropout : bool, default=False
+        Whether outputs of hidden neurons are to be multiplied by `keep`, which the caller fills before each pass.
+
+    Attributes
+    ----------
+    keep : list of arrays of shape (*leading, neurons, n_samples)
+        For each layer, with ``dropout``: 0 for what is dropped, and a factor for what is kept.
     """
 
     def __init__(
@@ -422,6 +438,7 @@ class Workspace:
         gradient: bool = False,
         shared: bool = False,
         slots: int = 1,
+        dropout: bool = False,
     ) -> None:
         self.network, self.objective = network, objective
         self.leading, self.n_samples, self.dtype = leading, n_samples, np.dtype(dtype)
@@ -439,12 +456,19 @@ class Workspace:
         self._z = list(self._full)
         self._da = list(self._full)
         self._dz = list(self._full)
+        # What a layer feeds on: its outputs, which dropout keeps apart from those of its activation.
+        self._fed = list(self._full)
+        self._drops = dropout
+        self.keep = list(self._full)
         for layer in range(1, last):
             full = buffer(sizes[layer] + bias)
             full[..., sizes[layer] :, :] = 1.0
-            self._full[layer], self._a[layer] = full, full[..., : sizes[layer], :]
+            self._full[layer], self._fed[layer] = full, full[..., : sizes[layer], :]
+            self._a[layer] = buffer(sizes[layer]) if dropout else self._fed[layer]
             in_place = network.activations[layer - 1].in_place
             self._z[layer] = self._a[layer] if in_place else buffer(sizes[layer])
+            if dropout:
+                self.keep[layer] = np.ones_like(self._a[layer])
         # The inputs and outputs of the output layer, with a leading axis of slots.
         self.all_z = np.empty((slots, *leading, sizes[last], n_samples), dtype=dtype)
         self.all_outputs = np.empty_like(self.all_z)
@@ -456,7 +480,6 @@ class Workspace:
         if gradient:
             for layer in range(1, last + 1):
                 self._da[layer], self._dz[layer] = buffer(sizes[layer]), buffer(sizes[layer])
-        self._dz_t = [dz.swapaxes(-1, -2) if dz.ndim > 1 else dz for dz in self._dz]
         mask = network.mask
         self._mask = None if mask is None else mask.astype(dtype)
         self._layers = [[b for b in network.blocks if b.target == j] for j in range(last + 1)]
@@ -468,21 +491,22 @@ class Workspace:
 
     def _fold_row(self, block: Block) -> bool:
         """Whether the folded product writes into a buffer with a row of ones."""
-        hidden = block.target < self.network.n_layers - 1
+        hidden = block.target < self.network.n_layers - 1 and not self._drops
         return self.network.bias and hidden and self.network.activations[block.target - 1].in_place
 
     def bind(self, parameters: Array, gradient: Array | None = None) -> Workspace:
         """Take the weights from parameters, shape (*leading, D), and write gradients into gradient."""
-        blocks = self.network.blocks
-        weights = {block: block.view(parameters) for block in blocks}
         # Per layer and block: source layer, whether with the row of ones, weights ready for use.
         self._forward_plan = [
-            [(b.source, b.has_bias, weights[b].swapaxes(-1, -2)) for b in layer] for layer in self._layers
+            [(b.source, b.has_bias, b.transposed(parameters)) for b in layer] for layer in self._layers
         ]
         if self._with_gradient:
             self.gradient = np.empty_like(parameters) if gradient is None else gradient
             self._backward_plan = [
-                [(b.source, b.has_bias, weights[b][..., : b.n_source, :], b.view(self.gradient)) for b in layer]
+                [
+                    (b.source, b.has_bias, b.view(parameters)[..., : b.n_source, :], b.transposed(self.gradient))
+                    for b in layer
+                ]
                 for layer in self._layers
             ]
         return self
@@ -503,6 +527,8 @@ class Workspace:
                     np.matmul(weights, below, out=z)
             a = self.outputs[slot] if layer == last else self._a[layer]
             self.network.activations[layer - 1].forward(z, a)
+            if self._drops and layer < last:
+                np.multiply(a, self.keep[layer], out=self._fed[layer])
             if layer < last and layer in self._fold_weights:
                 self._full[layer][..., self.network.layer_sizes[layer] :, :] = 1.0
 
@@ -519,7 +545,7 @@ class Workspace:
         if source == 0:
             # inputs always carry their row of ones; a block without the bias neuron's weights leaves it out
             return inputs if has_bias or not self.network.bias else inputs[..., :-1, :]
-        return self._full[source] if has_bias else self._a[source]
+        return self._full[source] if has_bias else self._fed[source]
 
     def errors(self, expected: Array, slot: int = 0) -> Array:
         """Return the error of each sample, shape (..., samples), after `forward`."""
@@ -537,11 +563,13 @@ class Workspace:
         reached = set()
         for layer in range(last, 0, -1):
             if layer < last:
+                if self._drops:
+                    np.multiply(self._da[layer], self.keep[layer], out=self._da[layer])
                 self.network.activations[layer - 1].backward(
                     self._da[layer], self._z[layer], self._a[layer], self._dz[layer]
                 )
             for source, has_bias, weights, gradient in self._backward_plan[layer]:
-                np.matmul(self._source(source, has_bias, inputs), self._dz_t[layer], out=gradient)
+                np.matmul(self._dz[layer], self._source(source, has_bias, inputs).swapaxes(-1, -2), out=gradient)
                 if source == 0:
                     continue
                 if source in reached:
@@ -561,62 +589,83 @@ class Sweep:
     ----------
     network : Network
     objective : Objective
-    inputs : array of shape (n, n_inputs + 1), or (P, n, n_inputs + 1)
-        With the column of ones, see `Network.with_ones`.
+    inputs : array of shape (n, n_inputs + 1), or (P, n, n_inputs + 1); or Samples
+        With the column of ones, see `Network.with_ones`; or a table of which ``rows`` are seen.
+    rows : array of int, shape (n,), or (P, n) with rows of its own for each network
+        With a table of `Samples` only.
     gradient : bool, default=False
         Whether the workspaces are to go backward as well.
     """
 
     # A piece's buffers together; half of the second-level cache of today's processors.
     PIECE_BYTES = 1 << 19
+    # Rows of a table are copied once up to this size; a larger block is taken piece by piece in each pass.
+    COPY_BYTES = 1 << 26
 
     def __init__(
         self,
         network: Network,
         objective: Objective,
-        inputs: Array,
+        inputs: Array | Samples,
+        rows: Array | None = None,
         *,
         gradient: bool = False,
     ) -> None:
         self.network, self.objective = network, objective
         self._gradient = gradient
         self._workspaces: dict[tuple[int, int], Workspace] = {}
-        self.inputs = inputs
-        self._shared = inputs.ndim == 2
+        self._table: Samples | None = None
+        self._rows = rows
+        if isinstance(inputs, Samples):
+            assert rows is not None
+            if rows.size * inputs.width * inputs.dtype.itemsize <= self.COPY_BYTES:
+                self.inputs = inputs.block(rows)
+            else:
+                self._table, self.inputs = inputs, np.empty((0, 0), dtype=inputs.dtype)
+        else:
+            self.inputs = inputs
+        self.dtype = self.inputs.dtype
+        shape = self.inputs.shape[:-1] if self._table is None or rows is None else rows.shape
+        self._shared = len(shape) == 1
+        self.n_samples = shape[-1]
         sizes = self.network.layer_sizes
-        per_sample = inputs.dtype.itemsize * (sum(sizes[1:]) + (0 if self._shared else sizes[0]))
-        n_samples = inputs.shape[-2]
-        self._samples = min(n_samples, max(64, self.PIECE_BYTES // per_sample))
+        own_inputs = not self._shared or self._table is not None
+        per_sample = self.dtype.itemsize * (sum(sizes[1:]) + (sizes[0] if own_inputs else 0))
+        self._samples = min(self.n_samples, max(64, self.PIECE_BYTES // per_sample))
         self._networks = max(1, self.PIECE_BYTES // (per_sample * self._samples))
 
     def part(self, networks: slice, samples: slice) -> Array:
         """Return the inputs of a piece, shape (..., n_inputs + 1, samples)."""
+        if self._table is not None and self._rows is not None:
+            rows = self._rows[samples] if self._shared else self._rows[networks, samples]
+            return self._table.block(rows).swapaxes(-1, -2)
         if self._shared:
             return self.inputs[samples].T
         return self.inputs[networks, samples].swapaxes(-1, -2)
 
     def forward(self, parameters: Array) -> Iterator[tuple[slice, slice, Workspace]]:
         """Go forward piece by piece; yield the networks and samples of the piece and its workspace."""
-        n_samples = self.inputs.shape[-2]
         for first in range(0, len(parameters), self._networks):
             networks = slice(first, min(first + self._networks, len(parameters)))
             stack = parameters[networks]
-            for start in range(0, n_samples, self._samples):
-                samples = slice(start, min(start + self._samples, n_samples))
+            for start in range(0, self.n_samples, self._samples):
+                samples = slice(start, min(start + self._samples, self.n_samples))
                 workspace = self._workspace(stack.shape[0], samples.stop - samples.start)
                 workspace.bind(stack).forward(self.part(networks, samples))
                 yield networks, samples, workspace
 
-    def errors(self, parameters: Array, expected: Array, weight: Array) -> Array:
+    def errors(self, parameters: Array, expected: Array, weight: Array, outputs: Array | None = None) -> Array:
         """Return Σ weight · error over the samples for each network, shape (P,), in float64.
 
         ``expected`` is (..., outputs, samples) and ``weight`` (..., 1, samples), with or without the axis of
-        networks.
+        networks. Where ``outputs``, shape (P, samples, outputs), is given, the outputs are written there.
         """
         errors = np.zeros(len(parameters))
         for networks, samples, workspace in self.forward(parameters):
             y, w = _part(expected, networks, samples), _part(weight, networks, samples)
             errors[networks] += (workspace.errors(y) * w[..., 0, :]).sum(axis=-1)
+            if outputs is not None:
+                outputs[networks, samples] = workspace.outputs[0].swapaxes(-1, -2)
         return errors
 
     def _workspace(self, n_networks: int, n_samples: int) -> Workspace:
@@ -627,7 +676,7 @@ class Sweep:
                 self.objective,
                 (n_networks,),
                 n_samples,
-                self.inputs.dtype,
+                self.dtype,
                 gradient=self._gradient,
                 shared=self._shared,
             )

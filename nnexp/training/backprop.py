@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp.network.network import Sweep, Workspace
+from nnexp.network.network import Network, Sweep, Workspace
 from nnexp.training.algorithm import Algorithm, Problem, Progress, State, Step
 
 Array = NDArray[Any]
@@ -32,10 +32,19 @@ class Backprop(Algorithm):
     def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
         members, size = parameters.shape
         moments = np.zeros((members, problem.descent.optimizer.n_moments, size), dtype=parameters.dtype)
-        return State(rngs, {"parameters": parameters.copy(), "moments": moments}, np.zeros(members, dtype=np.int64))
+        arrays = {
+            "parameters": parameters.copy(),
+            "moments": moments,
+            "steps": np.zeros(members, dtype=np.int64),
+            **problem.descent.schedule.start(members),
+        }
+        return State(rngs, arrays, np.zeros(members, dtype=np.int64))
 
     def bind(self, problem: Problem, state: State) -> Step:
         return _Epoch(problem, state)
+
+    def observe(self, problem: Problem, state: State, watched: Array) -> None:
+        problem.descent.schedule.observe(state.arrays, watched)
 
 
 @dataclass
@@ -65,17 +74,31 @@ class _Buffers:
     """Room for a chunk of pieces: their rows, expected outputs and weights, and the workspace they go through."""
 
     def __init__(self, problem: Problem, leading: tuple[int, ...], n_pieces: int, size: int) -> None:
-        network, dtype = problem.network, problem.inputs.dtype
-        self.workspace = Workspace(network, problem.objective, leading, size, dtype, gradient=True, slots=n_pieces)
-        self.inputs = np.empty((n_pieces, *leading, size, problem.inputs.shape[1]), dtype=dtype)
+        network, dtype = problem.network, problem.dtype
+        self.dropout = _Dropout(problem, leading, size) if problem.settings.dropout.any() else None
+        self.workspace = Workspace(
+            network, problem.objective, leading, size, dtype, gradient=True, slots=n_pieces,
+            dropout=self.dropout is not None,
+        )  # fmt: skip
+        self.inputs = np.empty((n_pieces, *leading, size, problem.samples.width), dtype=dtype)
         self.gathered = np.empty((n_pieces, *leading, size, network.n_outputs), dtype=dtype)
         self.expected = np.empty((n_pieces, *leading, network.n_outputs, size), dtype=dtype)
         self.weight = np.ones((n_pieces, *leading, 1, size), dtype=dtype)
+        self._shift = problem.shift.reshape((*leading, 1)) if problem.shift.any() else None
         # Weights count in units of their mean over a member's rows, so that weights that are all equal change nothing
         # and a weight of 2 counts twice in a batch of any size, also of one sample.
         if problem.weight is not None:
-            mean = problem.weight[problem.training].mean(axis=1)
+            rows = problem.training_rows + problem.shift[:, np.newaxis]
+            mean = problem.weight[rows].mean(axis=1)
             self._unit = (1.0 / mean).astype(dtype).reshape((*leading, 1, 1))
+        smoothing = problem.settings.label_smoothing
+        self._smooths = bool(smoothing.any())
+        if self._smooths:
+            share = (1.0 - smoothing).astype(dtype).reshape((*leading, 1, 1))
+            even = smoothing.astype(dtype).reshape((*leading, 1, 1)) / (
+                network.n_outputs if _one_of_all(network) else 2
+            )
+            self._share, self._even = share, even.astype(dtype)
         self.pieces = [
             (slot, x.swapaxes(-1, -2), y, w)
             for slot, (x, y, w) in enumerate(zip(self.inputs, self.expected, self.weight, strict=True))
@@ -84,13 +107,51 @@ class _Buffers:
     def gather(self, problem: Problem, rows: Array) -> None:
         """Copy the rows of the pieces, shape (pieces, ..., size), into place."""
         n = len(rows)
+        problem.samples.take(rows, self.inputs[:n])
+        if self._shift is not None:
+            rows = rows + self._shift
         # mode="clip" because the default of numpy.take buffers its output; the rows are valid anyway
-        np.take(problem.inputs, rows, axis=0, out=self.inputs[:n], mode="clip")
         np.take(problem.expected, rows, axis=0, out=self.gathered[:n], mode="clip")
-        np.copyto(self.expected[:n], self.gathered[:n].swapaxes(-1, -2))
+        expected = self.expected[:n]
+        np.copyto(expected, self.gathered[:n].swapaxes(-1, -2))
+        if self._smooths:
+            np.multiply(expected, self._share, out=expected)
+            np.add(expected, self._even, out=expected)
         if problem.weight is not None:
             np.take(problem.weight, rows, out=self.weight[:n, ..., 0, :], mode="clip")
             np.multiply(self.weight[:n], self._unit, out=self.weight[:n])
+
+
+def _one_of_all(network: Network) -> bool:
+    """Whether the outputs are probabilities that add up to 1, so that a smoothed class is shared among them."""
+    return network.activations[-1].name == "softmax" and network.n_outputs > 1
+
+
+class _Dropout:
+    """Draws which outputs of hidden neurons take part in a pass, from each member's own random numbers."""
+
+    # A probability is a number of 65536ths: two bytes of random bits decide.
+    UNIT = 1 << 16
+
+    def __init__(self, problem: Problem, leading: tuple[int, ...], size: int) -> None:
+        sizes = problem.network.layer_sizes[1:-1]
+        self._cuts = np.cumsum([0, *sizes]) * size
+        self._bits = int(self._cuts[-1])
+        dropped = np.round(problem.settings.dropout * self.UNIT)
+        self._limits = dropped.astype(np.uint32)  # below it an output is dropped
+        self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(problem.dtype)
+        self._shapes = [(width, size) for width in sizes]
+        self._stacked = bool(leading)
+
+    def draw(self, workspace: Workspace, rngs: list[np.random.Generator]) -> None:
+        """Fill `Workspace.keep` for one pass."""
+        for member, rng in enumerate(rngs):
+            bits = rng.bit_generator.random_raw(-(-self._bits // 4)).view(np.uint16)[: self._bits]
+            for layer, shape in enumerate(self._shapes):
+                own = bits[self._cuts[layer] : self._cuts[layer + 1]].reshape(shape)
+                keep = workspace.keep[layer + 1]
+                kept = own >= self._limits[member, layer]
+                np.multiply(kept, self._factors[member, layer], out=keep[member] if self._stacked else keep)
 
 
 class _Epoch:
@@ -101,27 +162,38 @@ class _Epoch:
 
     def __init__(self, problem: Problem, state: State) -> None:
         self._problem, self._state = problem, state
-        members, n = problem.training.shape
-        descent, network = problem.descent, problem.network
+        members, n = problem.training_rows.shape
+        descent, network, settings = problem.descent, problem.network, problem.settings
+        dtype = problem.dtype
         self._batch = descent.samples_per_update(n)
         self._shuffles = descent.shuffle and self._batch < n
-        self._order = problem.training.copy()
+        self._order = problem.training_rows.copy()
         # A stack of one does without the leading axis.
         self._leading = leading = (members,) if members > 1 else ()
         own: Any = slice(None) if leading else 0
         self._parameters = state.arrays["parameters"][own]
         self._gradient = np.zeros_like(self._parameters)
         self._piece_gradient = self._gradient
-        decayed = (~network.bias_mask).astype(problem.inputs.dtype)
-        self._l2 = decayed * problem.l2 if problem.l2 else None
         self._scratch = np.empty_like(self._parameters)
+        decayed = (~network.bias_mask).astype(dtype)
+
+        def of_weights(strength: Array) -> Array | None:
+            """Return the strength for each parameter, 0 for bias weights, or None if all are 0."""
+            return decayed * strength.astype(dtype).reshape((*leading, 1)) if strength.any() else None
+
+        self._l1, self._l2 = of_weights(settings.l1), of_weights(settings.l2)
+        self._decay = of_weights(settings.weight_decay + getattr(descent.optimizer, "weight_decay", 0.0))
+        clip = settings.clip_norm
+        self._clip = clip.astype(dtype).reshape((*leading, 1)) if np.isfinite(clip).any() else None
+        self._changes_gradient = any(part is not None for part in (self._l1, self._l2, self._clip))
         moments = np.moveaxis(state.arrays["moments"], 1, 0)[:, own]
         # All members are at the same update unless some went on alone before; then each has its own count.
         same = bool((state.updates == state.updates[0]).all())
         self._t: Any = int(state.updates[0]) if same else state.updates[:, np.newaxis].copy()
-        self._update = descent.optimizer.bind(self._parameters, self._gradient, moments, decayed)
+        self._update = descent.optimizer.bind(self._parameters, self._gradient, moments)
+        self._n_updates = -(-n // self._batch)
 
-        per_sample = problem.inputs.itemsize * max(1, members) * (sum(network.layer_sizes) + 2)
+        per_sample = problem.dtype.itemsize * max(1, members) * (sum(network.layer_sizes) + 2)
         self._chunks = _plan(n, self._batch, per_sample, self.CHUNK_BYTES, Sweep.PIECE_BYTES)
         if not all(all(chunk.closes) for chunk in self._chunks):
             self._piece_gradient = np.zeros_like(self._parameters)
@@ -134,19 +206,21 @@ class _Epoch:
 
     def __call__(self) -> Progress:
         problem, state = self._problem, self._state
-        members, n = problem.training.shape
+        members, n = problem.training_rows.shape
         if self._shuffles:
-            for row, rng, own in zip(self._order, state.rngs, problem.training, strict=True):
+            for row, rng, own in zip(self._order, state.rngs, problem.training_rows, strict=True):
                 row[:] = rng.permutation(own)
         error = np.zeros(members)
         opens, total = True, self._gradient
         accumulates = self._piece_gradient is not total
-        learning_rate = problem.descent.learning_rate
+        rates = iter(self._rates())
         for chunk in self._chunks:
             buffers = self._buffers[chunk.size]
-            workspace = buffers.workspace
+            workspace, dropout = buffers.workspace, buffers.dropout
             buffers.gather(problem, self._rows(chunk))
             for (slot, inputs, expected, weight), closes in zip(buffers.pieces, chunk.closes, strict=False):
+                if dropout is not None:
+                    dropout.draw(workspace, state.rngs)
                 workspace.forward(inputs, slot)
                 batch = chunk.size if not accumulates else self._size_of_batch(chunk, slot)
                 scale = 1.0 / batch if problem.weight is None else weight * (1.0 / batch)
@@ -158,18 +232,57 @@ class _Epoch:
                         np.add(total, self._piece_gradient, out=total)
                     opens = closes
                 if closes:
-                    if self._l2 is not None:
-                        np.multiply(self._parameters, self._l2, out=self._scratch)
-                        np.add(total, self._scratch, out=total)
+                    rate = next(rates)
+                    if self._changes_gradient:
+                        self._change_gradient()
+                    if self._decay is not None:
+                        np.multiply(self._parameters, self._decay, out=self._scratch)
+                        np.multiply(self._scratch, rate, out=self._scratch)
+                        np.subtract(self._parameters, self._scratch, out=self._parameters)
                     self._t += 1
-                    self._update(learning_rate, self._t)
+                    self._update(rate, self._t)
             error += self._chunk_error(buffers, chunk.n_pieces)
         state.updates[:] = self._t if np.ndim(self._t) == 0 else np.ravel(self._t)
+        state.arrays["steps"] += 1
         parameters = state.arrays["parameters"]
         return Progress(parameters[:, np.newaxis], error / n, evaluations=3 * n)
 
+    def _change_gradient(self) -> None:
+        """Add what l1 and l2 pull, and shorten what is longer than clip_norm."""
+        gradient, scratch = self._gradient, self._scratch
+        if self._l2 is not None:
+            np.multiply(self._parameters, self._l2, out=scratch)
+            np.add(gradient, scratch, out=gradient)
+        if self._l1 is not None:
+            np.sign(self._parameters, out=scratch)
+            np.multiply(scratch, self._l1, out=scratch)
+            np.add(gradient, scratch, out=gradient)
+        if self._clip is not None:
+            norm = np.sqrt(np.einsum("...d,...d->...", gradient, gradient))[..., np.newaxis]
+            np.multiply(gradient, self._clip / np.maximum(norm, self._clip), out=gradient)
+
+    def _rates(self) -> list[Any]:
+        """Return the learning rate of each update of this epoch: a number, or an array (members, 1) where they differ."""
+        descent, state = self._problem.descent, self._state
+        base, steps = self._problem.settings.learning_rate, state.arrays["steps"]
+        scale = descent.schedule.scale(state.arrays)
+        if scale is not None:
+            base = base * scale
+        u = self._n_updates
+        same = not self._leading or bool((base == base[0]).all() and (steps == steps[0]).all())
+        if descent.schedule.is_constant:
+            rates = [base] * u
+        else:
+            at = steps if not same else steps[:1]
+            t = (at[:, np.newaxis] + np.arange(u) / u) / descent.horizon
+            factors = descent.schedule.factors(t, 1.0 / (u * descent.horizon))
+            rates = list((factors * base[: len(at), np.newaxis]).T)
+        if same:
+            return [float(rate[0]) for rate in rates]
+        return [rate.astype(self._parameters.dtype)[:, np.newaxis] for rate in rates]
+
     def _size_of_batch(self, chunk: _Chunk, slot: int) -> int:
-        n = self._problem.training.shape[1]
+        n = self._problem.training_rows.shape[1]
         first = (chunk.start + slot * chunk.size) // self._batch * self._batch
         return min(self._batch, n - first)
 

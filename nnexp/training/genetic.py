@@ -132,8 +132,8 @@ class _Generation:
 
     def __init__(self, settings: GeneticAlgorithm, problem: Problem, state: State) -> None:
         self._settings, self._problem, self._state = settings, problem, state
-        members, n = problem.training.shape
-        network, dtype = problem.network, problem.inputs.dtype
+        members, n = problem.training_rows.shape
+        network, dtype = problem.network, problem.dtype
         self._batch = n if settings.batch_size is None else min(settings.batch_size, n)
         self._scale = network.initial_scale.astype(dtype)
         neurons = network.neuron_of_parameter
@@ -141,11 +141,14 @@ class _Generation:
         self._n_genes = int(self._gene.max()) + 1
         self._children = np.empty_like(state.arrays["population"][0])
         self._noise = np.empty((settings.population_size - settings.elite, network.n_parameters), dtype=dtype)
-        shape = self._batch, problem.inputs.shape[1]
-        self._inputs = np.empty(shape, dtype=dtype)
-        self._sweep = Sweep(network, problem.objective, self._inputs)
-        self._chance = np.empty_like(self._noise)
         self._whole = self._batch == n
+        self._sweeps: list[Sweep] = []
+        if self._whole:  # each member's rows stay the same
+            self._sweeps = [Sweep(network, problem.objective, problem.samples, own) for own in problem.training_rows]
+        else:
+            self._inputs = np.empty((self._batch, problem.samples.width), dtype=dtype)
+            self._sweep = Sweep(network, problem.objective, self._inputs)
+        self._chance = np.empty_like(self._noise)
         self._candidates = np.empty((members, settings.elite, network.n_parameters), dtype=dtype)
 
     def __call__(self) -> Progress:
@@ -175,11 +178,15 @@ class _Generation:
     def _score(self, member: int) -> Array:
         """Return the error of each network of a member's population, shape (population,)."""
         problem, rows = self._problem, self._problem.training[member]
-        if not self._whole:
+        if self._whole:
+            sweep = self._sweeps[member]
+        else:
             rows = self._state.rngs[member].choice(rows, self._batch, replace=False)
-        np.take(problem.inputs, rows, axis=0, out=self._inputs, mode="clip")
+            problem.samples.take(rows, self._inputs)
+            sweep = self._sweep
         population = self._state.arrays["population"][member]
-        return self._sweep.errors(population, problem.expected[rows].T.copy(), problem.weight_of(rows))
+        expected = problem.expected_of(rows, member).T.copy()
+        return sweep.errors(population, expected, problem.weight_of(rows, member))
 
     def _breed(self, member: int, order: Array) -> None:
         """Replace a population, ranked by order, with its elite and their children."""

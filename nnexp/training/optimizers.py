@@ -14,7 +14,7 @@ from nnexp._names import Registry, check_number
 
 Array = NDArray[Any]
 
-Update = Callable[[float, Any], None]
+Update = Callable[[Any, Any], None]
 
 
 class Optimizer(ABC):
@@ -24,13 +24,17 @@ class Optimizer(ABC):
     ----------
     n_moments : int
         How many arrays of the parameters' shape it remembers from update to update.
+
+    Notes
+    -----
+    A rule with a field ``weight_decay`` has its weights decay as by the estimator's parameter of that name.
     """
 
     name: ClassVar[str]
     n_moments: ClassVar[int] = 0
 
     @abstractmethod
-    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, moments: Array) -> Update:
         """Return the function that updates these arrays in place, called once a batch.
 
         Parameters
@@ -39,13 +43,11 @@ class Optimizer(ABC):
             The gradient may be overwritten.
         moments : array of shape (n_moments, ..., D)
             Zeros before the first update.
-        decayed : array of shape (D,)
-            1 where weight decay applies, 0 for bias weights.
 
         Returns
         -------
         callable
-            ``update(learning_rate, t)`` with t = 1 for the first update, or an array (members, 1) of such numbers.
+            ``update(learning_rate, t)`` with t = 1 for the first update. Both may be arrays of shape (members, 1).
         """
 
 
@@ -55,8 +57,8 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
 
-    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
-        def update(learning_rate: float, t: Any) -> None:
+    def bind(self, parameters: Array, gradient: Array, moments: Array) -> Update:
+        def update(learning_rate: Any, t: Any) -> None:
             np.multiply(gradient, learning_rate, out=gradient)
             np.subtract(parameters, gradient, out=parameters)
 
@@ -80,10 +82,10 @@ class Momentum(Optimizer):
     def __post_init__(self) -> None:
         check_number(f"{type(self).__name__}(momentum=...)", self.momentum, low=0, high=1, open_high=True)
 
-    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, moments: Array) -> Update:
         (velocity,) = moments
 
-        def update(learning_rate: float, t: Any) -> None:
+        def update(learning_rate: Any, t: Any) -> None:
             np.multiply(gradient, learning_rate, out=gradient)
             np.multiply(velocity, self.momentum, out=velocity)
             np.subtract(velocity, gradient, out=velocity)
@@ -98,11 +100,11 @@ class Nesterov(Momentum):
 
     name: ClassVar[str] = "nesterov"
 
-    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, moments: Array) -> Update:
         (velocity,) = moments
         scratch = np.empty_like(parameters)
 
-        def update(learning_rate: float, t: Any) -> None:
+        def update(learning_rate: Any, t: Any) -> None:
             np.multiply(gradient, learning_rate, out=gradient)
             np.multiply(velocity, self.momentum, out=velocity)
             np.subtract(velocity, gradient, out=velocity)
@@ -134,11 +136,11 @@ class RMSprop(Optimizer):
         check_number("RMSprop(decay=...)", self.decay, low=0, high=1, open_high=True)
         check_number("RMSprop(epsilon=...)", self.epsilon, low=0, open_low=True)
 
-    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, moments: Array) -> Update:
         (square,) = moments
         scratch = np.empty_like(parameters)
 
-        def update(learning_rate: float, t: Any) -> None:
+        def update(learning_rate: Any, t: Any) -> None:
             np.multiply(gradient, gradient, out=scratch)
             np.multiply(scratch, 1.0 - self.decay, out=scratch)
             np.multiply(square, self.decay, out=square)
@@ -175,13 +177,13 @@ class Adam(Optimizer):
             check_number(f"{type(self).__name__}({name}=...)", getattr(self, name), low=0, high=1, open_high=True)
         check_number(f"{type(self).__name__}(epsilon=...)", self.epsilon, low=0, open_low=True)
 
-    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
+    def bind(self, parameters: Array, gradient: Array, moments: Array) -> Update:
         # The moments are kept without their factors (1 − β): m = Σ β₁ᵏ g, v = Σ β₂ᵏ g². That saves two
         # operations an update; the factors move into the two scalars below.
         first, second = moments
         scratch = np.empty_like(parameters)
 
-        def update(learning_rate: float, t: Any) -> None:
+        def update(learning_rate: Any, t: Any) -> None:
             np.multiply(first, self.beta_1, out=first)
             np.add(first, gradient, out=first)
             np.multiply(gradient, gradient, out=gradient)
@@ -214,18 +216,6 @@ class AdamW(Adam):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("AdamW(weight_decay=...)", self.weight_decay, low=0)
-
-    def bind(self, parameters: Array, gradient: Array, moments: Array, decayed: Array) -> Update:
-        adam = super().bind(parameters, gradient, moments, decayed)
-        scratch = np.empty_like(parameters)
-
-        def update(learning_rate: float, t: Any) -> None:
-            np.multiply(parameters, decayed, out=scratch)
-            np.multiply(scratch, learning_rate * self.weight_decay, out=scratch)
-            np.subtract(parameters, scratch, out=parameters)
-            adam(learning_rate, t)
-
-        return update
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", Optimizer, [SGD, Momentum, Nesterov, RMSprop, Adam, AdamW])

@@ -38,7 +38,7 @@ def descent(X, y, hidden, batch, epochs):
     }  # fmt: skip
     ours = {
         "hidden_layer_sizes": hidden, "batch_size": batch, "activation": "tanh", "optimizer": "adam",
-        "max_iter": epochs, "n_iter_no_change": epochs + 1, "tol": 0.0, "l2": 0.0, "early_stopping": False,
+        "max_iter": epochs, "n_iter_no_change": epochs + 1, "tol": 0.0, "l2": 0.0, "validation": "none",
     }  # fmt: skip
     times = np.array(
         [

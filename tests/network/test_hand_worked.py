@@ -72,7 +72,7 @@ def test_one_step_of_descent_gives_the_weights_updated_by_hand():
     )  # fmt: skip
     X, Y = np.array([[I1, I2]]), np.array([[E1, E2]])
     model.fit(X, Y)
-    model._training.state.arrays["parameters"][0] = to_parameters(W)
+    model._left.training.state.arrays["parameters"][0] = to_parameters(W)
     model.fit(X, Y)
     updated = {i: W[i] - RATE * DERIVATIVES[i] for i in W}
     np.testing.assert_allclose(model.parameters_[0], to_parameters(updated), rtol=1e-13)

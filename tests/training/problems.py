@@ -4,12 +4,13 @@ import numpy as np
 
 from nnexp import Network
 from nnexp.network.error_functions import make_objective, resolve_error_function
-from nnexp.training import OPTIMIZERS, Descent, Problem
+from nnexp.network.samples import Samples
+from nnexp.training import OPTIMIZERS, Descent, Hyperparameters, Problem, resolve_schedule
 
 
 def make_problem(
     members=1, n=60, mode="mini-batch", batch_size=16, optimizer="adam", learning_rate=0.01, validation=0,
-    weight=None, l2=0.0, dtype=np.float64, network=None, seed=0,
+    weight=None, dtype=np.float64, network=None, seed=0, schedule="constant", horizon=12, **settings,
 ):  # fmt: skip
     rng = np.random.default_rng(seed)
     network = network or Network((3, 6, 2), "tanh", "softmax")
@@ -19,13 +20,16 @@ def make_problem(
     return Problem(
         network=network,
         objective=make_objective(network.activations[-1], resolve_error_function("cross_entropy")),
-        inputs=network.with_ones(X, dtype),
+        samples=Samples(X, network.bias, dtype),
         expected=np.eye(2, dtype=dtype)[classes],
         weight=weight,
-        training=rows[:, validation:],
-        validation=rows[:, :validation] if validation else None,
-        l2=l2,
-        descent=Descent(mode, batch_size, OPTIMIZERS.resolve(optimizer, "optimizer"), learning_rate),
+        training=list(rows[:, validation:]),
+        validation=list(rows[:, :validation]) if validation else None,
+        shift=np.zeros(members, dtype=int),
+        settings=Hyperparameters.of(members, network.n_layers - 2, learning_rate=learning_rate, **settings),
+        descent=Descent(
+            mode, batch_size, OPTIMIZERS.resolve(optimizer, "optimizer"), True, resolve_schedule(schedule), horizon
+        ),
     )
 
 

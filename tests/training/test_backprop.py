@@ -19,7 +19,7 @@ def by_hand(problem, parameters, order, size, learning_rate):
     for first in range(0, len(order), size):
         rows = order[first : first + size]
         _, gradient = problem.network.error_and_gradient(
-            parameters, problem.inputs[rows, :-1], problem.expected[rows], "cross_entropy"
+            parameters, problem.samples.values[rows, :-1], problem.expected[rows], "cross_entropy"
         )
         parameters -= learning_rate * gradient
     return parameters
@@ -71,7 +71,7 @@ def test_each_epoch_takes_the_rows_in_a_new_order_and_each_row_once():
     first = epoch._order.copy()
     epoch()
     assert (first != epoch._order).any()
-    np.testing.assert_array_equal(np.sort(epoch._order, axis=1), np.sort(problem.training, axis=1))
+    np.testing.assert_array_equal(np.sort(epoch._order, axis=1), np.sort(problem.training_rows, axis=1))
 
 
 def test_a_weight_of_2_equals_the_row_twice_in_full_batches():
@@ -91,7 +91,7 @@ def test_weights_count_in_stochastic_descent_too():
     expected = parameters[0].copy()
     for row in seeds(1)[0].permutation(problem.training[0]):
         _, gradient = problem.network.error_and_gradient(
-            expected, problem.inputs[[row], :-1], problem.expected[[row]], "cross_entropy"
+            expected, problem.samples.values[[row], :-1], problem.expected[[row]], "cross_entropy"
         )
         expected -= 0.1 * problem.weight[row] * gradient
     np.testing.assert_allclose(trained, expected, rtol=1e-10, atol=1e-13)
@@ -104,7 +104,9 @@ def test_l2_adds_its_gradient_to_weights_but_not_to_bias_weights():
     with_l2 = one_epoch(make_problem(mode="batch", optimizer="sgd", learning_rate=0.5, l2=0.2), parameters)
     expected = np.where(plain.network.bias_mask, 0, -0.5 * 0.2 * parameters[0])
     np.testing.assert_allclose(with_l2.parameters[0] - without, expected, rtol=1e-9, atol=1e-13)
-    first = plain.network.error_and_gradient(parameters[0], plain.inputs[:, :-1], plain.expected, "cross_entropy")[0]
+    first = plain.network.error_and_gradient(
+        parameters[0], plain.samples.values[:, :-1], plain.expected, "cross_entropy"
+    )[0]
     assert with_l2.history[0][0]["error"] == pytest.approx(first)
     penalty = 0.5 * 0.2 * np.square(with_l2.parameters[0][~plain.network.bias_mask]).sum()
     assert with_l2.best_error[0] == pytest.approx(first + penalty)

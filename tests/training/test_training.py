@@ -24,7 +24,7 @@ def small(algorithm):
 
 def train(algorithm, problem, stopping=LONG, first=0):
     members = problem.n_members
-    parameters = problem.network.initialize(members, seeds(members, 50 + first), problem.inputs.dtype)
+    parameters = problem.network.initialize(members, seeds(members, 50 + first), problem.dtype)
     return Training(algorithm, problem, parameters, seeds(members, first)).run(problem, stopping)
 
 
@@ -106,7 +106,7 @@ def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm)
     before = training.parameters.copy()
     training.run(turned, Stopping(60, 1000, 0.0), new_data=True)
     rows = turned.validation[0]
-    X, Y = turned.inputs[rows, :-1], turned.expected[rows]
+    X, Y = turned.samples.values[rows, :-1], turned.expected[rows]
     old, _ = turned.network.error_and_gradient(before[0], X, Y, "cross_entropy")
     new, _ = turned.network.error_and_gradient(training.parameters[0], X, Y, "cross_entropy")
     assert training.best_error[0] == pytest.approx(new, rel=1e-9)
@@ -122,7 +122,7 @@ def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorith
     assert np.argmin(errors) < 39  # it got worse again, or the test shows nothing
     rows = problem.validation[0]
     error, _ = problem.network.error_and_gradient(
-        training.parameters[0], problem.inputs[rows, :-1], problem.expected[rows], "cross_entropy"
+        training.parameters[0], problem.samples.values[rows, :-1], problem.expected[rows], "cross_entropy"
     )
     assert error == pytest.approx(min(errors), rel=1e-9)
 
@@ -133,7 +133,7 @@ def test_without_validation_data_descent_keeps_its_last_network_and_evolution_it
     np.testing.assert_array_equal(descent.parameters, descent.state.arrays["parameters"])
     evolution = train(small("genetic"), problem)
     best, _ = problem.network.error_and_gradient(
-        evolution.parameters[0], problem.inputs[:, :-1], problem.expected, "cross_entropy"
+        evolution.parameters[0], problem.samples.values[:, :-1], problem.expected, "cross_entropy"
     )
     assert best == pytest.approx(min(row["error"] for row in evolution.history[0]), rel=1e-9)
 

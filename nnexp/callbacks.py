@@ -1,0 +1,199 @@
+"""Callbacks: what is done after each step of training.
+
+A callback is an object with a method ``on_step(state)`` that is given a `StepState` and may return True to stop; or a
+plain function of the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nnexp._names import check_number
+from nnexp.training import Training
+
+
+@runtime_checkable
+class Callback(Protocol):
+    """What is called after each step."""
+
+    def on_step(self, state: StepState) -> bool | None:
+        """Look at the state; return True to stop training."""
+
+
+@dataclass
+class StepState:
+    """How far training is.
+
+    Attributes
+    ----------
+    estimator : BackpropMLP
+        The estimator that is being fitted; its fitted attributes are those of an earlier fit, if any.
+    step : int
+        Steps done.
+    max_iter : int
+        The step at which it ends at the latest.
+    row : dict
+        The last row of the history: step, error, validation_error, validation_score, evaluations, seconds and what the
+        algorithm adds. Of several networks the mean of those that still train; evaluations are the sum.
+    training : Training
+        The networks themselves: `parameters`, one row each, and `state`, which is whole after `synchronise()`.
+    key : str
+        A hash of parameters and data: what decides the training.
+    """
+
+    estimator: Any
+    step: int
+    max_iter: int
+    row: dict[str, Any]
+    training: Training
+    key: str = ""
+
+    @property
+    def watched(self) -> float:
+        """What stopping looks at, the lower the better: the validation error where there is one, else the error."""
+        error = self.row["validation_error"]
+        return float(self.row["error"] if np.isnan(error) else error)
+
+
+class ProgressBar:
+    """Shows a bar with the steps done, the error and the time left.
+
+    Examples
+    --------
+    >>> from nnexp import BackpropMLP
+    >>> model = BackpropMLP(max_iter=20, callbacks=[ProgressBar()])
+    """
+
+    def on_start(self, state: StepState) -> None:
+        """Open the bar."""
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+        self._progress = Progress(*columns, TextColumn("{task.fields[said]}"))
+        self._progress.start()
+        self._bar = self._progress.add_task("training", total=state.max_iter, completed=state.step, said="")
+
+    def on_step(self, state: StepState) -> None:
+        """Move the bar on."""
+        said = f"error {state.row['error']:.4g}"
+        if not np.isnan(state.row["validation_error"]):
+            said += f", validation {state.row['validation_error']:.4g}"
+        self._progress.update(self._bar, completed=state.step, said=said)
+
+    def on_end(self) -> None:
+        """Close the bar, also where the fit fails."""
+        self._progress.stop()
+        del self._progress, self._bar
+
+
+class Checkpoint:
+    """Saves the training every few steps, so that after a kill the same fit goes on where it was, to the same bits.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. It is replaced as a whole: a kill leaves the last complete one.
+    every : int, default=10
+        Steps between two savings.
+    resume : bool, default=False
+        Whether a fit goes on from the file if it exists. Its parameters and data must be those of the fit that wrote it.
+
+    Examples
+    --------
+    >>> from nnexp import BackpropMLP
+    >>> model = BackpropMLP(max_iter=1000, random_state=0, callbacks=[Checkpoint("fit.nnexp", resume=True)])
+    """
+
+    def __init__(self, path: str | Path, every: int = 10, resume: bool = False) -> None:
+        self.path = path
+        self.every = every
+        self.resume = resume
+        check_number("Checkpoint(every=...)", every, low=1, integer=True)
+        if not Path(path).expanduser().parent.is_dir():
+            raise ValueError(f"Checkpoint(path={str(path)!r}): there is no such folder.")
+
+    def restore(self, key: str, first: Training) -> Training:
+        """Return the training that the file holds, or first if there is no file or it is not wanted.
+
+        Raises
+        ------
+        ValueError
+            If the file was written by a fit with other parameters or data, named by the key.
+        """
+        from nnexp.saving import load_training
+
+        if not self.resume or not Path(self.path).expanduser().exists():
+            return first
+        return load_training(self.path, key, first)
+
+    def on_step(self, state: StepState) -> None:
+        """Save if it is time."""
+        from nnexp.saving import save_training
+
+        if state.step % self.every == 0:
+            state.training.synchronise()
+            save_training(self.path, state.key, state.training)
+
+
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """Return the callbacks as a list; raise a TypeError for what is none."""
+    found = list(callbacks) if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
+    for callback in found:
+        if isinstance(callback, type) or not (callable(callback) or isinstance(callback, Callback)):
+            raise TypeError(
+                f"callbacks must be objects with a method on_step(state), or functions of the state. Got {callback!r}."
+            )
+    return found
+
+
+class Caller:
+    """Calls the callbacks of a fit.
+
+    Parameters
+    ----------
+    callbacks : list
+    estimator : BackpropMLP
+    max_iter : int
+        Steps of this fit at most.
+    key : str
+        See `StepState`.
+    """
+
+    def __init__(self, callbacks: list[Any], estimator: Any, max_iter: int, key: str) -> None:
+        self._callbacks, self._estimator, self._max_iter, self._key = callbacks, estimator, max_iter, key
+        self._last = 0
+        self._started: list[Any] = []
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for callback in self._started:
+            callback.on_end()
+
+    def begin(self, training: Training) -> None:
+        """Tell the callbacks that want to know that training begins."""
+        done = int(training.n_iter.max())
+        self._last = done + self._max_iter
+        state = StepState(self._estimator, done, self._last, {}, training, self._key)
+        for callback in self._callbacks:
+            if hasattr(callback, "on_start"):
+                callback.on_start(state)
+            if hasattr(callback, "on_end"):
+                self._started.append(callback)
+
+    def __call__(self, training: Training) -> str | None:
+        """Call all after a step; return the reason to stop, if one of them wants to."""
+        row = training.last_row()
+        state = StepState(self._estimator, int(row["step"]), self._last, row, training, self._key)
+        said = None
+        for callback in self._callbacks:
+            call: Callable[[StepState], Any] = callback.on_step if hasattr(callback, "on_step") else callback
+            if call(state):
+                name = getattr(callback, "__name__", type(callback).__name__)
+                said = f"The callback {name} stopped it after step {state.step}."
+        return said

@@ -1,0 +1,92 @@
+"""Samples: the rows that networks see, dense or sparse, given out a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
+
+Array = NDArray[Any]
+
+
+class Samples:
+    """A table of inputs, from which blocks of rows are taken, each with a column of ones for the bias neuron.
+
+    Parameters
+    ----------
+    X : array or sparse array of shape (n, n_inputs)
+        A dense table is copied once, into the dtype wanted; a sparse one stays sparse, and only the blocks that are
+        taken become dense.
+    bias : bool
+        Whether there is a bias neuron.
+    dtype : dtype
+    more : array or sparse array of shape (m, n_inputs), default=None
+        Rows that follow those of X, of the same kind.
+    """
+
+    def __init__(self, X: Any, bias: bool, dtype: DTypeLike, more: Any = None) -> None:
+        parts: Any = [X] if more is None else [X, more]
+        self.n_inputs = int(X.shape[1])
+        self.bias = bool(bias)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._sparse: Any = None
+        self._dense = np.empty((0, 0), dtype=dtype)
+        if sparse.issparse(parts[0]):
+            self._sparse = sparse.csr_array(sparse.vstack(parts)).astype(self.dtype)
+        else:
+            n = len(X)
+            self._dense = np.empty((n + (0 if more is None else len(more)), self.width), dtype=dtype)
+            self._dense[:, self.n_inputs :] = 1.0
+            self._dense[:n, : self.n_inputs] = X
+            if more is not None:
+                self._dense[n:, : self.n_inputs] = more
+
+    @property
+    def width(self) -> int:
+        """Columns of a block: the inputs, and the ones if there is a bias neuron."""
+        return self.n_inputs + self.bias
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the table is kept sparse."""
+        return self._sparse is not None
+
+    @property
+    def values(self) -> Array:
+        """The numbers themselves: all cells of a dense table, the stored ones of a sparse one."""
+        return self._sparse.data if self.is_sparse else self._dense
+
+    def __len__(self) -> int:
+        return int((self._sparse if self.is_sparse else self._dense).shape[0])
+
+    def take(self, rows: Array, out: Array) -> Array:
+        """Copy rows, numbers of any shape (...), into out, shape (..., width), and return it."""
+        if not self.is_sparse:
+            # mode="clip" because the default of numpy.take buffers its output; the rows are valid anyway
+            return np.take(self._dense, rows, axis=0, out=out, mode="clip")
+        block = out.reshape(-1, self.width)
+        block[:, : self.n_inputs] = self._sparse[np.ravel(rows)].toarray()
+        block[:, self.n_inputs :] = 1.0
+        return out
+
+    def block(self, rows: Array) -> Array:
+        """Return rows as a new array of shape (..., width)."""
+        return self.take(rows, np.empty((*rows.shape, self.width), dtype=self.dtype))
+
+    @staticmethod
+    def join(tables: Sequence[Samples]) -> Samples:
+        """Return one table with the rows of several, in order."""
+        first = tables[0]
+        if len(tables) == 1:
+            return first
+        joined = Samples.__new__(Samples)
+        joined.n_inputs, joined.bias, joined.dtype = first.n_inputs, first.bias, first.dtype
+        joined._dense, joined._sparse = np.empty((0, 0), dtype=first.dtype), None
+        if first.is_sparse:
+            joined._sparse = sparse.vstack([table._sparse for table in tables], format="csr")
+        else:
+            joined._dense = np.concatenate([table._dense for table in tables])
+        return joined

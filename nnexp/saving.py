@@ -1,0 +1,401 @@
+"""Models and checkpoints as one file of arrays and JSON. Nothing that is read back can run code.
+
+The file is a ZIP archive without compression: ``header.json``, and one ``.npy`` file for each array. Anyone can look
+into it with `zipfile` and NumPy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp._names import Registry
+from nnexp._version import __version__
+from nnexp.estimator import BackpropMLP
+from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
+from nnexp.network.activations import PerNeuron
+from nnexp.targets import Classes, Labels, Numbers, Target
+from nnexp.training import ALGORITHMS, OPTIMIZERS, SCHEDULES, Algorithm, Training
+
+Array = NDArray[Any]
+
+FORMAT = "nnexp"
+VERSION = 1
+_REGISTRIES: dict[str, Registry[Any]] = {
+    "activation": ACTIVATIONS,
+    "error function": ERROR_FUNCTIONS,
+    "initializer": INITIALIZERS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "algorithm": ALGORITHMS,
+}
+_TARGETS: dict[str, type[Target]] = {"numbers": Numbers, "classes": Classes, "labels": Labels}
+# Fitted attributes that are numbers, words or arrays.
+_PLAIN = [
+    "n_iter_", "stop_reason_", "evaluations_", "best_error_", "best_validation_score_", "temperature_", "oof_score_",
+    "oof_score_error_",
+]  # fmt: skip
+_ARRAYS = ["parameters_", "oof_prediction_"]
+# Parameters that may hold code of the user's and that no prediction needs.
+_LEFT_OUT = ["callbacks", "scoring", "random_state"]
+
+
+class SavingError(ValueError):
+    """A model cannot be written to a file, or a file cannot be read as one; the message says why."""
+
+
+class _Writer:
+    """Turns values into JSON and arrays."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+
+    def array(self, values: Any) -> dict[str, Any]:
+        """Keep an array and return what stands for it; one of objects becomes a list of its values."""
+        found = np.asarray(values)
+        if found.dtype.kind == "O":
+            return {"!objects": [self.value(own, "an array") for own in found.ravel()], "shape": list(found.shape)}
+        name = f"{len(self.arrays)}.npy"
+        self.arrays[name] = found
+        return {"!array": name}
+
+    def value(self, value: Any, what: str) -> Any:
+        """Return what stands for a value of a parameter."""
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, np.generic):
+            return self.value(value.item(), what)
+        if isinstance(value, np.ndarray):
+            return self.array(value)
+        if isinstance(value, list):
+            return [self.value(own, what) for own in value]
+        if isinstance(value, tuple):
+            return {"!tuple": [self.value(own, what) for own in value]}
+        if isinstance(value, Mapping):
+            return {"!mapping": [[self.value(k, what), self.value(v, what)] for k, v in value.items()]}
+        if isinstance(value, type) and issubclass(value, np.generic):
+            return {"!dtype": np.dtype(value).name}
+        if isinstance(value, np.dtype):
+            return {"!dtype": value.name}
+        return self.part(value, what)
+
+    def part(self, part: Any, what: str) -> dict[str, Any]:
+        """Return what stands for an activation, an algorithm and so on: its kind, name and settings."""
+        if isinstance(part, PerNeuron):
+            return {"!neurons": [self.part(own, what) for own in part.activations]}
+        for kind, registry in _REGISTRIES.items():
+            if registry.has(part):
+                if isinstance(part, Algorithm):
+                    settings = part.get_params()
+                else:
+                    settings = {own.name: getattr(part, own.name) for own in dataclasses.fields(part) if own.init}
+                named = {name: self.value(own, f"{what}.{name}") for name, own in settings.items()}
+                return {"!part": [kind, part.name, named]}
+        raise SavingError(
+            f"{what} holds {getattr(part, 'name', part)!r}, code of your own that a file without code cannot hold. "
+            "Declare it as a plug-in by an entry point, or pickle the model."
+        )
+
+
+class _Reader:
+    """Turns JSON and arrays back into values."""
+
+    def __init__(self, arrays: dict[str, Array]) -> None:
+        self.arrays = arrays
+
+    def value(self, value: Any) -> Any:
+        """Return the value that was written."""
+        if isinstance(value, list):
+            return [self.value(own) for own in value]
+        if not isinstance(value, dict):
+            return value
+        if "!array" in value:
+            return self.arrays[value["!array"]]
+        if "!objects" in value:
+            found = np.empty(len(value["!objects"]), dtype=object)
+            found[:] = [self.value(own) for own in value["!objects"]]
+            return found.reshape(value["shape"])
+        if "!tuple" in value:
+            return tuple(self.value(own) for own in value["!tuple"])
+        if "!mapping" in value:
+            return {self.value(k): self.value(v) for k, v in value["!mapping"]}
+        if "!dtype" in value:
+            return np.dtype(value["!dtype"]).type
+        if "!neurons" in value:
+            return PerNeuron(tuple(self.value(own) for own in value["!neurons"]))
+        kind, name, settings = value["!part"]
+        named = {key: self.value(own) for key, own in settings.items()}
+        return _REGISTRIES[kind].resolve({"name": name, **named}, kind)
+
+
+def save(path: str | Path, model: BackpropMLP) -> None:
+    """Write a fitted model to a file; see `BackpropMLP.save`."""
+    if "network_" not in vars(model):
+        raise SavingError("The model is not fitted: there is nothing to save.")
+    writer = _Writer()
+    params = {
+        name: writer.value(value, name) for name, value in model.get_params(deep=False).items() if name not in _LEFT_OUT
+    }
+    seed = model.random_state
+    params["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
+    if isinstance(model.scoring, str):
+        params["scoring"] = model.scoring
+    header = {
+        "kind": "model",
+        "params": params,
+        "network": _network_to_json(model.network_, writer),
+        "target": _target_to_json(model._target, writer),
+        "plain": {name: getattr(model, name) for name in _PLAIN if name in vars(model)},
+        "arrays": {name: writer.array(getattr(model, name)) for name in _ARRAYS if name in vars(model)},
+        "history": [{name: writer.array(values) for name, values in own.items()} for own in model._history],
+        "n_features": int(model.n_features_in_),
+        "features": list(model.feature_names_in_) if hasattr(model, "feature_names_in_") else None,
+        "multilabel": bool(getattr(model, "_multilabel", False)),
+    }
+    _write(path, header, writer.arrays)
+
+
+def load(path: str | Path) -> BackpropMLP:
+    """Read a model that `BackpropMLP.save` wrote. Nothing in the file can run code.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    BackpropMLP
+        It predicts as the saved one, to the bit.
+
+    Raises
+    ------
+    SavingError
+        If the file is damaged, is none of nnexp's or comes from a later version.
+    FileNotFoundError
+        If there is no such file.
+    """
+    header, arrays = _read(path, "model")
+    with _as_saving_error(path):
+        reader = _Reader(arrays)
+        params = {name: reader.value(value) for name, value in header["params"].items()}
+        model = BackpropMLP(**params)
+        model._check_parameters()
+        model.network_ = _network_from_json(header["network"], reader)
+        model._target = _target_from_json(header["target"], reader)
+        if isinstance(model._target, Classes | Labels):
+            model.classes_ = model._target.classes
+        for name, value in header["plain"].items():
+            if name in _PLAIN:
+                setattr(model, name, value)
+        for name in _ARRAYS:
+            if name in header["arrays"]:
+                setattr(model, name, reader.value(header["arrays"][name]))
+        shape = len(header["history"]), model.network_.n_parameters
+        if model.parameters_.shape != shape or not np.isfinite(model.parameters_).all():
+            raise ValueError(f"its weights do not fit its network, which needs an array of shape {shape}")
+        model._history = [
+            {name: reader.value(own).tolist() for name, own in each.items()} for each in header["history"]
+        ]
+        model.n_features_in_ = int(header["n_features"])
+        model._multilabel = bool(header["multilabel"])
+        if model.n_features_in_ != model.network_.n_inputs:
+            raise ValueError("its number of features does not fit its network")
+        if header["features"] is not None:
+            model.feature_names_in_ = np.array(header["features"], dtype=object)
+    return model
+
+
+def save_training(path: str | Path, key: str, training: Training) -> None:
+    """Write a training as it is after its last step; see `Checkpoint`."""
+    writer = _Writer()
+    state = {name: writer.array(values) for name, values in training.state.arrays.items()}
+    generators = [rng.bit_generator.state for rng in training.state.rngs]
+    log = [
+        [writer.array(members), {name: writer.array(values) for name, values in columns.items()}]
+        for members, columns in _compact(training)
+    ]
+    header = {
+        "kind": "checkpoint",
+        "key": key,
+        "state": state,
+        "updates": writer.array(training.state.updates),
+        "generators": generators,
+        "fields": {name: writer.array(getattr(training, name)) for name in Training.ARRAYS},
+        "stop_reason": training.stop_reason,
+        "seconds": training.seconds,
+        "log": log,
+    }
+    _write(path, header, writer.arrays)
+
+
+def load_training(path: str | Path, key: str, first: Training) -> Training:
+    """Fill a training that has not begun with what a checkpoint holds.
+
+    Raises
+    ------
+    SavingError
+        If the checkpoint was written by a fit with other parameters or data, or is damaged.
+    """
+    header, arrays = _read(path, "checkpoint")
+    if header.get("key") != key:
+        raise SavingError(
+            f"{path} was written by a fit with other parameters or other data. Use them, or remove the file to start anew."
+        )
+    with _as_saving_error(path):
+        reader = _Reader(arrays)
+        restored = first.select(np.arange(len(first.stop_reason)))
+        for name, values in header["state"].items():
+            restored.state.arrays[name][...] = reader.value(values)
+        restored.state.updates[...] = reader.value(header["updates"])
+        for rng, state in zip(restored.state.rngs, header["generators"], strict=True):
+            rng.bit_generator.state = state
+        for name in Training.ARRAYS:
+            getattr(restored, name)[...] = reader.value(header["fields"][name])
+        restored.stop_reason = [str(reason) for reason in header["stop_reason"]]
+        restored.seconds = float(header["seconds"])
+        restored._log = []
+        for members, columns in header["log"]:
+            rows = {name: reader.value(values) for name, values in columns.items()}
+            for step in range(len(rows["step"])):
+                restored._log.append((reader.value(members), {name: values[step] for name, values in rows.items()}))
+    return restored
+
+
+def _compact(training: Training) -> list[tuple[Array, dict[str, Array]]]:
+    """Put successive steps of the same members together, one array for each column."""
+    runs: list[tuple[Array, list[dict[str, Any]]]] = []
+    for members, columns in training._log:
+        if runs and np.array_equal(runs[-1][0], members):
+            runs[-1][1].append(columns)
+        else:
+            runs.append((members, [columns]))
+    return [
+        (
+            members,
+            {n: np.array([np.broadcast_to(step[n], members.shape) for step in steps]) for n in steps[0]},
+        )
+        for members, steps in runs
+    ]
+
+
+def _network_to_json(network: Network, writer: _Writer) -> dict[str, Any]:
+    return {
+        "layer_sizes": list(network.layer_sizes),
+        "activations": [writer.part(own, "activation") for own in network.activations],
+        "blocks": [
+            [block.source, block.target, None if block.mask is None else writer.array(block.mask)]
+            for block in network.blocks
+        ],
+        "bias": network.bias,
+        "initializer": writer.part(network.initializer, "initializer"),
+    }
+
+
+def _network_from_json(content: dict[str, Any], reader: _Reader) -> Network:
+    activations = [reader.value(own) for own in content["activations"]]
+    connections = {
+        (source, target): "full" if mask is None else reader.value(mask) for source, target, mask in content["blocks"]
+    }
+    initializer = reader.value(content["initializer"])
+    return Network(content["layer_sizes"], activations[:-1], activations[-1], connections, content["bias"], initializer)
+
+
+def _target_to_json(target: Target, writer: _Writer) -> dict[str, Any]:
+    kind = next(name for name, cls in _TARGETS.items() if isinstance(target, cls))
+    return {"kind": kind, "fields": {name: writer.value(own, name) for name, own in vars(target).items()}}
+
+
+def _target_from_json(content: dict[str, Any], reader: _Reader) -> Target:
+    return _TARGETS[content["kind"]](**{name: reader.value(own) for name, own in content["fields"].items()})
+
+
+def _write(path: str | Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
+    """Write the file beside its place and move it there, so that a kill leaves the old one or the new one."""
+    target = Path(path).expanduser()
+    content = {"format": FORMAT, "version": VERSION, "nnexp": __version__, **header}
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            try:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                    archive.writestr("header.json", json.dumps(content))
+                    for name, values in arrays.items():
+                        with archive.open(name, "w", force_zip64=True) as member:
+                            np.lib.format.write_array(member, values, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                Path(file.name).unlink()
+                raise
+        Path(file.name).replace(target)
+    except OSError as error:
+        raise SavingError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return the header and the arrays of a file; believe nothing in it."""
+    source = Path(path).expanduser()
+    if not source.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    with _as_saving_error(path):
+        size = source.stat().st_size
+        with zipfile.ZipFile(source) as archive:
+            members = archive.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("it is compressed, which no file of nnexp is")
+            if sum(member.file_size for member in members) > size:
+                raise ValueError("its parts are larger than the whole")
+            header = json.loads(archive.read("header.json"))
+            if not isinstance(header, dict) or header.get("format") != FORMAT:
+                raise ValueError("it is no file of nnexp")
+            if not isinstance(header.get("version"), int) or header["version"] > VERSION:
+                raise ValueError(f"it was written by a later version of nnexp, {header.get('nnexp')}; update nnexp")
+            if header.get("kind") != kind:
+                raise ValueError(f"it is a {header.get('kind')}, and a {kind} is wanted")
+            arrays = {}
+            for member in members:
+                if member.filename != "header.json":
+                    arrays[member.filename] = _read_array(archive.read(member))
+    return header, arrays
+
+
+def _read_array(content: bytes) -> Array:
+    """Read an .npy file that may claim to be larger than it is."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which could run code")
+    if int(np.prod([int(length) for length in shape], dtype=object)) * dtype.itemsize > len(content):
+        raise ValueError("an array is cut")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+class _as_saving_error:  # noqa: N801 - used as a statement
+    """Turns whatever a damaged or hostile file provokes into one error with a sentence."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, Exception) and not isinstance(error, SavingError):
+            said = str(error).rstrip(".") or type(error).__name__
+            if isinstance(error, zipfile.BadZipFile):
+                said = "it is no file of nnexp, or damaged"
+            elif isinstance(error, KeyError | TypeError | AttributeError | IndexError):
+                said = f"something in it is missing or wrong ({said})"
+            raise SavingError(f"{self._path} cannot be read: {said}.") from error

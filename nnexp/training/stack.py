@@ -1,0 +1,131 @@
+"""Many trainings as one stack: what shares a network and a batch size trains together, the rest in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+from nnexp.training.algorithm import Algorithm, Problem, Stopping, Training
+
+Array = NDArray[Any]
+
+# Tables of different folds are put together up to this size, in bytes.
+_JOIN_BYTES = 1 << 28
+
+
+@dataclass
+class Task:
+    """A training that is ready to begin: one or more members.
+
+    Attributes
+    ----------
+    algorithm : Algorithm
+    problem : Problem
+    stopping : Stopping
+    parameters : array of shape (members, D)
+        The first parameters.
+    rngs : list of numpy.random.Generator
+        One for each member.
+    """
+
+    algorithm: Algorithm
+    problem: Problem
+    stopping: Stopping
+    parameters: Array
+    rngs: list[np.random.Generator]
+
+    def goes_with(self, other: Task) -> bool:
+        """Whether the two can train as one stack."""
+        a, b = self.problem, other.problem
+        return (
+            a.network == b.network
+            and a.objective == b.objective
+            and a.descent == b.descent
+            and self.algorithm == other.algorithm
+            and self.stopping == other.stopping
+            and a.dtype == b.dtype
+            and a.samples.is_sparse == b.samples.is_sparse
+            and (a.validation is None) == (b.validation is None)
+            and (a.scorers is None) == (b.scorers is None)
+            and a.score_decides == b.score_decides
+        )
+
+
+def train(tasks: Sequence[Task], n_jobs: int | None = None) -> list[Training]:
+    """Train all tasks, each as it would train by itself, and return their trainings in the same order.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    n_jobs : int or None, default=None
+        Processes, as joblib counts them; the members are shared out among them.
+    """
+    jobs = effective_n_jobs(n_jobs)
+    groups: list[list[int]] = []
+    for number, task in enumerate(tasks):
+        for group in groups:
+            tables = {id(tasks[i].problem.samples): tasks[i].problem.samples for i in [*group, number]}
+            size = sum(table.values.nbytes for table in tables.values())
+            if task.goes_with(tasks[group[0]]) and (len(tables) == 1 or size <= _JOIN_BYTES):
+                group.append(number)
+                break
+        else:
+            groups.append([number])
+    found: dict[int, Training] = {}
+    for group in groups:
+        joined = _join([tasks[i] for i in group])
+        whole = _train_in_processes(joined, jobs) if jobs > 1 and joined.problem.n_members > 1 else _train(joined)
+        if len(group) == 1:
+            found[group[0]] = whole
+            continue
+        first = 0
+        for i in group:
+            members = tasks[i].problem.n_members
+            found[i] = whole.select(np.arange(first, first + members))
+            first += members
+    return [found[i] for i in range(len(tasks))]
+
+
+def _join(tasks: list[Task]) -> Task:
+    first = tasks[0]
+    if len(tasks) == 1:
+        return first
+    return Task(
+        first.algorithm,
+        Problem.join([task.problem for task in tasks]),
+        first.stopping,
+        np.concatenate([task.parameters for task in tasks]),
+        [rng for task in tasks for rng in task.rngs],
+    )
+
+
+def _train_in_processes(task: Task, jobs: int) -> Training:
+    parts = np.array_split(np.arange(task.problem.n_members), min(jobs, task.problem.n_members))
+    cut = [
+        Task(task.algorithm, task.problem.select(p), task.stopping, task.parameters[p], [task.rngs[i] for i in p])
+        for p in parts
+    ]
+    return Training.join(Parallel(n_jobs=jobs)(delayed(_train)(part) for part in cut))
+
+
+def _train(task: Task, on_step: Callable[[Training], str | None] | None = None) -> Training:
+    with one_thread():
+        training = Training(task.algorithm, task.problem, task.parameters, task.rngs)
+        return training.run(task.problem, task.stopping, on_step)
+
+
+_controller: ThreadpoolController | None = None
+
+
+def one_thread() -> Any:
+    """Hold the linear algebra to one thread: small products gain nothing from more, and results stay the same."""
+    global _controller
+    if _controller is None:
+        _controller = ThreadpoolController()
+    return _controller.limit(limits=1, user_api="blas")
