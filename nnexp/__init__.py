@@ -6,6 +6,7 @@ from nnexp.estimator import BackpropMLP
 from nnexp.experiment.results import Results, load_results
 from nnexp.network import Activation, ErrorFunction, Network
 from nnexp.saving import load
+from nnexp.together import cross_validate, fit_many
 from nnexp.training import Algorithm, GeneticAlgorithm, Schedule
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Results",
     "Schedule",
     "__version__",
+    "cross_validate",
+    "fit_many",
     "load",
     "load_results",
 ]

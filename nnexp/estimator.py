@@ -273,7 +273,7 @@ class _ScikitLearnCallbacks:
             "network_": prepared.network,
             "parameters_": training.parameters.copy(),
             "_target": prepared.target,
-            "_history": [training.columns(member) for member in members],
+            "_history": [training.log.columns(member) for member in members],
             "n_iter_": state.step,
         }
         for name in ("classes_", "n_features_in_", "feature_names_in_"):
@@ -733,8 +733,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         left: _Left | None = None,
         classes: Any = None,
         one_step: bool = False,
+        tables: dict[Any, Any] | None = None,
     ) -> _Prepared:
-        """Check everything and make the task; nothing of the estimator but what describes the data changes."""
+        """Check everything and make the task; nothing of the estimator but what describes the data changes.
+
+        ``tables`` keeps the tables of inputs of several fits, so that those of the same data share one.
+        """
         algorithm = self._check_parameters()
         known = left.target if left is not None and one_step else None
         for name in ("classes_", "_target"):  # what only a fit of the other task sets
@@ -763,7 +767,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         training, validation = self._split(target, y, groups, int(split.generate_state(1)[0]), how)
         if more is not None:
             validation = [np.arange(len(rows), len(rows) + more[0].shape[0])] * self.n_networks
-        problem, target = self._make_problem(network, features, y, weight, target, training, validation, more, left)
+        problem, target = self._make_problem(
+            network, features, y, weight, target, training, validation, more, left, tables
+        )
         stopping = self._stopping(algorithm, one_step)
         children = member.spawn(self.n_networks)
         rngs = [np.random.default_rng(child) for child in children]
@@ -841,7 +847,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         self.network_ = prepared.network
         self.parameters_ = training.parameters
         self._target = prepared.target
-        self._history = [training.columns(member) for member in range(problem.n_members)]
+        self._history = [training.log.columns(member) for member in range(problem.n_members)]
         self.n_iter_ = int(training.n_iter.max())
         self.stop_reason_ = _in_one_sentence(training.stop_reason)
         self.evaluations_ = int(training.evaluations.sum())
@@ -947,8 +953,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of a classification, for several labels that of all together, or R² of a regression."""
+        predicted = self.predict(X)
         metric = accuracy_score if self.task == "classification" else r2_score
-        return float(metric(y, self.predict(X), sample_weight=sample_weight))
+        plain = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biuOU" and sample_weight is None
+        if metric is accuracy_score and plain and y.shape == predicted.shape:
+            return float((y == predicted).mean())  # the same, without a millisecond of checks
+        return float(metric(y, predicted, sample_weight=sample_weight))
 
     @property
     def history_(self) -> pd.DataFrame:
@@ -1380,6 +1390,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         validation: list[Array] | None,
         more: tuple[Any, Array] | None,
         left: _Left | None,
+        tables: dict[Any, Any] | None,
     ) -> tuple[Problem, Target]:
         error_function, _ = self._output_parts()
         dtype = features.dtype if isinstance(self.dtype, str) and self.dtype == "auto" else np.dtype(self.dtype)
@@ -1395,7 +1406,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             ]
             target = Numbers.join(targets)
         with np.errstate(over="ignore"):
-            samples = Samples(features, network.bias, dtype, None if more is None else more[0])
+            key = (id(features), network.bias, dtype, None if more is None else id(more[0]))
+            samples, _ = (tables or {}).get(key, (None, None))
+            if samples is None:
+                samples = Samples(features, network.bias, dtype, None if more is None else more[0])
+            if tables is not None:  # with what the id belongs to, so that no other object can get it
+                tables[key] = samples, (features, more)
             expected = np.concatenate([own.encode(y_all).astype(dtype) for own in targets])
         for values, name in ((samples.values, "X"), (expected, "y")):
             if not np.isfinite(values).all():

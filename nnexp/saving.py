@@ -220,9 +220,10 @@ def save_training(path: str | Path, key: str, training: Training) -> None:
     writer = _Writer()
     state = {name: writer.array(values) for name, values in training.state.arrays.items()}
     generators = [rng.bit_generator.state for rng in training.state.rngs]
+    training.log.close()
     log = [
-        [writer.array(members), {name: writer.array(values) for name, values in columns.items()}]
-        for members, columns in _compact(training)
+        [writer.array(members), {name: writer.array(values) for name, values in block.items()}]
+        for members, block in training.log.blocks
     ]
     header = {
         "kind": "checkpoint",
@@ -263,29 +264,11 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
             getattr(restored, name)[...] = reader.value(header["fields"][name])
         restored.stop_reason = [str(reason) for reason in header["stop_reason"]]
         restored.seconds = float(header["seconds"])
-        restored._log = []
-        for members, columns in header["log"]:
-            rows = {name: reader.value(values) for name, values in columns.items()}
-            for step in range(len(rows["step"])):
-                restored._log.append((reader.value(members), {name: values[step] for name, values in rows.items()}))
+        restored.log.blocks = [
+            (reader.value(members), {name: reader.value(values) for name, values in block.items()})
+            for members, block in header["log"]
+        ]
     return restored
-
-
-def _compact(training: Training) -> list[tuple[Array, dict[str, Array]]]:
-    """Put successive steps of the same members together, one array for each column."""
-    runs: list[tuple[Array, list[dict[str, Any]]]] = []
-    for members, columns in training._log:
-        if runs and np.array_equal(runs[-1][0], members):
-            runs[-1][1].append(columns)
-        else:
-            runs.append((members, [columns]))
-    return [
-        (
-            members,
-            {n: np.array([np.broadcast_to(step[n], members.shape) for step in steps]) for n in steps[0]},
-        )
-        for members, steps in runs
-    ]
 
 
 def _network_to_json(network: Network, writer: _Writer) -> dict[str, Any]:

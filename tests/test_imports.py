@@ -17,12 +17,13 @@ MAY_IMPORT = {
     "callbacks": {"training", "saving"},
     "estimator": {"network", "training", "targets", "callbacks", "saving"},
     "saving": {"network", "training", "targets", "estimator"},
-    "experiment": {"network", "training", "estimator"},
+    "together": {"training", "estimator"},
+    "experiment": {"network", "training", "estimator", "together"},
     "report": {"experiment.results"},
     "cli": {"network", "training", "estimator", "experiment", "report", "cli"},
 }
 FOREIGN = {
-    "sklearn": {"estimator", "experiment"},
+    "sklearn": {"estimator", "together", "experiment"},
     "optuna": set(),
     "pandas": {"estimator", "experiment", "report"},
 }

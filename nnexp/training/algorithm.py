@@ -22,6 +22,7 @@ from nnexp._names import nearest
 from nnexp.network.error_functions import Objective
 from nnexp.network.network import Network, Sweep, shares
 from nnexp.network.samples import Samples
+from nnexp.training.history import History
 from nnexp.training.optimizers import Optimizer
 from nnexp.training.schedules import Constant, Schedule
 
@@ -464,6 +465,8 @@ class Training:
         Time spent in steps and in judging them.
     state : State
         Of all members, as after their last step.
+    log : History
+        What happened in each step.
     """
 
     # The parameters, moments and gradients of a group of members that train in step should fit the cache.
@@ -491,8 +494,7 @@ class Training:
         self.diverged = np.zeros(members, dtype=bool)
         self.seconds = 0.0
         self.state = algorithm.start(problem, parameters, list(rngs))
-        # What happened in each step: the numbers of the members, and a column of values by name.
-        self._log: list[tuple[Array, dict[str, Any]]] = []
+        self.log = History()
         # The watched error that an improvement is measured from, and the step that reached it.
         self._mark = np.full(members, np.inf)
         self._mark_step = np.zeros(members, dtype=int)
@@ -559,6 +561,7 @@ class Training:
                             self.stop_reason[member] = self.stop_reason[member] or said
                     self._groups = [g for group in self._groups for g in group.of_those_that_go_on(self)]
             finally:
+                self.log.close()
                 self.synchronise()
                 self._groups = []
         return self
@@ -571,35 +574,15 @@ class Training:
     @property
     def history(self) -> list[list[dict[str, Any]]]:
         """One row a step for each member."""
-        rows: list[list[dict[str, Any]]] = [[] for _ in self.stop_reason]
-        for members, columns in self._log:
-            for i, member in enumerate(members):
-                values = {name: v[i] if np.ndim(v) else v for name, v in columns.items()}
-                rows[member].append({n: v.item() if isinstance(v, np.generic) else v for n, v in values.items()})
-        return rows
+        tables = [self.log.columns(member) for member in range(len(self.stop_reason))]
+        return [[dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)] for table in tables]
 
     def last_row(self) -> dict[str, Any]:
-        """Return the means over the members of what the last step has logged; of evaluations the sum over all."""
-        last = self._log[-max(1, len(self._groups)) :]
-        row = {
-            name: float(np.mean(np.concatenate([np.broadcast_to(c[name], m.shape) for m, c in last if name in c])))
-            for name in last[-1][1]
-        }
-        row["step"] = max(int(np.max(columns["step"])) for _, columns in last)
+        """Return the means over the members of what the last step has reported; of evaluations the sum over all."""
+        row: dict[str, Any] = self.log.last(max(1, len(self._groups)))
+        row["step"] = int(self.n_iter.max())
         row["evaluations"] = int(self.evaluations.sum())
         return row
-
-    def columns(self, member: int) -> dict[str, list[Any]]:
-        """Return the history of one member, a list for each column."""
-        names = self._log[0][1] if self._log else {}
-        found: dict[str, list[Any]] = {name: [] for name in names}
-        alone = len(self.stop_reason) == 1
-        for members, columns in self._log:
-            place = 0 if alone else int(np.searchsorted(members, member))
-            if place < len(members) and members[place] == member:
-                for name, values in columns.items():
-                    found[name].append(values if np.ndim(values) == 0 else values[place].item())
-        return found
 
     def select(self, members: Array) -> Training:
         """Return the training of some of the members, as if they had trained by themselves."""
@@ -609,14 +592,7 @@ class Training:
             setattr(own, name, getattr(self, name)[members])
         own.stop_reason = [self.stop_reason[i] for i in members]
         own.state, own._groups, own._begun = self.state.select(members), [], 0.0
-        own._log = []
-        for numbers, columns in self._log:
-            places = np.searchsorted(numbers, members)
-            there = (places < len(numbers)) & (numbers[np.minimum(places, len(numbers) - 1)] == members)
-            if there.any():
-                kept = places[there]
-                cut = {n: v[kept] if np.ndim(v) else v for n, v in columns.items()}
-                own._log.append((np.flatnonzero(there), cut))
+        own.log = self.log.select(members)
         return own
 
     @staticmethod
@@ -628,9 +604,8 @@ class Training:
             setattr(own, name, np.concatenate([getattr(part, name) for part in parts]))
         own.stop_reason = [reason for part in parts for reason in part.stop_reason]
         own.state = State.join([part.state for part in parts])
-        starts = np.cumsum([0, *(len(part.stop_reason) for part in parts)])
-        entries = [(m + start, c) for part, start in zip(parts, starts, strict=False) for m, c in part._log]
-        own._log, own._groups, own._begun = entries, [], 0.0
+        starts = np.cumsum([0, *(len(part.stop_reason) for part in parts)]).tolist()
+        own.log, own._groups, own._begun = History.join([part.log for part in parts], starts[:-1]), [], 0.0
         return own
 
     def _forget(self, problem: Problem) -> None:
@@ -670,7 +645,7 @@ class Training:
             "seconds": self.seconds + time.perf_counter() - self._begun,
             **progress.metrics,
         }
-        self._log.append((members, columns))
+        self.log.add(members, columns)
 
 
 class _Group:

@@ -1,0 +1,328 @@
+"""Many fits as one stack: `fit_many`, and `cross_validate` with scikit-learn's signature and result."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn import get_config
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.model_selection import cross_validate as cross_validate_one_by_one
+from sklearn.pipeline import Pipeline
+from sklearn.utils import indexable
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_feature_names, _check_method_params
+
+from nnexp.estimator import BackpropMLP
+from nnexp.training.stack import Task, train
+
+Array = NDArray[Any]
+
+# Folds are prepared and trained together as long as their data take up no more than this, in bytes.
+_TOGETHER_BYTES = 1 << 29
+
+
+@dataclass
+class Fit:
+    """One model to be fitted, and how it went.
+
+    Attributes
+    ----------
+    model : BackpropMLP or Pipeline
+        A pipeline ends in a BackpropMLP.
+    X, y : array-like
+        What it learns from.
+    params : dict
+        Further arguments of its `fit`.
+    error : Exception or None
+        Why it failed.
+    seconds : float
+        Its own time, and its share of the time of the stack.
+    warnings : list of warnings.WarningMessage
+    """
+
+    model: Any
+    X: Any
+    y: Any
+    params: dict[str, Any]
+    error: Exception | None = None
+    seconds: float = 0.0
+    warnings: Sequence[warnings.WarningMessage] = ()
+
+    @property
+    def network(self) -> BackpropMLP:
+        """The estimator proper."""
+        last = self.model.steps[-1][1] if isinstance(self.model, Pipeline) else self.model
+        assert isinstance(last, BackpropMLP)
+        return last
+
+
+def can_stack(model: Any) -> bool:
+    """Whether a model is a BackpropMLP, or a pipeline that ends in one, that can be fitted in a stack with others."""
+    last = model.steps[-1][1] if isinstance(model, Pipeline) and model.steps else model
+    if not isinstance(last, BackpropMLP) or last.callbacks or last.verbose or last.warm_start:
+        return False
+    return not getattr(last, "_skl_callbacks", None) and last.max_seconds is None
+
+
+def fit_together(fits: Sequence[Fit], n_jobs: int | None = None) -> None:
+    """Fit all models, each as it would be fitted alone; one that fails keeps its error and stops no other."""
+    ready: list[tuple[Fit, Any]] = []
+    tables: dict[Any, Any] = {}
+    for fit in fits:
+        with _watched(fit):
+            X = fit.X
+            if isinstance(fit.model, Pipeline) and len(fit.model.steps) > 1:
+                head = fit.model[:-1]
+                X = head.fit_transform(X, fit.y)
+                fit.model.steps[:-1] = head.steps
+            ready.append((fit, fit.network._prepare(X, fit.y, **fit.params, tables=tables)))
+    if not ready:
+        return
+    start = time.perf_counter()
+    tasks: list[Task] = [prepared.task for _, prepared in ready]
+    trainings = train(tasks, n_jobs)
+    share = (time.perf_counter() - start) / len(ready)
+    for (fit, prepared), training in zip(ready, trainings, strict=True):
+        fit.seconds += share
+        with _watched(fit):
+            fit.network._take(prepared, training)
+
+
+@contextlib.contextmanager
+def _watched(fit: Fit) -> Any:
+    """Note the time, the warnings and the error of a part of a fit."""
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except Exception as error:
+            fit.error = error
+    fit.warnings = [*fit.warnings, *caught]
+    fit.seconds += time.perf_counter() - start
+
+
+def fit_many(
+    estimators: Sequence[BackpropMLP],
+    X: Any,
+    y: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    X_val: Any = None,
+    y_val: Any = None,
+    groups: ArrayLike | None = None,
+    n_jobs: int | None = None,
+) -> list[BackpropMLP]:
+    """Fit several estimators on the same data; those that share a network and a batch size train as one stack.
+
+    What may differ within a stack: random_state, learning_rate, l1, l2, weight_decay, dropout, label_smoothing,
+    clip_norm, class_weight and n_networks. What differs otherwise trains in a stack of its own.
+
+    Parameters
+    ----------
+    estimators : sequence of BackpropMLP
+        Each is fitted as `fit` would fit it.
+    X, y, sample_weight, X_val, y_val, groups
+        As for `BackpropMLP.fit`.
+    n_jobs : int or None, default=None
+        Processes that the networks are shared out among, as joblib counts them; None is 1.
+
+    Returns
+    -------
+    list of BackpropMLP
+        The estimators.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one of them cannot be fitted; all are then as they were.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnexp import BackpropMLP, fit_many
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = [BackpropMLP(hidden_layer_sizes=(8,), learning_rate=r, random_state=0) for r in (0.003, 0.01, 0.03)]
+    >>> [model.score(X, y) > 0.9 for model in fit_many(models, X, y)]
+    [True, True, True]
+    """
+    models = list(estimators)
+    for model in models:
+        if not isinstance(model, BackpropMLP):
+            raise TypeError(f"estimators must be BackpropMLP objects. Got {model!r}.")
+        if not can_stack(model):
+            raise ValueError(
+                "fit_many takes no estimators with callbacks, verbose, warm_start or max_seconds: they need a fit of their own."
+            )
+    if len({id(model) for model in models}) < len(models):
+        raise ValueError("estimators must be different objects; clone the one that occurs twice.")
+    params = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val, "groups": groups}
+    values = X if sparse.issparse(X) or isinstance(X, np.ndarray) else None
+    with contextlib.ExitStack() as stack:
+        for model in models:
+            stack.enter_context(model._restored_on_failure())
+        fits = [Fit(model, X, y, params) for model in models]
+        if values is None and models:  # one array for all, so that it is kept once
+            with contextlib.suppress(Exception):
+                values = np.asarray(X)
+                if values.dtype.kind in "biuf" and values.ndim == 2:
+                    fits = [Fit(model, values, y, params) for model in models]
+        fit_together(fits, n_jobs)
+        for fit in fits:
+            if fit.error is not None:
+                raise fit.error
+            if fit.X is not X:
+                _check_feature_names(fit.model, X, reset=True)
+            _warn_again(fit)
+    return models
+
+
+def _warn_again(fit: Fit) -> None:
+    for warning in fit.warnings:
+        warnings.warn(warning.message, warning.category, stacklevel=3)
+
+
+def cross_validate(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    groups: ArrayLike | None = None,
+    scoring: Any = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    pre_dispatch: Any = "2*n_jobs",
+    return_train_score: bool = False,
+    return_estimator: bool = False,
+    return_indices: bool = False,
+    error_score: Any = np.nan,
+) -> dict[str, Any]:
+    """Evaluate by cross-validation, with all folds trained together as one stack.
+
+    The signature and the result are those of `sklearn.model_selection.cross_validate`. For a BackpropMLP, or a pipeline
+    that ends in one, each fold is trained as it would be alone, with the same random numbers; other estimators, and
+    those with callbacks, verbose, warm_start or max_seconds, go to scikit-learn's function.
+
+    Parameters
+    ----------
+    estimator : BackpropMLP, Pipeline or another estimator
+    X, y : array-like
+    groups, scoring, cv, n_jobs, verbose, params, pre_dispatch, return_train_score, return_estimator, return_indices,
+    error_score
+        As scikit-learn has them. ``n_jobs`` shares the networks out among processes.
+
+    Returns
+    -------
+    dict of arrays
+        ``test_score`` (or ``test_NAME`` for several scores), ``fit_time``, ``score_time``, and what else was asked
+        for. The time of a fit is its share of the time of the stack.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnexp import BackpropMLP, cross_validate
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = BackpropMLP(hidden_layer_sizes=(8,), learning_rate=0.01, random_state=0)
+    >>> bool(cross_validate(model, X, y, cv=10)["test_score"].mean() > 0.9)
+    True
+    """
+    routed = bool(get_config()["enable_metadata_routing"])
+    if not can_stack(estimator) or (params and (routed or isinstance(estimator, Pipeline))):
+        return cross_validate_one_by_one(
+            estimator, X, y, groups=groups, scoring=scoring, cv=cv, n_jobs=n_jobs, verbose=verbose, params=params,
+            pre_dispatch=pre_dispatch, return_train_score=return_train_score, return_estimator=return_estimator,
+            return_indices=return_indices, error_score=error_score,
+        )  # fmt: skip
+    X, y, groups = indexable(X, y, groups)
+    splitter = check_cv(cv, y, classifier=is_classifier(estimator))
+    scorer = check_scoring(estimator, scoring=scoring, raise_exc=error_score == "raise")
+    splits = list(splitter.split(X, y, groups))
+    results: dict[str, list[Any]] = {"fit_time": [], "score_time": []}
+    models: list[BaseEstimator] = []
+    failures: list[str] = []
+    scores: list[dict[str, Any] | None] = []
+    at_once = max(1, _TOGETHER_BYTES // max(1, _size(X)))
+    for first in range(0, len(splits), at_once):
+        part = splits[first : first + at_once]
+        fits = []
+        for train_rows, _ in part:
+            own_X, own_y = _safe_split(estimator, X, y, train_rows)
+            fits.append(Fit(clone(estimator), own_X, own_y, _check_method_params(X, params or {}, indices=train_rows)))
+        fit_together(fits, n_jobs)
+        for fit, (train_rows, test_rows) in zip(fits, part, strict=True):
+            _warn_again(fit)
+            results["fit_time"].append(fit.seconds)
+            start = time.perf_counter()
+            found: dict[str, Any] | None = None
+            if fit.error is None:
+                test_X, test_y = _safe_split(estimator, X, y, test_rows, train_rows)
+                found = _scores(scorer, fit.model, test_X, test_y, "test", error_score)
+                results["score_time"].append(time.perf_counter() - start)
+                if return_train_score:
+                    found |= _scores(scorer, fit.model, fit.X, fit.y, "train", error_score)
+            else:
+                if error_score == "raise":
+                    raise fit.error
+                failures.append("".join(traceback.format_exception(fit.error)))
+                results["score_time"].append(time.perf_counter() - start)
+            scores.append(found)
+            models.append(fit.model)
+            fit.X = fit.y = None
+    if failures:
+        said = f"{len(failures)} of {len(splits)} fits failed. The first one:\n{failures[0]}"
+        if len(failures) == len(splits):
+            raise ValueError(f"All the {said}")
+        warnings.warn(f"{said}Their scores are error_score={error_score!r}.", FitFailedWarning, stacklevel=2)
+    names = next(own for own in scores if own is not None)
+    filled = [dict.fromkeys(names, error_score) if own is None else own for own in scores]
+    arrays = {name: np.array(values) for name, values in results.items()}
+    if return_estimator:
+        arrays["estimator"] = models  # type: ignore[assignment]
+    if return_indices:
+        arrays["indices"] = {  # type: ignore[assignment]
+            "train": [rows for rows, _ in splits], "test": [rows for _, rows in splits],
+        }  # fmt: skip
+    for name in sorted(names, key=lambda own: own.startswith("train")):
+        arrays[name] = np.array([own[name] for own in filled])
+    return arrays
+
+
+def _scores(scorer: Any, model: Any, X: Any, y: Any, prefix: str, error_score: Any) -> dict[str, Any]:
+    """Return the scores of a fitted model by name; a score that fails is error_score."""
+    try:
+        found = scorer(model, X, y)
+    except Exception:
+        if error_score == "raise":
+            raise
+        said = f"Scoring failed; the score is error_score={error_score!r}. {traceback.format_exc()}"
+        warnings.warn(said, UserWarning, stacklevel=3)
+        found = error_score
+    if not isinstance(found, dict):
+        return {f"{prefix}_score": found}
+    bad = {name: value for name, value in found.items() if isinstance(value, str)}
+    if bad:
+        warnings.warn(f"Scoring failed; the score is error_score={error_score!r}. {bad}", UserWarning, stacklevel=3)
+    return {f"{prefix}_{name}": error_score if name in bad else value for name, value in found.items()}
+
+
+def _size(X: Any) -> int:
+    """Return about how many bytes X takes up."""
+    if hasattr(X, "nnz"):
+        return 8 * int(X.nnz)
+    if hasattr(X, "nbytes"):
+        return int(X.nbytes)
+    return 8 * len(X) * (len(X[0]) if hasattr(X, "__getitem__") and not hasattr(X, "columns") else len(X.columns))

@@ -1,0 +1,88 @@
+"""What happened in each step, for each member of a stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class History:
+    """The rows that steps report, kept as one array of steps × members for each column.
+
+    Members that train in step report together; when some of them stop, a new block begins.
+    """
+
+    def __init__(self) -> None:
+        # The numbers of the members, and for each column its values in each step.
+        self.blocks: list[tuple[Array, dict[str, Array]]] = []
+        self._open: list[tuple[Array, dict[str, Any]]] = []
+
+    def add(self, members: Array, columns: dict[str, Any]) -> None:
+        """Note a step: for each column a value, or an array of a value for each of the members."""
+        self._open.append((members, columns))
+
+    def close(self) -> None:
+        """Put what was noted since the last call into blocks."""
+        runs: dict[int, tuple[Array, list[dict[str, Any]]]] = {}
+        for members, columns in self._open:
+            runs.setdefault(id(members), (members, []))[1].append(columns)
+        for members, steps in runs.values():
+            names = dict.fromkeys(name for step in steps for name in step)
+            missing = np.full(len(members), np.nan)
+            block = {}
+            for name in names:
+                values = np.empty((len(steps), len(members)), dtype=np.asarray(steps[0].get(name, missing)).dtype)
+                for row, step in zip(values, steps, strict=True):
+                    row[:] = step.get(name, missing)
+                block[name] = values
+            self.blocks.append((members, block))
+        self._open = []
+
+    def last(self, groups: int) -> dict[str, float]:
+        """Return the means over the members of what the last step of a number of groups has reported."""
+        recent = self._open[-groups:] if self._open else []
+        if not recent:
+            recent = [(members, {n: v[-1] for n, v in block.items()}) for members, block in self.blocks[-groups:]]
+        return {
+            name: float(np.mean(np.concatenate([np.broadcast_to(c[name], m.shape) for m, c in recent if name in c])))
+            for name in recent[-1][1]
+        }
+
+    def columns(self, member: int) -> dict[str, list[Any]]:
+        """Return the history of one member, a list for each column."""
+        self.close()
+        found: dict[str, list[Any]] = {}
+        steps = 0
+        for members, block in self.blocks:
+            place = int(np.searchsorted(members, member))
+            if place < len(members) and members[place] == member:
+                length = len(block["step"])
+                for name in dict.fromkeys([*found, *block]):
+                    column = found.setdefault(name, [np.nan] * steps)
+                    column += block[name][:, place].tolist() if name in block else [np.nan] * length
+                steps += length
+        return found
+
+    def select(self, members: Array) -> History:
+        """Return the history of some of the members, numbered anew."""
+        self.close()
+        own = History()
+        for numbers, block in self.blocks:
+            places = np.searchsorted(numbers, members)
+            there = numbers[np.minimum(places, len(numbers) - 1)] == members
+            if there.any():
+                own.blocks.append((np.flatnonzero(there), {n: v[:, places[there]] for n, v in block.items()}))
+        return own
+
+    @staticmethod
+    def join(parts: list[History], starts: list[int]) -> History:
+        """Return one history of the members of several, whose numbers begin at starts."""
+        own = History()
+        for part, start in zip(parts, starts, strict=True):
+            part.close()
+            own.blocks += [(members + start, block) for members, block in part.blocks]
+        return own
