@@ -712,6 +712,33 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
         save(path, self)
 
+    def to_onnx(self, path: str | Path | None = None) -> Any:
+        """Return the fitted model as an ONNX graph, for programs without Python; needs the extra ``nnexp[onnx]``.
+
+        The graph takes ``X`` of shape (n, n_features) and computes in float32. A classification gives ``label``
+        and ``probabilities`` (or ``scores`` where outputs are no probabilities), one of several labels ``labels`` and
+        ``probabilities``, a regression ``prediction`` of shape (n, n_outputs).
+
+        Parameters
+        ----------
+        path : str or Path, default=None
+            Where to write it as well.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ImportError
+            Without the package onnx.
+        ValueError
+            For an activation of your own, or a model that is not fitted.
+        """
+        from nnexp.onnx_export import to_onnx
+
+        return to_onnx(self, path)
+
     def check_fit(self, X: ArrayLike, y: ArrayLike) -> None:
         """Check parameters and data as `fit` does, without training.
 

@@ -282,6 +282,14 @@ class GELU(Activation):
         np.add(out, z, out=out)
 
 
+def _sigmoid(z: Array, out: Array) -> None:
+    """Write ½ (1 + tanh(z / 2)) into out: several times as fast as expit, and as exact unless it is nearly 0."""
+    np.multiply(z, 0.5, out=out)
+    np.tanh(out, out=out)
+    np.multiply(out, 0.5, out=out)
+    np.add(out, 0.5, out=out)
+
+
 @dataclass(frozen=True)
 class SiLU(Activation):
     """z · sigmoid(z), also known as swish (Elfwing et al. 2018)."""
@@ -290,12 +298,12 @@ class SiLU(Activation):
     limits = (-0.2785, np.inf)
 
     def forward(self, z: Array, out: Array) -> None:
-        special.expit(z, out=out)
+        _sigmoid(z, out)
         np.multiply(out, z, out=out)
 
     def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
         # s + a (1 − s) = s (1 − a) + a, with s = sigmoid(z)
-        special.expit(z, out=out)
+        _sigmoid(z, out)
         np.subtract(1.0, a, out=z)
         np.multiply(out, z, out=out)
         np.add(out, a, out=out)

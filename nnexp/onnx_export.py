@@ -1,0 +1,177 @@
+"""A fitted network as an ONNX graph, for programs without Python; needs the extra ``nnexp[onnx]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp.estimator import BackpropMLP
+from nnexp.network.activations import Activation, PerNeuron
+from nnexp.targets import Classes, Labels, Numbers
+
+Array = NDArray[Any]
+
+# The operators of this version of ONNX: as old as allows them all, so that many runtimes read the graph.
+_OPSET = 18
+
+
+class _Graph:
+    """The nodes and the constants of a graph, made one after the other."""
+
+    def __init__(self, onnx: Any, dtype: Any) -> None:
+        self.onnx = onnx
+        self.dtype = np.dtype(dtype)
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, values: Any, dtype: Any = None) -> str:
+        """Add a constant and return its name."""
+        name = f"c{len(self.constants)}"
+        array = np.asarray(values, dtype=dtype or self.dtype)
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        name = output or f"n{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+    def scaled(self, value: str, factor: float) -> str:
+        """Add a product with a number."""
+        return self.node("Mul", value, self.constant(factor))
+
+
+def _gelu(g: _Graph, z: str) -> str:
+    # z Φ(z), with Φ(z) = ½ (1 + erf(z / √2))
+    share = g.node("Add", g.node("Erf", g.scaled(z, 2**-0.5)), g.constant(1.0))
+    return g.node("Mul", g.scaled(z, 0.5), share)
+
+
+# For each activation, by its name, the nodes that compute it from z.
+_OPERATORS: dict[str, Callable[[_Graph, str, Any], str]] = {
+    "identity": lambda g, z, own: g.node("Identity", z),
+    "sigmoid": lambda g, z, own: g.node("Sigmoid", z),
+    "tanh": lambda g, z, own: g.node("Tanh", z),
+    "relu": lambda g, z, own: g.node("Relu", z),
+    "leaky_relu": lambda g, z, own: g.node("LeakyRelu", z, alpha=float(own.slope)),
+    "elu": lambda g, z, own: g.node("Elu", z),
+    "selu": lambda g, z, own: g.node("Selu", z),
+    "gelu": lambda g, z, own: _gelu(g, z),
+    "silu": lambda g, z, own: g.node("Mul", z, g.node("Sigmoid", z)),
+    "softplus": lambda g, z, own: g.node("Softplus", z),
+    "sine": lambda g, z, own: g.node("Sin", z),
+    "exponential": lambda g, z, own: g.node("Exp", z),
+    "step": lambda g, z, own: g.node(
+        "Cast", g.node("Greater", z, g.constant(0.0)), to=int(g.onnx.helper.np_dtype_to_tensor_dtype(g.dtype))
+    ),
+    "softmax": lambda g, z, own: g.node("Softmax", z, axis=1),
+}
+
+
+def _activation(g: _Graph, z: str, activation: Activation) -> str:
+    if isinstance(activation, PerNeuron):
+        # each kind of neuron by itself, then all back in their places
+        kinds = list(dict.fromkeys(activation.activations))
+        places = [[i for i, own in enumerate(activation.activations) if own == kind] for kind in kinds]
+        parts = [
+            _activation(g, g.node("Gather", z, g.constant(rows, np.int64), axis=1), kind)
+            for kind, rows in zip(kinds, places, strict=True)
+        ]
+        together = g.node("Concat", *parts, axis=1)
+        back = np.argsort(np.concatenate(places))
+        return g.node("Gather", together, g.constant(back, np.int64), axis=1)
+    if activation.name not in _OPERATORS or type(activation).__module__ != Activation.__module__:
+        raise ValueError(
+            f"The activation {activation.name!r} has no counterpart in ONNX. Known: {', '.join(_OPERATORS)}."
+        )
+    return _OPERATORS[activation.name](g, z, activation)
+
+
+def _network(g: _Graph, model: BackpropMLP, number: int, inputs: str) -> str:
+    """Add one network and return the name of its outputs."""
+    network = model.network_
+    outputs = [inputs]
+    for layer in range(1, network.n_layers):
+        z = ""
+        for block in network.blocks:
+            if block.target != layer:
+                continue
+            matrix = block.view(model.parameters_[number])
+            part = g.node("MatMul", outputs[block.source], g.constant(matrix[: block.n_source]))
+            if block.has_bias:
+                part = g.node("Add", part, g.constant(matrix[-1]))
+            z = g.node("Add", z, part) if z else part
+        outputs.append(_activation(g, z, network.activations[layer - 1]))
+    return outputs[-1]
+
+
+def to_onnx(model: BackpropMLP, path: str | Path | None = None) -> Any:
+    """Make the graph of a fitted model; see `BackpropMLP.to_onnx`."""
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError as error:
+        raise ImportError("to_onnx needs the package onnx: pip install 'nnexp[onnx]'.") from error
+    if "network_" not in vars(model):
+        raise ValueError("The model is not fitted: there is no network to export.")
+    g = _Graph(onnx, np.float32)  # runtimes have few operators in float64
+    target = model._target
+    values = []
+    for number in range(len(model.parameters_)):
+        own = _network(g, model, number, "X")
+        if isinstance(target, Numbers):
+            each = target.of(number)
+            own = g.node("Add", g.node("Mul", own, g.constant(each.scale)), g.constant(each.mean))
+        elif isinstance(target, Classes) and target.probabilistic and not target.one_output:
+            axes = g.constant([1], np.int64)
+            own = g.node("Div", own, g.node("ReduceSum", own, axes, keepdims=1))
+        values.append(own)
+    average = g.node("Mean", *values) if len(values) > 1 else values[0]
+    kind = int(onnx.helper.np_dtype_to_tensor_dtype(g.dtype))
+    outputs = []
+
+    def put_out(name: str, element: int, *shape: int) -> None:
+        outputs.append(onnx.helper.make_tensor_value_info(name, element, [None, *shape]))
+
+    n_outputs = model.network_.n_outputs
+    if isinstance(target, Numbers):
+        g.node("Identity", average, output="prediction")
+        put_out("prediction", kind, n_outputs)
+    elif isinstance(target, Labels):
+        g.node("Identity", average, output="probabilities")
+        above = g.node("Greater", average, g.constant(target.threshold))
+        g.node("Cast", above, output="labels", to=onnx.TensorProto.INT64)
+        put_out("labels", onnx.TensorProto.INT64, n_outputs)
+        put_out("probabilities", kind, n_outputs)
+    else:
+        assert isinstance(target, Classes)
+        code = g.node("ArgMax", average, axis=1, keepdims=0)
+        if target.one_output:
+            above = g.node("Greater", average, g.constant(target.threshold))
+            code = g.node("Squeeze", g.node("Cast", above, to=onnx.TensorProto.INT64), g.constant([1], np.int64))
+        whole = target.classes.dtype.kind in "iub"
+        classes = target.classes.astype(np.int64) if whole else target.classes.astype(str).astype(object)
+        element = onnx.TensorProto.INT64 if whole else onnx.TensorProto.STRING
+        g.node("Gather", g.constant(classes, classes.dtype), code, output="label")
+        put_out("label", element)
+        scores = average
+        if target.one_output and target.probabilistic:
+            scores = g.node("Concat", g.node("Sub", g.constant(1.0), average), average, axis=1)
+        name = "probabilities" if target.probabilistic else "scores"
+        g.node("Identity", scores, output=name)
+        put_out(name, kind, len(target.classes) if target.probabilistic else n_outputs)
+    inputs = [onnx.helper.make_tensor_value_info("X", kind, [None, model.network_.n_inputs])]
+    graph = onnx.helper.make_graph(g.nodes, "BackpropMLP", inputs, outputs, g.constants)
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], producer_name="nnexp")
+    made.ir_version = 9
+    onnx.checker.check_model(made)
+    if path is not None:
+        Path(path).expanduser().write_bytes(made.SerializeToString())
+    return made

@@ -1,0 +1,87 @@
+"""The exported graph against the model itself, run by onnxruntime."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.datasets import load_diabetes, load_iris, load_linnerud, make_multilabel_classification
+from sklearn.preprocessing import scale
+
+from nnexp import Activation, BackpropMLP
+from nnexp.network import ACTIVATIONS
+
+IRIS = scale(load_iris().data), load_iris().target
+FEW = {"hidden_layer_sizes": (6, 5), "max_iter": 3, "random_state": 0}
+
+
+def run(model, X):
+    graph = model.to_onnx()
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {"X": X.astype(np.float32)}), strict=True))
+
+
+@pytest.mark.parametrize("activation", [n for n in ACTIVATIONS if n != "softmax"])
+def test_every_activation(activation):
+    algorithm = "genetic" if activation == "step" else "backprop"
+    model = BackpropMLP(**FEW, activation=activation, algorithm=algorithm).fit(*IRIS)
+    found = run(model, IRIS[0])
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(IRIS[0]), atol=1e-5)
+    np.testing.assert_array_equal(found["label"], model.predict(IRIS[0]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"activation": [{"tanh": 3, "sine": 3}, ["relu", "gelu", "relu", "tanh", "silu"]]},
+        {"connections": "skip"},
+        {"connections": 0.5},
+        {"bias": False},
+        {"n_networks": 4},
+        {"output_activation": "sigmoid"},
+        {"error_function": "hinge"},
+        {"hidden_layer_sizes": ()},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_networks_of_every_kind(settings, classes):
+    X, y = IRIS[0], np.array(["no", "yes", "perhaps"])[IRIS[1] % classes]
+    model = BackpropMLP(**FEW | settings).fit(X, y)
+    found = run(model, X)
+    np.testing.assert_array_equal(found["label"], model.predict(X))
+    if "scores" in found:
+        scores = found["scores"][:, 0] if classes == 2 else found["scores"]
+        np.testing.assert_allclose(scores, model.decision_function(X), atol=1e-5)
+    else:
+        np.testing.assert_allclose(found["probabilities"], model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+@pytest.mark.parametrize("data", [load_diabetes, load_linnerud])
+def test_regressions_come_out_in_the_units_of_y(data, n_networks):
+    X, y = data(return_X_y=True)
+    model = BackpropMLP("regression", **FEW, n_networks=n_networks).fit(scale(X), y)
+    found = run(model, scale(X))["prediction"]
+    np.testing.assert_allclose(found.reshape(y.shape), model.predict(scale(X)), rtol=1e-5)
+
+
+def test_labels():
+    X, Y = make_multilabel_classification(random_state=0)
+    model = BackpropMLP(**FEW).fit(X, Y)
+    found = run(model, X)
+    np.testing.assert_array_equal(found["labels"], model.predict(X))
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(X), atol=1e-5)
+
+
+def test_the_file_is_the_graph(tmp_path):
+    model = BackpropMLP(**FEW).fit(*IRIS)
+    graph = model.to_onnx(tmp_path / "iris.onnx")
+    assert (tmp_path / "iris.onnx").read_bytes() == graph.SerializeToString()
+
+
+def test_what_cannot_be_exported_is_named():
+    own = Activation.from_functions("cube", lambda z: z**3, lambda z, a: 3 * z**2)
+    with pytest.raises(ValueError, match="'cube' has no counterpart in ONNX"):
+        BackpropMLP(**FEW, activation=own).fit(*IRIS).to_onnx()
+    with pytest.raises(ValueError, match="not fitted"):
+        BackpropMLP().to_onnx()
