@@ -6,11 +6,14 @@ by its name, by a mapping ``{"name": ..., parameter: value}`` as files have it, 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
+
+from nnexp._plugins import Plugins
 
 T = TypeVar("T")
 
@@ -32,12 +35,42 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """The table of names of one kind of part; a value is the class or the factory that makes the part."""
+    """The table of names of one kind of part; a value is the class or the factory that makes the part.
 
-    def __init__(self, kind: str, base: type, parts: Iterable[type]) -> None:
+    Parameters
+    ----------
+    kind : str
+        Such as "activation", for messages.
+    base : type
+        The class of all parts.
+    parts : iterable of types
+    group : str, default=""
+        The group of entry points by which other packages declare more parts: a class with a ``name``, or an object.
+    """
+
+    def __init__(self, kind: str, base: type, parts: Iterable[type], group: str = "") -> None:
         self.kind = kind
         self.base = base
-        self._parts: dict[str, type] = {part.name: part for part in parts}  # type: ignore[attr-defined]
+        self._own: dict[str, type] = {part.name: part for part in parts}  # type: ignore[attr-defined]
+        self.plugins = Plugins(group, self._check_plugin)
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        if not self.plugins.group:
+            return self._own
+        self.plugins.load(self._own)
+        return {**self._own, **self.plugins.parts}
+
+    def _check_plugin(self, name: str, part: Any) -> Any:
+        if isinstance(part, type) and issubclass(part, self.base):
+            made = part()
+        elif isinstance(part, self.base):
+            made, part = part, _Ready(part)
+        else:
+            raise TypeError(f"it must be a subclass or an object of {self.base.__name__}, and is {part!r}")
+        if getattr(made, "name", None) != name:
+            raise ValueError(f"the entry point is called {name!r}, and the part {getattr(made, 'name', None)!r}")
+        return part
 
     def __getitem__(self, name: str) -> T:
         return self._parts[name]()
@@ -48,16 +81,26 @@ class Registry(Mapping[str, T], Generic[T]):
     def __len__(self) -> int:
         return len(self._parts)
 
-    def has(self, part: Any) -> bool:
-        """Whether an object can be made anew from a name of this table and settings."""
-        return any(type(part) is own for own in self._parts.values())
+    def describe(self, part: Any) -> tuple[str, dict[str, Any]] | None:
+        """Return the name and the settings that make an object anew from this table, or None if it has none there."""
+        for name, own in self._parts.items():
+            if isinstance(own, _Ready) and own.part == part:
+                return name, {}
+            if type(part) is own:
+                if dataclasses.is_dataclass(part):
+                    return name, {
+                        field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init
+                    }
+                return name, {key: getattr(part, key) for key in inspect.signature(own).parameters}
+        return None
 
     def summary(self, name: str) -> str:
         """Return the first line of the part's docstring, and its settings with their defaults."""
         part = self._parts[name]
         line = (inspect.getdoc(part) or "").partition("\n")[0]
         settings = [f"{p.name} = {p.default!r}" for p in inspect.signature(part).parameters.values()]
-        return f"{line} Settings: {', '.join(settings)}." if settings else line
+        said = f"{line} Settings: {', '.join(settings)}." if settings else line
+        return f"{said} (from {self.plugins.packages[name]})" if name in self.plugins.packages else said
 
     def resolve(self, part: Any, parameter: str) -> T:
         """Make the part that a name, a mapping with a name, or an object stands for.
@@ -96,10 +139,23 @@ class Registry(Mapping[str, T], Generic[T]):
             f"or an object of {self.base.__name__}. Got {part!r}."
         )
 
-    def _class(self, name: Any, parameter: str) -> type:
+    def _class(self, name: Any, parameter: str) -> Any:
         if not isinstance(name, str) or name not in self._parts:
+            if name in self.plugins.broken:
+                raise ValueError(f"{parameter}: the plug-in {name!r} cannot be used. {self.plugins.broken[name]}")
             raise ValueError(f"{parameter}: unknown {self.kind} {name!r}. {nearest(name, self)}")
         return self._parts[name]
+
+
+class _Ready:
+    """A part that a plug-in declares as an object, without settings."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+        self.__doc__ = f"{getattr(part, 'name', '')}: {inspect.getdoc(type(part)) or ''}".partition("\n")[0]
+
+    def __call__(self) -> Any:
+        return self.part
 
 
 def is_number(value: Any) -> bool:

@@ -25,8 +25,8 @@ from rich.table import Table
 
 from nnexp._names import Registry
 from nnexp._version import __version__
+from nnexp.estimator import VALIDATIONS
 from nnexp.experiment import (
-    BUNDLED,
     DataError,
     ResultsError,
     SpecificationError,
@@ -34,9 +34,10 @@ from nnexp.experiment import (
     load_specification,
     run_experiment,
 )
+from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS
 from nnexp.network.connections import PATTERNS
-from nnexp.training import ALGORITHMS, DESCENT_MODES, OPTIMIZERS
+from nnexp.training import ALGORITHMS, DESCENT_MODES, OPTIMIZERS, SCHEDULES
 
 _EXAMPLES = """\
 examples:
@@ -116,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(do=_table)
 
     names = commands.add_parser("list", help="list what can be named, each with a line")
-    names.add_argument("kind", metavar="KIND", nargs="?", choices=list(_kinds()), help=", ".join(_kinds()))
+    names.add_argument("kind", metavar="KIND", nargs="?", choices=_KINDS, help=", ".join(_KINDS))
     names.set_defaults(do=_list)
     return parser
 
@@ -293,18 +294,25 @@ def _print_table(head: list[str], rows: Sequence[list[str]], console: Console) -
         console.print(table, width=needed, crop=False, overflow="ignore", soft_wrap=True)
 
 
+_REGISTRIES: dict[str, Registry[Any]] = {
+    "activations": ACTIVATIONS,
+    "error_functions": ERROR_FUNCTIONS,
+    "algorithms": ALGORITHMS,
+    "optimizers": OPTIMIZERS,
+    "schedules": SCHEDULES,
+    "initializers": INITIALIZERS,
+}
+_KINDS = [*_REGISTRIES, "connections", "descent", "validation", "data"]
+
+
 def _kinds() -> dict[str, dict[str, str]]:
-    registries: dict[str, Registry[Any]] = {
-        "activations": ACTIVATIONS,
-        "error_functions": ERROR_FUNCTIONS,
-        "algorithms": ALGORITHMS,
-        "optimizers": OPTIMIZERS,
-        "initializers": INITIALIZERS,
-    }
-    kinds = {kind: {name: registry.summary(name) for name in registry} for kind, registry in registries.items()}
+    kinds = {kind: {name: registry.summary(name) for name in registry} for kind, registry in _REGISTRIES.items()}
     kinds["connections"] = PATTERNS
     kinds["descent"] = DESCENT_MODES
-    kinds["data"] = {name: f"{bundled.task}: {bundled.summary}" for name, bundled in BUNDLED.items()}
+    kinds["validation"] = VALIDATIONS
+    kinds["data"] = {name: f"{own.task}: {own.summary}" for name, own in bundled_data().items()}
+    for name, package in DATA_PLUGINS.packages.items():
+        kinds["data"][name] += f" (from {package})"
     return kinds
 
 
@@ -317,6 +325,9 @@ def _list(given: argparse.Namespace, console: Console) -> int:
             table.add_column()
             for name, summary in parts.items():
                 table.add_row(f"  {name}", escape(summary))
+            plugins = DATA_PLUGINS if kind == "data" else getattr(_REGISTRIES.get(kind), "plugins", None)
+            for name, problem in (plugins.broken if plugins else {}).items():
+                table.add_row(f"  {name}", f"[red]cannot be used.[/red] {escape(problem)}")
             console.print(table)
     return 0
 

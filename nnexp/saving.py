@@ -6,7 +6,6 @@ into it with `zipfile` and NumPy.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import os
@@ -25,7 +24,7 @@ from nnexp.estimator import BackpropMLP
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
 from nnexp.network.activations import PerNeuron
 from nnexp.targets import Classes, Labels, Numbers, Target
-from nnexp.training import ALGORITHMS, OPTIMIZERS, SCHEDULES, Algorithm, Training
+from nnexp.training import ALGORITHMS, OPTIMIZERS, SCHEDULES, Training
 
 Array = NDArray[Any]
 
@@ -94,13 +93,10 @@ class _Writer:
         if isinstance(part, PerNeuron):
             return {"!neurons": [self.part(own, what) for own in part.activations]}
         for kind, registry in _REGISTRIES.items():
-            if registry.has(part):
-                if isinstance(part, Algorithm):
-                    settings = part.get_params()
-                else:
-                    settings = {own.name: getattr(part, own.name) for own in dataclasses.fields(part) if own.init}
-                named = {name: self.value(own, f"{what}.{name}") for name, own in settings.items()}
-                return {"!part": [kind, part.name, named]}
+            described = registry.describe(part)
+            if described is not None:
+                name, settings = described
+                return {"!part": [kind, name, {key: self.value(own, f"{what}.{key}") for key, own in settings.items()}]}
         raise SavingError(
             f"{what} holds {getattr(part, 'name', part)!r}, code of your own that a file without code cannot hold. "
             "Declare it as a plug-in by an entry point, or pickle the model."

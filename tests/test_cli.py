@@ -94,7 +94,7 @@ def test_list_names_every_part_with_a_line(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     for name in [*ACTIVATIONS, *ERROR_FUNCTIONS, *ALGORITHMS, "adam", "he_normal", "iris"]:
-        (line,) = [line for line in out.splitlines() if line.startswith(f"  {name} ")]
+        line = next(line for line in out.splitlines() if line.startswith(f"  {name} "))
         assert len(line.split()) >= 3
     main(["list", "algorithms"])
     assert "relu" not in capsys.readouterr().out

@@ -1,12 +1,13 @@
 """From an experiment file to tables."""
 
-from nnexp.experiment.datasets import BUNDLED, DataError
+from nnexp.experiment.datasets import BUNDLED, Bundled, DataError
 from nnexp.experiment.results import Results, ResultsError, load_results
 from nnexp.experiment.runs import Summary, run_experiment
 from nnexp.experiment.specification import Specification, SpecificationError, load_specification
 
 __all__ = [
     "BUNDLED",
+    "Bundled",
     "DataError",
     "Results",
     "ResultsError",

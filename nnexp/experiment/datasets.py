@@ -19,13 +19,24 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from nnexp._names import nearest
+from nnexp._plugins import Plugins
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Bundled:
-    """A real data set that scikit-learn brings along."""
+    """A data set that has a name: scikit-learn brings it along, or a plug-in.
+
+    Attributes
+    ----------
+    task : {"classification", "regression"}
+    load : callable
+        ``load(as_frame=True)`` returns an object with a data frame ``data`` and a Series or data frame ``target``, as the
+        loaders of scikit-learn do.
+    summary : str
+        A line for lists.
+    """
 
     task: str
     load: Callable[..., Any]
@@ -42,6 +53,23 @@ BUNDLED: dict[str, Bundled] = {
     "diabetes": Bundled("regression", datasets.load_diabetes, "progression of diabetes within a year"),
     "linnerud": Bundled("regression", datasets.load_linnerud, "3 measures of the body by exercise"),
 }
+
+
+def _check_bundled(name: str, part: Any) -> Bundled:
+    if not isinstance(part, Bundled):
+        raise TypeError(f"it must be an object of nnexp.experiment.Bundled, and is {part!r}")
+    if part.task not in ("classification", "regression"):
+        raise ValueError(f"its task must be 'classification' or 'regression', and is {part.task!r}")
+    return part
+
+
+DATA_PLUGINS = Plugins("nnexp.datasets", _check_bundled)
+
+
+def bundled_data() -> dict[str, Bundled]:
+    """Return all data sets that have a name: scikit-learn's and those of plug-ins."""
+    DATA_PLUGINS.load(BUNDLED)
+    return {**BUNDLED, **DATA_PLUGINS.parts}
 
 
 class DataError(ValueError):
@@ -77,10 +105,13 @@ class DataSet:
 
 
 def load_bundled(name: str) -> DataSet:
-    """Load a data set that scikit-learn brings along."""
-    bundled = BUNDLED[name]
-    bunch = bundled.load(as_frame=True)
-    return DataSet(name, bundled.task, bunch.data, bunch.target.to_numpy())
+    """Load a data set that has a name."""
+    bundled = bundled_data()[name]
+    try:
+        bunch = bundled.load(as_frame=True)
+        return DataSet(name, bundled.task, bunch.data, bunch.target.to_numpy())
+    except Exception as error:
+        raise DataError(f"data.{name}: its loader failed: {type(error).__name__}: {error}") from error
 
 
 def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | None = None) -> DataSet:

@@ -34,9 +34,19 @@ from threadpoolctl import threadpool_limits
 
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
-from nnexp.experiment.datasets import DataError, DataSet, doubtful_columns, load_bundled, load_file, make_preparation
+from nnexp.experiment.datasets import (
+    DATA_PLUGINS,
+    DataError,
+    DataSet,
+    doubtful_columns,
+    load_bundled,
+    load_file,
+    make_preparation,
+)
 from nnexp.experiment.results import Journal, ResultsError, write_atomically, write_tables
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
+from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
+from nnexp.training import ALGORITHMS
 
 # What decides a run's bits besides its own settings.
 _LIBRARIES = ["numpy", "scipy", "scikit-learn", "pandas", "joblib"]
@@ -154,7 +164,7 @@ def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
     evaluation = specification.evaluation
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     metrics = evaluation.metrics.model_dump()
-    code = _code_of(specification)
+    code = _code_of(specification) + "".join(sorted(_plugin_packages()))
     runs = []
     for name, own in data.items():
         split_seed = _seed(specification.seed, "split", name)
@@ -177,6 +187,12 @@ def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
     models = [model.name for model in specification.models]
     runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))
     return runs
+
+
+def _plugin_packages() -> set[str]:
+    """Return the packages, with their versions, that parts come from."""
+    tables = [ACTIVATIONS.plugins, ERROR_FUNCTIONS.plugins, ALGORITHMS.plugins, DATA_PLUGINS]
+    return {package for plugins in tables for package in plugins.packages.values()}
 
 
 def _code_of(specification: Specification) -> str:

@@ -17,7 +17,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 
 from nnexp._names import nearest
 from nnexp.estimator import BackpropMLP
-from nnexp.experiment.datasets import BUNDLED
+from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 
 # What a model of an experiment may not set, and who does.
 _SET_BY_EXPERIMENT = {"task": "the data set", "random_state": "the experiment's seed", "verbose": "the command"}
@@ -270,20 +270,23 @@ def _section(location: tuple[Any, ...]) -> type[BaseModel]:
 
 
 def _check_data(file: _File, mistakes: _Mistakes) -> None:
+    known_data = bundled_data()
     for name, data in file.data.items():
         key = f"data.{name}"
         if data.path is not None and not (mistakes.source.parent / data.path).is_file():
             mistakes.add(f"{key}.path", f"there is no file {mistakes.source.parent / data.path}.")
         if data.path is None:
-            if name not in BUNDLED:
+            if name in DATA_PLUGINS.broken:
+                mistakes.add(key, f"the plug-in of this data set cannot be used. {DATA_PLUGINS.broken[name]}")
+            elif name not in known_data:
                 mistakes.add(
                     key,
-                    f"no bundled data set has this name. {nearest(name, BUNDLED)} For a file, set its path.",
+                    f"no bundled data set has this name. {nearest(name, known_data)} For a file, set its path.",
                 )
             elif data.target or data.drop:
                 mistakes.add(key, "target and drop go with a path; a bundled data set has its own target.")
-            elif data.task not in (None, BUNDLED[name].task):
-                mistakes.add(f"{key}.task", f"the task of {name} is {BUNDLED[name].task!r}. Got {data.task!r}.")
+            elif data.task not in (None, known_data[name].task):
+                mistakes.add(f"{key}.task", f"the task of {name} is {known_data[name].task!r}. Got {data.task!r}.")
             continue
         if data.target is None:
             mistakes.add(key, "a path needs the target, the name of the column to predict.")
@@ -388,7 +391,7 @@ def _check_model(
         tasks.update({said: path} if said else {task: path for task, able in can.items() if able})
     if not tasks and not mistakes.found:
         mistakes.add(f"{key}.class", "is neither a classifier nor a regressor.")
-    used = {data.task or getattr(BUNDLED.get(name), "task", None) for name, data in file.data.items()}
+    used = {data.task or getattr(bundled_data().get(name), "task", None) for name, data in file.data.items()}
     if tasks and not used & set(tasks):
         mistakes.add(key, f"is for {' and '.join(tasks)}, and no data set has that task.")
     return tasks

@@ -474,6 +474,7 @@ ACTIVATIONS: Registry[Activation] = Registry(
         Step,
         Softmax,
     ],
+    "nnexp.activations",
 )
 
 

@@ -304,6 +304,7 @@ ERROR_FUNCTIONS: Registry[ErrorFunction] = Registry(
         CrossEntropy,
         Hinge,
     ],
+    "nnexp.error_functions",
 )
 
 

@@ -15,7 +15,7 @@ from nnexp.training.genetic import GeneticAlgorithm
 from nnexp.training.optimizers import OPTIMIZERS, Optimizer
 from nnexp.training.schedules import SCHEDULES, Schedule, resolve_schedule
 
-ALGORITHMS: Registry[Algorithm] = Registry("algorithm", Algorithm, [Backprop, GeneticAlgorithm])
+ALGORITHMS: Registry[Algorithm] = Registry("algorithm", Algorithm, [Backprop, GeneticAlgorithm], "nnexp.algorithms")
 
 __all__ = [
     "ALGORITHMS",

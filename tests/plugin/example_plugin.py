@@ -1,0 +1,82 @@
+"""Parts for nnexp, as another package brings them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import make_moons
+from sklearn.utils import Bunch
+
+from nnexp import Activation, Algorithm, ErrorFunction
+from nnexp.experiment import Bundled
+from nnexp.training.algorithm import Progress, State
+
+
+@dataclass(frozen=True)
+class CubeRoot(Activation):
+    """The cube root of z² + 1, times the sign of z."""
+
+    name = "cube_root"
+    power: float = 1 / 3
+
+    def forward(self, z, out):
+        np.copyto(out, np.sign(z) * ((z * z + 1) ** self.power - 1))
+
+    def backward(self, gradient, z, a, out):
+        np.copyto(out, gradient * np.abs(z) * 2 * self.power * (z * z + 1) ** (self.power - 1))
+
+
+def _ready(z):
+    return z / (1 + np.abs(z))
+
+
+def _ready_derivative(z, a):
+    return (1 - np.abs(a)) ** 2
+
+
+READY = Activation.from_functions("ready", _ready, _ready_derivative)
+
+
+class Wrong:
+    """No activation at all."""
+
+
+@dataclass(frozen=True)
+class FourthPower(ErrorFunction):
+    """(a − y)⁴."""
+
+    name = "fourth_power"
+
+    def value(self, actual, expected):
+        return (actual - expected) ** 4
+
+    def gradient(self, actual, expected, out):
+        np.copyto(out, 4 * (actual - expected) ** 3)
+
+
+class RandomSearch(Algorithm):
+    """Draws networks and keeps the best."""
+
+    name = "random_search"
+    competes = True
+
+    def __init__(self, draws=20):
+        self.draws = draws
+
+    def start(self, problem, parameters, rngs):
+        return State(rngs, {"first": parameters.copy()}, np.zeros(len(parameters), dtype=np.int64))
+
+    def bind(self, problem, state):
+        def step():
+            drawn = np.stack([problem.network.initialize(self.draws, rng, problem.dtype) for rng in state.rngs])
+            return Progress(drawn, np.full(problem.n_members, np.nan), evaluations=0)
+
+        return step
+
+
+def _load_moons(as_frame=True):
+    X, y = make_moons(200, noise=0.1, random_state=0)
+    return Bunch(data=pd.DataFrame(X, columns=["east", "north"]), target=pd.Series(y))
+
+
+TWO_MOONS = Bundled("classification", _load_moons, "two half circles")
