@@ -6,7 +6,7 @@ import contextlib
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,19 @@ class Fit:
         assert isinstance(last, BackpropMLP)
         return last
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note the time, the warnings and the error of a part of the fit."""
+        start = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                yield
+            except Exception as error:
+                self.error = error
+        self.warnings = [*self.warnings, *caught]
+        self.seconds += time.perf_counter() - start
+
 
 def can_stack(model: Any) -> bool:
     """Whether a model is a BackpropMLP, or a pipeline that ends in one, that can be fitted in a stack with others."""
@@ -81,7 +94,7 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None) -> None:
     ready: list[tuple[Fit, Any]] = []
     tables: dict[Any, Any] = {}
     for fit in fits:
-        with _watched(fit):
+        with fit.watched():
             X = fit.X
             if isinstance(fit.model, Pipeline) and len(fit.model.steps) > 1:
                 head = fit.model[:-1]
@@ -96,22 +109,8 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None) -> None:
     share = (time.perf_counter() - start) / len(ready)
     for (fit, prepared), training in zip(ready, trainings, strict=True):
         fit.seconds += share
-        with _watched(fit):
+        with fit.watched():
             fit.network._take(prepared, training)
-
-
-@contextlib.contextmanager
-def _watched(fit: Fit) -> Any:
-    """Note the time, the warnings and the error of a part of a fit."""
-    start = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            yield
-        except Exception as error:
-            fit.error = error
-    fit.warnings = [*fit.warnings, *caught]
-    fit.seconds += time.perf_counter() - start
 
 
 def fit_many(

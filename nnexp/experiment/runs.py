@@ -12,7 +12,6 @@ import platform
 import signal
 import subprocess
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +45,7 @@ from nnexp.experiment.datasets import (
 from nnexp.experiment.results import Journal, ResultsError, write_atomically, write_tables
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
+from nnexp.together import Fit, fit_together
 from nnexp.training import ALGORITHMS
 
 # What decides a run's bits besides its own settings.
@@ -64,6 +64,7 @@ class Run:
 
     key: str
     data: str
+    task: str
     model: ModelSpecification
     repeat: int
     fold: int
@@ -182,7 +183,7 @@ def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
                     model.parameters, evaluation.folds, repeat, fold, split_seed, seed, metrics[own.task],
                 ]  # fmt: skip
                 key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
-                runs.append(Run(key, name, model, repeat, fold, seed, training, test, metrics[own.task]))
+                runs.append(Run(key, name, own.task, model, repeat, fold, seed, training, test, metrics[own.task]))
     names = list(data)
     models = [model.name for model in specification.models]
     runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))
@@ -199,7 +200,7 @@ def _code_of(specification: Specification) -> str:
     """Return a hash of the code that results depend on: nnexp's own, and the modules that the file allows."""
     root = Path(inspect.getfile(BackpropMLP)).parent
     files = [
-        root / "estimator.py",
+        *(root / f"{name}.py" for name in ("estimator", "targets", "callbacks", "together", "_names")),
         *sorted(p for d in ("network", "training", "experiment") for p in (root / d).glob("*.py")),
     ]
     for model in specification.models:
@@ -265,7 +266,10 @@ def run_experiment(
         write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         interrupted = False
         try:
-            for record in _execute(missing, data, n_jobs):
+            wanted = {run.key for run in missing}
+            for record in _execute(_units(runs, wanted), data, n_jobs):
+                if record["key"] not in wanted:
+                    continue
                 journal.append(record)
                 if on_run:
                     on_run(record["row"])
@@ -294,17 +298,30 @@ def _by_name(runs: list[Run], specification: Specification) -> list[Run]:
     return sorted(runs, key=lambda r: (names.index(r.data), models.index(r.model.name), r.repeat, r.fold))
 
 
-def _execute(runs: list[Run], data: dict[str, DataSet], n_jobs: int) -> Any:
-    """Yield the record of each run as it is finished."""
+def _units(runs: list[Run], wanted: set[str]) -> list[list[Run]]:
+    """Put together the runs that train as one stack: the folds of one repeat, for models that gain by it.
+
+    A stack with a missing run is done again as a whole, so that results do not depend on when it was interrupted.
+    """
+    units: dict[Any, list[Run]] = {}
+    for run in runs:
+        alone = not run.model.stacks(run.task)
+        units.setdefault(run.key if alone else (run.data, run.model.name, run.repeat), []).append(run)
+    return [unit for unit in units.values() if any(run.key in wanted for run in unit)]
+
+
+def _execute(units: list[list[Run]], data: dict[str, DataSet], n_jobs: int) -> Any:
+    """Yield the record of each run as its unit is finished."""
     if n_jobs == 1:
-        for run in runs:
-            yield execute(run, data[run.data])
+        for unit in units:
+            yield from execute(unit, data[unit[0].data])
         return
     with parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
         with _workers_without_ctrl_c():  # the workers are started by the call
-            records = parallel(delayed(execute)(run, data[run.data]) for run in runs)
-        yield from records
+            finished = parallel(delayed(execute)(unit, data[unit[0].data]) for unit in units)
+        for records in finished:
+            yield from records
 
 
 @contextlib.contextmanager
@@ -323,8 +340,34 @@ def _workers_without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def execute(run: Run, data: DataSet) -> dict[str, Any]:
-    """Do one run; whatever goes wrong in it becomes part of its row."""
+def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
+    """Do some runs, as one stack where there are several; whatever goes wrong in one becomes part of its row."""
+    fits: list[Fit] = []
+    for run in unit:
+        # scikit-learn's splits are row numbers; y may be one column or several.
+        fits.append(Fit(_model(run, data), data.X.iloc[run.training], data.y[run.training], {}))
+    with threadpool_limits(1):
+        if len(unit) > 1:
+            fit_together(fits)
+        else:
+            with fits[0].watched():
+                fits[0].model.fit(fits[0].X, fits[0].y)
+        return [_score(run, fit, data) for run, fit in zip(unit, fits, strict=True)]
+
+
+def _model(run: Run, data: DataSet) -> Any:
+    """Return the preparation of the columns and the model behind it."""
+    estimator = run.model.make(data.task, run.seed)
+    whole = estimator
+    positive = get_tags(estimator).target_tags.positive_only
+    if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP):
+        # BackpropMLP standardises the target by itself; so that baselines are not worse off, they get it too.
+        whole = TransformedTargetRegressor(estimator, transformer=StandardScaler())
+    return make_pipeline(make_preparation(data.X), whole)
+
+
+def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
+    """Score a fit on the test rows and return its record."""
     row: dict[str, Any] = {
         "data": run.data,
         "task": data.task,
@@ -343,38 +386,25 @@ def execute(run: Run, data: DataSet) -> dict[str, Any]:
         "stop_reason": "",
         "warnings": "",
     }
-    times: dict[str, float | None] = {"fit_seconds": None, "score_seconds": None}
+    times: dict[str, float | None] = {"fit_seconds": fit.seconds if fit.error is None else None, "score_seconds": None}
     curve: dict[str, list[Any]] = {}
-    # scikit-learn's splits are row numbers; y may be one column or several.
-    X_train, X_test = data.X.iloc[run.training], data.X.iloc[run.test]
-    y_train, y_test = data.y[run.training], data.y[run.test]
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
-        warnings.simplefilter("always")
-        try:
-            estimator = run.model.make(data.task, run.seed)
-            whole = estimator
-            positive = get_tags(estimator).target_tags.positive_only
-            if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP):
-                # BackpropMLP standardises the target by itself; so that baselines are not worse off, they get it too.
-                whole = TransformedTargetRegressor(estimator, transformer=StandardScaler())
-            pipeline = make_pipeline(make_preparation(data.X), whole)
-            start = time.perf_counter()
-            pipeline.fit(X_train, y_train)
-            times["fit_seconds"] = time.perf_counter() - start
-            start = time.perf_counter()
+    if fit.error is None:
+        start = time.perf_counter()
+        with fit.watched():
             for name in run.metrics:
-                score = float(get_scorer(name)(pipeline, X_test, y_test))
+                score = float(get_scorer(name)(fit.model, data.X.iloc[run.test], data.y[run.test]))
                 if not np.isfinite(score):
                     raise ValueError(f"The score {name} is {score}.")
                 row[name] = score
             times["score_seconds"] = time.perf_counter() - start
-            fitted = pipeline[-1]
-            fitted = getattr(fitted, "regressor_", fitted)
-            facts, curve = _learned(fitted)
+            fitted = fit.model[-1]
+            facts, curve = _learned(getattr(fitted, "regressor_", fitted))
             row.update(facts)
-        except Exception as error:
-            row.update(dict.fromkeys(run.metrics), status="failed", problem=f"{type(error).__name__}: {error}")
-    row["warnings"] = " | ".join(dict.fromkeys(f"{w.category.__name__}: {_first_line(w.message)}" for w in caught))
+    if fit.error is not None:
+        problem = f"{type(fit.error).__name__}: {fit.error}"
+        row.update(dict.fromkeys(run.metrics), status="failed", problem=problem)
+    said = (f"{w.category.__name__}: {_first_line(w.message)}" for w in fit.warnings)
+    row["warnings"] = " | ".join(dict.fromkeys(said))
     return {"key": run.key, "row": row, "times": times, "curve": curve}
 
 
@@ -387,10 +417,13 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
     if isinstance(estimator, BackpropMLP):
         history = estimator.history_
         columns = ["step", "error", "validation_error", "evaluations"]
+        if "network" in history:  # the mean of the networks that still train, and what all have cost
+            costs = history.pivot_table(index="step", columns="network", values="evaluations").ffill().sum(axis=1)
+            history = history.groupby("step", as_index=False)[columns[1:3]].mean().assign(evaluations=costs.to_numpy())
         facts = {
             "evaluations": estimator.evaluations_,
             "n_iter": estimator.n_iter_,
-            "n_parameters": estimator.network_.n_parameters,
+            "n_parameters": estimator.parameters_.size,
             "stop_reason": estimator.stop_reason_,
         }
         curve = {c: [None if v != v else v for v in history[c].tolist()] for c in columns}

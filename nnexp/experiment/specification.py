@@ -18,6 +18,8 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from nnexp._names import nearest
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
+from nnexp.together import can_stack
+from nnexp.training import ALGORITHMS
 
 # What a model of an experiment may not set, and who does.
 _SET_BY_EXPERIMENT = {"task": "the data set", "random_state": "the experiment's seed", "verbose": "the command"}
@@ -93,6 +95,11 @@ class ModelSpecification:
     name: str
     classes: dict[str, str]
     parameters: dict[str, Any]
+
+    def stacks(self, task: str) -> bool:
+        """Whether several fits of this model gain by training as one stack."""
+        model = self.make(task, 0)
+        return can_stack(model) and model.n_networks == 1 and ALGORITHMS.resolve(model.algorithm, "algorithm").stacks
 
     def make(self, task: str, seed: int) -> BaseEstimator:
         """Make the estimator for a task, with its random numbers from the seed."""

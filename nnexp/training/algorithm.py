@@ -352,6 +352,8 @@ class Algorithm(ABC):
 
     Attributes
     ----------
+    stacks : bool
+        Whether members cost less together than one by one.
     uses_gradient : bool
         Whether it needs the derivatives of the network.
     competes : bool
@@ -364,6 +366,7 @@ class Algorithm(ABC):
     """
 
     name: ClassVar[str]
+    stacks: ClassVar[bool] = False
     uses_gradient: ClassVar[bool] = False
     competes: ClassVar[bool] = False
     patience: ClassVar[int] = 10

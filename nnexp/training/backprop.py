@@ -23,6 +23,7 @@ class Backprop(Algorithm):
     """Gradient descent by backpropagation, set by descent, batch_size, optimizer and learning_rate."""
 
     name: ClassVar[str] = "backprop"
+    stacks = True
     uses_gradient = True
     advice = "A lower learning_rate or standardised inputs help."
 

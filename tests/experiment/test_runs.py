@@ -60,7 +60,7 @@ def test_a_row_is_what_the_same_fit_gives_by_hand(small, tmp_path):
     assert row["accuracy"] == model.score(preparation.transform(data.X.iloc[own.test]), data.y[own.test])
     assert row["evaluations"] == model.evaluations_ == 8 * 3 * 100
     curve = results.curves.query("data == 'iris' and model == 'mini-batch' and repeat == 1 and fold == 2")
-    np.testing.assert_array_equal(curve["error"], model.history_["error"])
+    np.testing.assert_allclose(curve["error"], model.history_["error"], rtol=1e-12)  # folds train as one stack
 
 
 def test_all_models_meet_the_same_stratified_splits(small):
