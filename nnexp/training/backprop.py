@@ -143,10 +143,13 @@ class _Dropout:
         self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(problem.dtype)
         self._shapes = [(width, size) for width in sizes]
         self._stacked = bool(leading)
+        self._drops = self._limits.any(axis=1)
 
     def draw(self, workspace: Workspace, rngs: list[np.random.Generator]) -> None:
         """Fill `Workspace.keep` for one pass."""
         for member, rng in enumerate(rngs):
+            if not self._drops[member]:  # nor may it draw: its random numbers must not depend on the stack
+                continue
             bits = rng.bit_generator.random_raw(-(-self._bits // 4)).view(np.uint16)[: self._bits]
             for layer, shape in enumerate(self._shapes):
                 own = bits[self._cuts[layer] : self._cuts[layer + 1]].reshape(shape)

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from nnexp import BackpropMLP
-from nnexp.network.network import Sweep
-from nnexp.training import Backprop, Stopping, Training
+from nnexp import BackpropMLP, Network
+from nnexp.network.error_functions import make_objective, resolve_error_function
+from nnexp.network.network import Sweep, Workspace
+from nnexp.network.samples import Samples
+from nnexp.training import Backprop, Hyperparameters, Stopping, Training
 from nnexp.training.backprop import _Epoch, _plan
 from tests.training.problems import make_problem, seeds
 
@@ -120,3 +124,142 @@ def test_backprop_learns_xor_without_a_mistake(seed):
         n_iter_no_change=1000, random_state=seed,
     )  # fmt: skip
     assert model.fit(X, y).score(X, y) == 1.0
+
+
+def updated(problem, seed=0):
+    """Return the first parameters and those after one full-batch update of plain descent, and the gradient."""
+    first = problem.network.initialize(1, np.random.default_rng(seed)) + 0.1
+    rows = problem.training[0]
+    weight = None if problem.weight is None else problem.weight[rows]
+    _, gradient = problem.network.error_and_gradient(
+        first[0], problem.samples.values[rows, :-1], problem.expected[rows], "cross_entropy", weight
+    )
+    return first[0], one_epoch(problem, first).parameters[0], gradient
+
+
+PLAIN = dict(mode="batch", optimizer="sgd", learning_rate=0.5)
+
+
+def test_l1_pulls_every_weight_but_bias_weights_by_its_sign():
+    problem = make_problem(**PLAIN, l1=0.03)
+    first, after, gradient = updated(problem)
+    pull = np.where(problem.network.bias_mask, 0, 0.03 * np.sign(first))
+    np.testing.assert_allclose(after, first - 0.5 * (gradient + pull), rtol=1e-9)
+    weights = after[~problem.network.bias_mask]
+    assert problem.penalty(after[np.newaxis])[0] == pytest.approx(0.03 * np.abs(weights).sum())
+
+
+@pytest.mark.parametrize(("settings", "decay"), [({"weight_decay": 0.2}, 0.2), ({}, 0.07)])
+def test_weight_decay_is_decoupled_from_the_gradient(settings, decay):
+    """With Adam, whose first step has the size of the rate whatever the gradient is."""
+    optimizer = "adam" if settings else {"name": "adamw", "weight_decay": decay}
+    problem = make_problem(mode="batch", optimizer=optimizer, learning_rate=0.01, **settings)
+    first, after, gradient = updated(problem)
+    step = 0.01 * gradient / (np.abs(gradient) + 1e-8)
+    shrink = np.where(problem.network.bias_mask, 0, 0.01 * decay * first)
+    np.testing.assert_allclose(after, first - shrink - step, rtol=1e-6, atol=1e-9)
+
+
+def test_a_gradient_longer_than_clip_norm_is_shortened_and_a_shorter_one_left_alone():
+    free, after_free, gradient = updated(make_problem(**PLAIN))
+    norm = np.linalg.norm(gradient)
+    _, clipped, _ = updated(make_problem(**PLAIN, clip_norm=norm / 4))
+    np.testing.assert_allclose(clipped, free - 0.5 * gradient / 4, rtol=1e-9)
+    np.testing.assert_array_equal(updated(make_problem(**PLAIN, clip_norm=norm * 2))[1], after_free)
+
+
+def test_label_smoothing_spreads_its_share_evenly_over_the_classes():
+    problem = make_problem(**PLAIN, label_smoothing=0.2)
+    smoothed = make_problem(**PLAIN)
+    smoothed.expected[:] = 0.8 * smoothed.expected + 0.1  # two classes
+    np.testing.assert_allclose(updated(problem)[1], updated(smoothed)[1], rtol=1e-10)
+
+
+def test_settings_differ_from_member_to_member():
+    several = make_problem(members=3, learning_rate=0.1)
+    settings = [dict(learning_rate=0.1), dict(learning_rate=0.02, l2=0.1), dict(dropout=0.3, weight_decay=0.1)]
+    parts = [Hyperparameters.of(1, 1, **own) for own in settings]
+    problem = replace(several, settings=Hyperparameters.join(parts))
+    parameters = several.network.initialize(3, seeds(3, 9))
+    together = Training(Backprop(), problem, parameters, seeds(3)).run(problem, Stopping(3, 10, 0.0))
+    for i in range(3):
+        only = problem.select(np.array([i]))
+        alone = Training(Backprop(), only, parameters[[i]], seeds(1, i)).run(only, Stopping(3, 10, 0.0))
+        np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("leading", [(), (3,)])
+def test_with_dropout_the_gradient_is_that_of_the_thinned_network(leading):
+    """By finite differences, for skip connections too, with the outputs that are kept held fixed."""
+    network = Network((3, 5, 4, 2), ["tanh", "silu"], "softmax", connections="skip")
+    objective = make_objective(network.activations[-1], resolve_error_function("cross_entropy"))
+    rng = np.random.default_rng(0)
+    inputs = np.ascontiguousarray(Samples(rng.normal(size=(6, 3)), True, np.float64).values.T)
+    expected = np.eye(2)[:, rng.integers(0, 2, 6)]
+    parameters = network.initialize(max(1, *leading, 1), rng).reshape((*leading, -1)) + 0.1
+    workspace = Workspace(network, objective, leading, 6, np.float64, gradient=True, dropout=True)
+    for keep in workspace.keep[1:-1]:
+        keep[...] = rng.integers(0, 2, keep.shape) * 2.0
+
+    def error(at):
+        workspace.bind(at, np.empty_like(at)).forward(inputs)
+        return workspace.errors(expected).sum(axis=-1)
+
+    error(parameters)
+    workspace.backward(inputs, expected, 1.0)
+    gradient = workspace.gradient.copy()
+    for i in range(0, network.n_parameters, 5):
+        step = np.zeros(network.n_parameters)
+        step[i] = 1e-6
+        slope = (error(parameters + step) - error(parameters - step)) / 2e-6
+        np.testing.assert_allclose(gradient[..., i], slope, rtol=1e-5, atol=1e-8)
+
+
+def test_dropout_leaves_out_its_share_and_scales_the_rest_so_that_the_mean_stays():
+    network = Network((3, 50, 40, 2), "tanh", "softmax")
+    problem = make_problem(members=2, network=network, batch_size=60, dropout=(0.2, 0.5))
+    training = Training(Backprop(), problem, network.initialize(2, seeds(2)), seeds(2))
+    epoch = _Epoch(problem, training.state)
+    (buffers,) = epoch._buffers.values()
+    kept = [[], []]
+    for _ in range(20):
+        epoch()
+        for layer in (0, 1):
+            kept[layer].append(buffers.workspace.keep[layer + 1].copy())
+    for share, own in zip((0.2, 0.5), map(np.array, kept), strict=True):
+        assert set(np.unique(own.round(9))) == {0, round(1 / (1 - share), 9)} or share == 0.2
+        assert (own == 0).mean() == pytest.approx(share, abs=0.01)
+        assert own.mean() == pytest.approx(1, abs=0.02)
+    assert (kept[0][0][0] != kept[0][0][1]).any()  # each member has its own
+
+
+def test_rows_of_weight_0_are_as_absent_also_where_they_would_fill_a_batch():
+    weight = np.ones(60)
+    weight[make_problem().training[0][:40]] = 0
+    problem = make_problem(batch_size=8, weight=weight)
+    rows = [np.array([r for r in problem.training[0] if weight[r]])]
+    absent = replace(make_problem(batch_size=8), training=rows)
+    parameters = problem.network.initialize(1, np.random.default_rng(0))
+    np.testing.assert_array_equal(one_epoch(problem, parameters).parameters, one_epoch(absent, parameters).parameters)
+
+
+def test_in_mini_batches_a_weight_of_2_equals_the_row_twice_in_expectation():
+    """The sum of the updates of one epoch, at a rate too small for the weights to move, averaged over many orders."""
+    counts = np.random.default_rng(3).integers(1, 5, 60)
+    plain = dict(mode="mini-batch", optimizer="sgd", learning_rate=1e-7, batch_size=7)
+    weighted = make_problem(**plain, weight=counts.astype(float))
+    repeated = replace(make_problem(**plain), training=[np.repeat(np.arange(60), counts)])
+    parameters = weighted.network.initialize(1, np.random.default_rng(0))
+    rows = repeated.training[0]
+    _, exact = repeated.network.error_and_gradient(
+        parameters[0], repeated.samples.values[rows, :-1], repeated.expected[rows], "cross_entropy"
+    )
+    for problem in (weighted, repeated):
+        moved = []
+        for seed in range(300):
+            training = Training(Backprop(), problem, parameters, [np.random.default_rng(seed)])
+            after = training.run(problem, Stopping(1, 10, 0.0)).parameters[0]
+            batches = -(-len(problem.training[0]) // 7)
+            moved.append((parameters[0] - after) / 1e-7 / batches)
+        error = np.std(moved, axis=0) / np.sqrt(len(moved))
+        assert (np.abs(np.mean(moved, axis=0) - exact) < 4.5 * error + 1e-6).all()
