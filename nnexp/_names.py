@@ -18,6 +18,15 @@ from nnexp._plugins import Plugins
 T = TypeVar("T")
 
 
+# What parts are called in other libraries.
+_ELSEWHERE = {
+    "logistic": "sigmoid", "linear": "identity", "swish": "silu", "sin": "sine", "exp": "exponential", "mse": "squared_error",
+    "mae": "absolute_error", "log_loss": "cross_entropy", "bce": "binary_cross_entropy", "pinball": "quantile",
+    "adaptive": "plateau", "reduce_on_plateau": "plateau", "onecycle": "one_cycle", "ga": "genetic", "backpropagation": "backprop",
+    "sgd_momentum": "momentum", "none": "constant",
+}  # fmt: skip
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Give the known names as the end of an error message, the nearest one first if there is one.
 
@@ -27,6 +36,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "Did you mean 'tanh'? Known: relu, tanh."
     """
     options = list(known)
+    meant = _ELSEWHERE.get(str(name).lower())
+    if meant in options:
+        return f"Here it is called {meant!r}. Known: {', '.join(options)}."
     matches = difflib.get_close_matches(str(name).lower(), [option.lower() for option in options], n=1)
     hint = ""
     if matches:

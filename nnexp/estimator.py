@@ -61,10 +61,12 @@ from nnexp.training import (
     Descent,
     Hyperparameters,
     Problem,
+    Schedule,
     Stopping,
     Training,
     resolve_schedule,
 )
+from nnexp.training.schedules import Constant
 from nnexp.training.stack import Task, one_thread, train
 
 try:  # experimental in scikit-learn: used where it is, needed nowhere
@@ -212,7 +214,7 @@ class _ChosenScore:
     def __init__(
         self, estimator: BackpropMLP, network: Network, target: Target, X: Any, y: Array, weight: Array | None
     ) -> None:
-        self._scorer = _scorer(estimator.scoring)
+        self._scorer, self._name = _scorer(estimator.scoring), estimator.scoring
         probe = copy.copy(estimator)
         for name in ("_left", "callbacks", "_skl_callbacks"):
             probe.__dict__.pop(name, None)
@@ -226,10 +228,16 @@ class _ChosenScore:
     def __call__(self, outputs: Array) -> float:
         self._probe._known = (self._X, self._probe._target.values(outputs))
         weighted = {} if self._weight is None or not hasattr(self._scorer, "_sign") else {"sample_weight": self._weight}
+        n = len(self._y)
         try:
-            return float(self._scorer(self._probe, self._X, self._y, **weighted))
+            score = float(self._scorer(self._probe, self._X, self._y, **weighted))
         except Exception as error:
-            raise ValueError(f"scoring={self._scorer!r} failed on the validation samples: {error}") from error
+            raise ValueError(f"scoring={self._name!r} failed on the {n} validation samples: {error}") from error
+        if np.isnan(score) and np.isfinite(outputs).all():
+            raise ValueError(
+                f"scoring={self._name!r} gives NaN on the {n} validation samples: it needs more, or other ones."
+            )
+        return score
 
 
 def _scorer(scoring: Any) -> Any:
@@ -401,16 +409,17 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         Samples of an update, for ``descent="mini-batch"``.
     optimizer : str, mapping or Optimizer, default="adam"
         What a gradient does to the weights.
-    learning_rate : float, default=0.001
+    learning_rate : float, default=0.005
         How far an update goes.
-    schedule : str, mapping, Schedule or callable, default="constant"
-        A factor of the learning rate over the course of training: ``"cosine"``, ``"coslog4"``, ``"one_cycle"``,
+    schedule : str, mapping, Schedule or callable, default="cosine"
+        A factor of the learning rate over the course of training: ``"constant"``, ``"cosine"``, ``"coslog4"``, ``"one_cycle"``,
         ``"exponential"``, ``"plateau"``, with settings such as ``{"name": "cosine", "warmup": 0.1}``, or a function of
         the fraction of training that is done.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
-    max_iter : int, default=200
-        Steps at most: epochs of descent, or generations of evolution.
+    max_iter : int or "auto", default="auto"
+        Steps at most: epochs of descent, or generations of evolution. ``"auto"`` is 100 epochs, or more where those
+        make fewer than 1,000 updates, and 200 generations.
     max_seconds : float or None, default=None
         Time at most; looked at after each step. Results then depend on the machine.
     max_evaluations : int or None, default=None
@@ -424,18 +433,23 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         The part set aside, in (0, 1); stratified by class, or by whole groups where `fit` is given ``groups``.
     scoring : str, callable or None, default=None
         The score that chooses, by scikit-learn's names or as a scorer. None for the error.
-    n_iter_no_change : int or "auto", default="auto"
-        Steps without improvement before training stops. ``"auto"`` is the algorithm's own patience: 10 epochs
-        of descent, 50 generations of evolution.
+    n_iter_no_change : int, inf or "auto", default="auto"
+        Steps without improvement before training stops; infinite for any number. ``"auto"`` is 10 epochs of descent at
+        a constant rate; under a schedule, which improves most at its end, 20 where there is validation and any number
+        elsewhere; 50 generations of evolution.
     tol : float, default=1e-4
         What counts as an improvement, in units of the error function, or of the score.
-    l1, l2 : float, default=0.0, 0.003
-        Add l1 · Σ |w| and ½ · l2 · Σ w² over all but bias weights to the mean error, whatever the batch size.
+    l1 : float, default=0.0
+        Adds l1 · Σ |w| over all but bias weights to the mean error, whatever the batch size.
+    l2 : float or "auto", default="auto"
+        Adds ½ · l2 · Σ w² over all but bias weights to the mean error, whatever the batch size. ``"auto"`` is 0.0001
+        where validation stops the training; elsewhere 0.002 for classification and 0.0003 for regression.
     weight_decay : float, default=0.0
         λ of w ← w − η λ w at each update of descent, on all but bias weights; decoupled from the gradient.
-    dropout : float or sequence of float, default=0.0
+    dropout : float, sequence of float or "auto", default="auto"
         The probability, in [0, 1), that a hidden neuron's output is left out of an update of descent; one for all
-        hidden layers, or one for each.
+        hidden layers, or one for each. ``"auto"`` is 0.1 for classification where no validation stops the training and
+        an update sees a part of the samples only, so that it is random anyway; else 0.
     label_smoothing : float, default=0.0
         The share of an expected class, in [0, 1), that descent spreads evenly over all classes.
     clip_norm : float or None, default=None
@@ -536,10 +550,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         descent: str = "mini-batch",
         batch_size: int = 64,
         optimizer: Any = "adam",
-        learning_rate: float = 0.001,
-        schedule: Any = "constant",
+        learning_rate: float = 0.005,
+        schedule: Any = "cosine",
         shuffle: bool = True,
-        max_iter: int = 200,
+        max_iter: int | str = "auto",
         max_seconds: float | None = None,
         max_evaluations: int | None = None,
         validation: str = "auto",
@@ -548,9 +562,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         n_iter_no_change: int | str = "auto",
         tol: float = 1e-4,
         l1: float = 0.0,
-        l2: float = 3e-3,
+        l2: float | str = "auto",
         weight_decay: float = 0.0,
-        dropout: Any = 0.0,
+        dropout: Any = "auto",
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
         class_weight: Any = None,
@@ -654,7 +668,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     ) -> BackpropMLP:
         """Do one step of training, an epoch or a generation, on the samples given.
 
-        It goes on from the last call of `partial_fit` or from a `fit`. Nothing is set aside.
+        It goes on from the last call of `partial_fit` or from a `fit`; from one without ``warm_start`` it takes the
+        weights, and the optimiser and the history start anew. Nothing is set aside, and the learning rate is constant
+        unless the schedule has a horizon.
 
         Parameters
         ----------
@@ -794,10 +810,15 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         training, validation = self._split(target, y, groups, int(split.generate_state(1)[0]), how)
         if more is not None:
             validation = [np.arange(len(rows), len(rows) + more[0].shape[0])] * self.n_networks
+        stopping = self._stopping(algorithm, len(training[0]), validation is not None, one_step)
+        done = 0 if left is None or left.training is None else int(left.training.n_iter.max())
+        schedule = resolve_schedule(self.schedule)
+        if one_step and schedule.horizon is None:
+            schedule = Constant()  # a stream of data has no end that a schedule could be laid out for
+        descent = self._descent(schedule, int(schedule.horizon or done + stopping.max_iter))
         problem, target = self._make_problem(
-            network, features, y, weight, target, training, validation, more, left, tables
+            network, features, y, weight, target, training, validation, more, left, tables, descent, algorithm
         )
-        stopping = self._stopping(algorithm, one_step)
         children = member.spawn(self.n_networks)
         rngs = [np.random.default_rng(child) for child in children]
         if left is not None and left.training is None:
@@ -1056,7 +1077,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         n, several = X.shape[0], len(self.parameters_) > 1
         mean = np.empty((n, network.n_outputs), dtype=dtype)
         deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=dtype)
-        with one_thread(), np.errstate(over="ignore"):
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             for first in range(0, n, _PREDICT_ROWS):
                 piece = _dense(X[first : first + _PREDICT_ROWS])
                 outputs = network.forward(self.parameters_, piece.astype(dtype, copy=False))
@@ -1078,22 +1099,27 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             check_choice("dtype", self.dtype, ["auto", "float32", "float64"])
         check_number("batch_size", self.batch_size, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, open_low=True, open_high=True)
-        check_number("max_iter", self.max_iter, low=1, integer=True)
+        if self.max_iter != "auto":
+            check_number("max_iter", self.max_iter, low=1, integer=True)
         for name in ("max_seconds", "max_evaluations", "clip_norm"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), low=0, open_low=True)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, open_low=True, open_high=True)
-        if self.n_iter_no_change != "auto":
-            check_number("n_iter_no_change", self.n_iter_no_change, low=1, integer=True)
+        patience = self.n_iter_no_change
+        if patience != "auto" and patience != np.inf:
+            check_number("n_iter_no_change", patience, low=1, integer=True)
         check_number("tol", self.tol, low=0)
         for name in ("l1", "l2", "weight_decay"):
-            check_number(name, getattr(self, name), low=0, open_high=True)
+            if not (name == "l2" and self.l2 == "auto"):
+                check_number(name, getattr(self, name), low=0, open_high=True)
         check_number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
         check_number("n_networks", self.n_networks, low=1, integer=True)
         if self.n_jobs is not None:
             check_number("n_jobs", self.n_jobs, integer=True)
         for name in ("shuffle", "normalize_y", "warm_start", "bias"):
             _check_bool(name, getattr(self, name))
+        if not is_integer(self.verbose):
+            _check_bool("verbose", self.verbose)
         if self.label_smoothing and self.task == "regression":
             raise ValueError("label_smoothing is for task='classification'.")
         if self.class_weight is not None and self.task == "regression":
@@ -1109,7 +1135,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         resolve_schedule(self.schedule)
         INITIALIZERS.resolve(self.initializer, "initializer")
         sizes = self._hidden_sizes()
-        self._dropout(len(sizes))
+        self._dropout(len(sizes), 0.0)
         resolve_hidden_activations(self.activation, sizes)
         self._output_parts()
         if not isinstance(self.connections, Mapping):  # masks need the numbers of inputs and outputs
@@ -1119,9 +1145,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         algorithm.check()
         return algorithm
 
-    def _dropout(self, hidden_layers: int) -> list[float]:
-        """Return the probability of dropout in each hidden layer."""
-        given = self.dropout
+    def _dropout(self, hidden_layers: int, auto: float) -> list[float]:
+        """Return the probability of dropout in each hidden layer; auto is what "auto" means."""
+        given = auto if isinstance(self.dropout, str) and self.dropout == "auto" else self.dropout
         rates = [given] * hidden_layers if is_number(given) else given
         if isinstance(rates, str) or not isinstance(rates, list | tuple | np.ndarray):
             raise TypeError(f"dropout must be a number, or a sequence with one for each hidden layer. Got {given!r}.")
@@ -1182,13 +1208,18 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if known is not None:
             given = getattr(known, "classes", np.array([]))
             if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), given):
-                raise ValueError(f"classes={classes!r} is not the same as in the first call of partial_fit: {given!r}.")
+                raise ValueError(
+                    f"classes={classes!r} is not the same as in the first call of partial_fit: {given.tolist()}."
+                )
             return known, y
         labels: Array = np.unique(np.asarray(y if classes is None else classes))
         if kind == "multilabel-indicator":
+            if classes is not None and not np.array_equal(labels, np.arange(y.shape[1])):
+                raise ValueError(f"y has {y.shape[1]} labels: classes must be their numbers, from 0. Got {classes!r}.")
             labels = np.arange(y.shape[1])
         if len(labels) == 1:
-            raise ValueError(f"y holds one class only, {labels[0]}; a classifier needs at least two classes.")
+            what = "y holds" if classes is None else "classes names"
+            raise ValueError(f"{what} one class only, {labels[0]}; a classifier needs at least two classes.")
         self.classes_ = labels  # what "auto" means depends on them
         self._multilabel = kind == "multilabel-indicator"
         error_function, output = self._output_parts()
@@ -1349,7 +1380,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                         "none of use. Train it by evolution: algorithm='genetic'."
                     )
         else:
-            descends = {"dropout": np.any(self.dropout), "label_smoothing": self.label_smoothing}
+            dropout = not isinstance(self.dropout, str) and bool(np.any(self.dropout))
+            descends = {"dropout": dropout, "label_smoothing": self.label_smoothing}
             descends |= {"weight_decay": self.weight_decay, "clip_norm": self.clip_norm is not None}
             for name, used in descends.items():
                 if used:
@@ -1418,6 +1450,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         more: tuple[Any, Array] | None,
         left: _Left | None,
         tables: dict[Any, Any] | None,
+        descent: Descent,
+        algorithm: Algorithm,
     ) -> tuple[Problem, Target]:
         error_function, _ = self._output_parts()
         dtype = features.dtype if isinstance(self.dtype, str) and self.dtype == "auto" else np.dtype(self.dtype)
@@ -1447,26 +1481,21 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             extra = np.full(len(y_all) - len(y), weight.mean())
             weight = np.tile(np.concatenate([weight, extra]), len(targets)).astype(dtype)
         hidden = self._hidden_sizes()
-        schedule = resolve_schedule(self.schedule)
-        done = 0 if left is None or left.training is None else int(left.training.n_iter.max())
-        descent = Descent(
-            self.descent,
-            int(self.batch_size),
-            OPTIMIZERS.resolve(self.optimizer, "optimizer"),
-            bool(self.shuffle),
-            schedule,
-            int(schedule.horizon or done + self.max_iter),
-        )
+        free = validation is None  # nothing but these holds the weights back
+        n = len(training[0])
+        random = algorithm.uses_gradient and descent.samples_per_update(n) < n
+        classification = not isinstance(target, Numbers)
+        auto = (2e-3 if classification else 3e-4) if free else 1e-4
         settings = Hyperparameters.of(
             networks,
             len(hidden),
             learning_rate=self.learning_rate,
             l1=self.l1,
-            l2=self.l2,
+            l2=auto if isinstance(self.l2, str) else self.l2,
             weight_decay=self.weight_decay,
             clip_norm=np.inf if self.clip_norm is None else self.clip_norm,
             label_smoothing=self.label_smoothing,
-            dropout=self._dropout(len(hidden)),
+            dropout=self._dropout(len(hidden), 0.1 if free and classification and random else 0.0),
         )
         scorers: list[Any] | None = None
         if validation is not None:
@@ -1499,13 +1528,25 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         )
         return problem, target
 
-    def _stopping(self, algorithm: Algorithm, one_step: bool) -> Stopping:
+    def _descent(self, schedule: Schedule, horizon: int) -> Descent:
+        optimizer = OPTIMIZERS.resolve(self.optimizer, "optimizer")
+        return Descent(self.descent, int(self.batch_size), optimizer, bool(self.shuffle), schedule, horizon)
+
+    def _stopping(self, algorithm: Algorithm, n: int, validates: bool, one_step: bool) -> Stopping:
+        """Return when training on n samples stops."""
         if one_step:
-            return Stopping(1, 2**62, 0.0)
-        patience = algorithm.patience if self.n_iter_no_change == "auto" else self.n_iter_no_change
+            return Stopping(1, np.inf, 0.0)
+        schedule = resolve_schedule(self.schedule)
+        updates = -(-n // self._descent(schedule, 1).samples_per_update(n))
+        max_iter: Any = algorithm.default_steps(updates) if self.max_iter == "auto" else self.max_iter
+        patience: Any = self.n_iter_no_change
+        if patience == "auto":
+            patience = algorithm.patience
+            if algorithm.uses_gradient and not schedule.is_constant:
+                patience = 2 * patience if validates else np.inf
         return Stopping(
-            int(self.max_iter),
-            int(patience),
+            int(max_iter),
+            patience,
             float(self.tol),
             np.inf if self.max_seconds is None else float(self.max_seconds),
             np.inf if self.max_evaluations is None else float(self.max_evaluations),

@@ -101,7 +101,9 @@ class Numbers(Target):
         return values[..., 0] if self.flat else values
 
     def hits(self, values: Array, expected: Array, weight: Array | None) -> float:
-        """Return R², averaged over the outputs."""
+        """Return R², averaged over the outputs; NaN for a single sample."""
+        if len(values) < 2:
+            return float("nan")
         mean = np.average(expected, axis=0, weights=weight)
         residual = np.average((values - expected) ** 2, axis=0, weights=weight)
         total = np.average((expected - mean) ** 2, axis=0, weights=weight)
@@ -138,7 +140,8 @@ class Classes(Target):
         known = np.isin(y, self.classes)
         if not known.all():
             raise ValueError(
-                f"y holds the class {np.asarray(y)[~known][0]!r}, which is not among the known classes {list(self.classes)}."
+                f"y holds the class {np.asarray(y)[~known].tolist()[0]!r}, which is not among the known classes "
+                f"{self.classes.tolist()}."
             )
         codes = np.searchsorted(self.classes, y)
         if self.one_output:

@@ -342,10 +342,8 @@ def _workers_without_ctrl_c() -> Iterator[None]:
 
 def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
     """Do some runs, as one stack where there are several; whatever goes wrong in one becomes part of its row."""
-    fits: list[Fit] = []
-    for run in unit:
-        # scikit-learn's splits are row numbers; y may be one column or several.
-        fits.append(Fit(_model(run, data), data.X.iloc[run.training], data.y[run.training], {}))
+    # scikit-learn's splits are row numbers; y may be one column or several.
+    fits = [Fit(_model(run, data), data.X.iloc[run.training], data.y[run.training], {}) for run in unit]
     with threadpool_limits(1):
         if len(unit) > 1:
             fit_together(fits)

@@ -372,6 +372,10 @@ class Algorithm(ABC):
     patience: ClassVar[int] = 10
     advice: ClassVar[str] = "Standardised inputs help."
 
+    def default_steps(self, updates: int) -> int:
+        """Return the steps at most unless the user names a number, where an epoch of descent has some updates."""
+        return 200
+
     def observe(self, problem: Problem, state: State, watched: Array) -> None:  # noqa: B027
         """Take note of the watched error after a step, shape (members,), in the state."""
 
@@ -422,7 +426,7 @@ class Stopping:
     ----------
     max_iter : int
         Steps at most.
-    patience : int
+    patience : float
         Steps without an improvement of what is watched by more than tol.
     tol : float
         In units of the error function, or of the score.
@@ -433,7 +437,7 @@ class Stopping:
     """
 
     max_iter: int
-    patience: int
+    patience: float
     tol: float
     max_seconds: float = np.inf
     max_evaluations: float = np.inf

@@ -44,6 +44,9 @@ class Backprop(Algorithm):
     def bind(self, problem: Problem, state: State) -> Step:
         return _Epoch(problem, state)
 
+    def default_steps(self, updates: int) -> int:
+        return max(100, -(-1000 // updates))
+
     def observe(self, problem: Problem, state: State, watched: Array) -> None:
         problem.descent.schedule.observe(state.arrays, watched)
 
@@ -143,12 +146,12 @@ class _Dropout:
         self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(problem.dtype)
         self._shapes = [(width, size) for width in sizes]
         self._stacked = bool(leading)
-        self._drops = self._limits.any(axis=1)
+        self._random = [bool(own.any()) for own in self._limits]
 
     def draw(self, workspace: Workspace, rngs: list[np.random.Generator]) -> None:
         """Fill `Workspace.keep` for one pass."""
         for member, rng in enumerate(rngs):
-            if not self._drops[member]:  # nor may it draw: its random numbers must not depend on the stack
+            if not self._random[member]:  # nor may it draw: its random numbers must not depend on the stack
                 continue
             bits = rng.bit_generator.random_raw(-(-self._bits // 4)).view(np.uint16)[: self._bits]
             for layer, shape in enumerate(self._shapes):

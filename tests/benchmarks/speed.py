@@ -39,6 +39,7 @@ def descent(X, y, hidden, batch, epochs):
     ours = {
         "hidden_layer_sizes": hidden, "batch_size": batch, "activation": "tanh", "optimizer": "adam",
         "max_iter": epochs, "n_iter_no_change": epochs + 1, "tol": 0.0, "l2": 0.0, "validation": "none",
+        "dropout": 0.0, "schedule": "constant", "learning_rate": 0.001,
     }  # fmt: skip
     times = np.array(
         [
