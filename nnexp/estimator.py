@@ -28,7 +28,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     train_test_split,
 )
-from sklearn.utils import ClassifierTags, RegressorTags, Tags
+from sklearn.utils import ClassifierTags, RegressorTags, Tags, _safe_indexing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
@@ -85,8 +85,8 @@ Array = NDArray[Any]
 
 # From this many samples for each network on, several networks are cross-fitted unless told otherwise.
 _CROSS_SAMPLES = 20
-# Rows that predict works on at a time, so that its memory does not grow with their number.
-_PREDICT_ROWS = 8192
+# What predict works on at a time, in rows and in bytes of their inputs, so that its memory does not grow with them.
+_PREDICT_ROWS, _PREDICT_BYTES = 8192, 1 << 24
 
 VALIDATIONS = {
     "auto": "cross-fitting for several networks, a part set aside from 10,000 samples on, else none",
@@ -155,6 +155,8 @@ class _Prepared:
         Of these samples.
     n_given : int
         Samples that were given.
+    left_out : array, sparse array or None
+        The samples that weigh nothing, where cross-fitting is to predict them too.
     validation : str
         The resolved way of validation.
     key : str
@@ -167,6 +169,7 @@ class _Prepared:
     rows: Array
     weight: Array | None
     n_given: int
+    left_out: Any
     validation: str
     key: str = ""
 
@@ -826,7 +829,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         else:
             parameters = network.initialize(self.n_networks, rngs, dtype=problem.dtype)
         task = Task(algorithm, problem, stopping, parameters, rngs)
-        prepared = _Prepared(task, network, target, rows, weight, n_given, how)
+        left_out = None
+        if how == "cross" and len(rows) < n_given:
+            left_out = _safe_indexing(X, np.setdiff1d(np.arange(n_given), rows))
+        prepared = _Prepared(task, network, target, rows, weight, n_given, left_out, how)
         if self.warm_start or any(isinstance(own, Checkpoint) for own in check_callbacks(self.callbacks)):
             prepared.key = _fingerprint(problem)
         if left is not None:
@@ -925,13 +931,15 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         expected = np.empty_like(outputs)
         with one_thread():
             for member, rows in enumerate(problem.validation):
-                block = problem.samples.block(rows)[:, : problem.samples.n_inputs]
-                outputs[rows] = self.network_.forward(self.parameters_[member], block)
+                for here in _pieces(len(rows), self.network_.n_inputs):
+                    own = rows[here]
+                    block = problem.samples.block(own)[:, : problem.samples.n_inputs]
+                    outputs[own] = self.network_.forward(self.parameters_[member], block)
                 expected[rows] = problem.expected_of(rows, member)
         if isinstance(target, Numbers):
             for member, rows in enumerate(problem.validation):
-                own = target.of(member)
-                outputs[rows], expected[rows] = own.values(outputs[rows]), own.values(expected[rows])
+                units = target.of(member)
+                outputs[rows], expected[rows] = units.values(outputs[rows]), units.values(expected[rows])
         elif target.probabilistic and problem.objective.error_function.name.endswith("cross_entropy"):
             self.temperature_ = fit_temperature(outputs, expected, prepared.weight)
             outputs = at_temperature(outputs, self.temperature_)
@@ -946,7 +954,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             shown = shown[:, 0]
         self.oof_prediction_ = np.full((prepared.n_given, *shown.shape[1:]), np.nan, dtype=shown.dtype)
         self.oof_prediction_[prepared.rows] = shown
-        self._unseen_by_all = np.setdiff1d(np.arange(prepared.n_given), prepared.rows)
+        if prepared.left_out is not None:
+            values = self._values(prepared.left_out)
+            if isinstance(target, Classes) and target.probabilistic:
+                values = target.probabilities(values)
+            others = np.setdiff1d(np.arange(prepared.n_given), prepared.rows)
+            self.oof_prediction_[others] = values.reshape(len(others), *shown.shape[1:])
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the predicted class of each sample, its labels, or its predicted value.
@@ -1078,11 +1091,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         mean = np.empty((n, network.n_outputs), dtype=dtype)
         deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=dtype)
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
-            for first in range(0, n, _PREDICT_ROWS):
-                piece = _dense(X[first : first + _PREDICT_ROWS])
+            for here in _pieces(n, network.n_inputs):
+                piece = _dense(X[here])
                 outputs = network.forward(self.parameters_, piece.astype(dtype, copy=False))
                 values = self._target.values(outputs)
-                here = slice(first, first + len(piece))
                 mean[here] = values.mean(axis=0) if several else values[0]
                 if spread and several:
                     deviation[here] = values.std(axis=0)
@@ -1275,7 +1287,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         elif isinstance(given, Mapping):
             unknown = [key for key in given if key not in target.classes]
             if unknown:
-                raise ValueError(f"class_weight names {unknown[0]!r}, which is no class of y: {list(target.classes)}.")
+                raise ValueError(
+                    f"class_weight names {unknown[0]!r}, which is no class of y: {target.classes.tolist()}."
+                )
             of_class = np.array([given.get(own, 1.0) for own in target.classes.tolist()])
             for value in of_class:
                 check_number("class_weight", value, low=0, open_high=True)
@@ -1577,6 +1591,13 @@ def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
     if isinstance(random_state, np.random.Generator):
         return np.random.SeedSequence(int(random_state.integers(2**63)))
     raise TypeError(f"random_state must be an int, a numpy RandomState or Generator, or None. Got {random_state!r}.")
+
+
+def _pieces(n: int, n_inputs: int) -> Iterator[slice]:
+    """Cut n rows into pieces that predictions work on one after the other."""
+    size = max(1, min(_PREDICT_ROWS, _PREDICT_BYTES // (8 * n_inputs)))
+    for first in range(0, n, size):
+        yield slice(first, min(first + size, n))
 
 
 def _dense(array: Any) -> Any:

@@ -1,15 +1,26 @@
 import copy
 import pickle
+import tracemalloc
 import warnings
 
 import numpy as np
 import optuna
 import pandas as pd
+import polars
 import pytest
+from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_linnerud
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_iris,
+    load_linnerud,
+    make_multilabel_classification,
+)
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.metrics import accuracy_score, get_scorer
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
@@ -542,3 +553,312 @@ def test_fit_changes_neither_the_data_nor_the_parameters():
     assert model.get_params() == before
     assert model.algorithm is algorithm
     np.testing.assert_array_equal(data, X)
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=16, batch_size=None)])
+def test_class_weights_are_sample_weights(algorithm):
+    model = BackpropMLP(**QUICK, algorithm=algorithm, descent="batch")
+    names = np.array(["a", "b", "c"])[IRIS[1]]
+    by_class = clone(model).set_params(class_weight={"a": 3.0, "c": 0.5}).fit(IRIS[0], names)
+    by_sample = clone(model).fit(IRIS[0], names, np.array([3.0, 1.0, 0.5])[IRIS[1]])
+    np.testing.assert_allclose(by_class.parameters_, by_sample.parameters_, rtol=1e-9)
+    both = clone(model).set_params(class_weight={"a": 3.0}).fit(IRIS[0], names, np.linspace(1, 2, 150))
+    product = np.linspace(1, 2, 150) * np.array([3.0, 1.0, 1.0])[IRIS[1]]
+    np.testing.assert_allclose(both.parameters_, clone(model).fit(IRIS[0], names, product).parameters_, rtol=1e-9)
+
+
+def test_balanced_classes_have_equal_totals_also_with_weights():
+    few = np.r_[np.arange(50), np.arange(50, 70), np.arange(100, 105)]
+    X, y = IRIS[0][few], IRIS[1][few]
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    for own in (None, weight):
+        problem = BackpropMLP(**QUICK, class_weight="balanced")._prepare(X, y, own).task.problem
+        totals = np.bincount(y, weights=problem.weight)
+        np.testing.assert_allclose(totals, totals[0], rtol=1e-9)
+
+
+def test_a_class_of_weight_0_stays_a_class():
+    model = BackpropMLP(**LEARN, class_weight={0: 0}).fit(*IRIS)
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert model.predict_proba(IRIS[0])[:, 0].max() < 0.5
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=16)])
+def test_samples_of_the_users_own_choose_and_are_not_learnt_from(algorithm):
+    X, y = IRIS[0][::2], IRIS[1][::2]
+    own = {"X_val": IRIS[0][1::2], "y_val": IRIS[1][1::2]}
+    model = BackpropMLP(**QUICK | {"max_iter": 60}, learning_rate=0.3, l2=0, algorithm=algorithm)
+    fitted = clone(model).fit(X, y, **own)
+    history = fitted.history_
+    assert fitted.best_error_ == history.validation_error.min()
+    p = fitted.predict_proba(own["X_val"])[np.arange(75), own["y_val"]]
+    assert -np.log(p).mean() == pytest.approx(fitted.best_error_, rel=1e-6)  # the best is restored
+    assert fitted.best_validation_score_ == fitted.score(own["X_val"], own["y_val"])
+    other = clone(model).fit(X, y, X_val=own["X_val"], y_val=(own["y_val"] + 1) % 3)
+    np.testing.assert_array_equal(other.history_.error[:5], history.error[:5])
+
+
+def test_validation_data_of_a_regression_are_in_the_units_of_y():
+    X, y = scale(DIABETES[0]), DIABETES[1]
+    model = BackpropMLP("regression", **LEARN).fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    squared = ((model.predict(X[1::2]) - y[1::2]) ** 2).mean() / 2 / y[::2].var()
+    assert model.best_error_ == pytest.approx(squared)
+    assert model.best_validation_score_ == pytest.approx(model.score(X[1::2], y[1::2]))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"X_val": IRIS[0]}, "X_val and y_val belong together"),
+        ({"X_val": IRIS[0][:, :3], "y_val": IRIS[1]}, "X has 3 features"),
+        (
+            {"X_val": IRIS[0], "y_val": IRIS[1] + 5},
+            "y holds the class 5, which is not among the known classes [0, 1, 2]",
+        ),
+        ({"X_val": IRIS[0], "y_val": IRIS[1][:-1]}, "inconsistent numbers of samples"),
+        ({"X_val": IRIS[0] * np.nan, "y_val": IRIS[1]}, "contains NaN"),
+        ({"groups": np.arange(3)}, "inconsistent numbers of samples"),
+    ],
+)
+def test_impossible_validation_data_give_a_sentence(more, said):
+    with pytest.raises(ValueError) as caught:
+        BackpropMLP(**QUICK).fit(*IRIS, **more)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=16)])
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "balanced_accuracy", "roc_auc_ovr", lambda e, X, y: e.score(X, y)])
+def test_any_score_can_choose(scoring, algorithm):
+    model = BackpropMLP(**LEARN | {"max_iter": 40}, algorithm=algorithm, scoring=scoring)
+    X, y, X_val, y_val = IRIS[0][::2], IRIS[1][::2], IRIS[0][1::2], IRIS[1][1::2]
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    scorer = get_scorer(scoring) if isinstance(scoring, str) else scoring
+    assert model.best_validation_score_ == pytest.approx(scorer(model, X_val, y_val))
+    assert model.best_validation_score_ == model.history_.validation_score.max()
+
+
+def test_scores_of_a_regression_and_of_weighted_samples():
+    X, y = scale(DIABETES[0]), DIABETES[1]
+    model = BackpropMLP("regression", **QUICK, scoring="neg_mean_absolute_error", validation="holdout")
+    weight = np.linspace(0.1, 2, len(y))
+    problem = clone(model)._prepare(X, y, weight).task.problem
+    rows = problem.validation[0]
+    fitted = model.fit(X, y, weight)
+    expected = -np.average(np.abs(fitted.predict(X[rows]) - y[rows]), weights=weight[rows])
+    assert fitted.best_validation_score_ == pytest.approx(expected)
+
+
+def test_groups_are_set_aside_as_a_whole():
+    groups = np.repeat(np.arange(15), 10)
+    problem = (
+        BackpropMLP(**QUICK, validation="holdout", validation_fraction=0.2)._prepare(*IRIS, groups=groups).task.problem
+    )
+    assert len(set(groups[problem.validation[0]])) == 3
+    assert not set(groups[problem.validation[0]]) & set(groups[problem.training[0]])
+
+
+def test_budgets_of_evaluations_and_seconds():
+    model = BackpropMLP(**LEARN | {"max_iter": 1000}, max_evaluations=10_000).fit(*IRIS)
+    assert model.evaluations_ == 22 * 450  # another epoch of 150 samples, 3 evaluations each, would exceed it
+    assert model.stop_reason_ == "Another step would exceed max_evaluations=10000."
+    evolved = BackpropMLP(**QUICK, algorithm=GeneticAlgorithm(population_size=10), max_evaluations=6000).fit(*IRIS)
+    assert evolved.evaluations_ <= 6000
+    quick = BackpropMLP(**LEARN | {"max_iter": 10**6}, max_seconds=0.05).fit(*IRIS)
+    assert quick.stop_reason_ == "max_seconds=0.05 were over."
+    assert 1 <= quick.n_iter_ < 10**5
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=16)])
+@pytest.mark.parametrize("task", ["two", "three", "labels", "regression", "outputs"])
+def test_partial_fits_are_steps_of_a_fit(task, algorithm):
+    data = {
+        "two": CANCER, "three": IRIS, "labels": make_multilabel_classification(random_state=0),
+        "regression": (scale(DIABETES[0]), DIABETES[1]), "outputs": load_linnerud(return_X_y=True),
+    }  # fmt: skip
+    X, y = data[task]
+    kind = "regression" if task in ("regression", "outputs") else "classification"
+    model = BackpropMLP(kind, **QUICK | {"n_iter_no_change": 99}, algorithm=algorithm, schedule="constant")
+    parts = clone(model)
+    classes = None if kind == "regression" else np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
+    for i in range(5):
+        parts.partial_fit(X, y, **({} if kind == "regression" or i else {"classes": classes}))
+        if i == 2:
+            parts = pickle.loads(pickle.dumps(parts))
+    whole = model.fit(X, y)
+    np.testing.assert_array_equal(parts.parameters_, whole.parameters_)
+    np.testing.assert_array_equal(parts.predict(X), whole.predict(X))
+    assert len(parts.history_) == 5
+
+
+def test_partial_fit_learns_from_a_stream_with_a_class_that_comes_late():
+    model = BackpropMLP(**LEARN)
+    with pytest.raises(ValueError, match="classes must be given in the first call"):
+        model.partial_fit(*IRIS)
+    model.partial_fit(IRIS[0][:100], IRIS[1][:100], classes=[0, 1, 2])
+    order = np.random.default_rng(0).permutation(150)
+    for _ in range(60):
+        for rows in np.array_split(order, 5):
+            model.partial_fit(IRIS[0][rows], IRIS[1][rows])
+    assert model.score(*IRIS) > 0.95
+    with pytest.raises(ValueError, match=r"y holds the class 5, which is not among the known classes \[0, 1, 2\]"):
+        model.partial_fit(IRIS[0], IRIS[1] + 5)
+    assert model.score(*IRIS) > 0.95
+
+
+def test_partial_fit_goes_on_from_a_fit():
+    model = BackpropMLP(**LEARN).fit(*IRIS)
+    before = model.parameters_.copy()
+    model.set_params(learning_rate=1e-6).partial_fit(*IRIS)
+    np.testing.assert_allclose(model.parameters_, before, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
+@pytest.mark.parametrize("algorithm", ["backprop", "genetic", GeneticAlgorithm(population_size=8, batch_size=None)])
+def test_sparse_x_gives_what_dense_x_gives(kind, algorithm):
+    X = np.where(np.random.default_rng(0).random((200, 30)) < 0.1, 1.5, 0.0)
+    y = (X @ np.arange(30) > 40).astype(int)
+    model = BackpropMLP(**QUICK, algorithm=algorithm, n_networks=2, validation="cross")
+    dense, thin = clone(model).fit(X, y), clone(model).fit(kind(X), y)
+    np.testing.assert_allclose(thin.parameters_, dense.parameters_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(thin.predict_proba(kind(X)), dense.predict_proba(X), rtol=1e-6)
+    own = {"X_val": kind(X), "y_val": y}
+    np.testing.assert_allclose(
+        clone(model).fit(kind(X), y, **own).parameters_, clone(model).fit(X, y, X_val=X, y_val=y).parameters_, atol=1e-7
+    )
+
+
+def test_sparse_x_is_never_dense_as_a_whole():
+    """100,000 × 2,000 with 5 numbers a row would be 1.6 GB in float64."""
+    rng = np.random.default_rng(0)
+    n, d = 100_000, 2_000
+    columns = rng.integers(0, d, (n, 5)).ravel()
+    X = sparse.csr_array((np.ones(5 * n), columns, np.arange(0, 5 * n + 1, 5)), shape=(n, d))
+    y = np.asarray(X[:, :1000].sum(axis=1)).ravel() > 2.5
+    tracemalloc.start()
+    model = BackpropMLP(hidden_layer_sizes=(8,), max_iter=1, batch_size=1000, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.8
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+
+
+def test_training_on_a_large_table_takes_little_more_than_a_copy_of_it():
+    """Of 200,000 × 50 float32, the table, its copy and all the rest together: at most 2.5 times the table."""
+    rng = np.random.default_rng(0)
+    X = rng.random((200_000, 50), dtype=np.float32)
+    y = X[:, 0] > 0.5
+    for settings in ({}, {"n_networks": 2, "validation": "cross"}):
+        tracemalloc.start()
+        BackpropMLP(hidden_layer_sizes=(8,), max_iter=1, batch_size=2000, random_state=0, **settings).fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1] + X.nbytes
+        tracemalloc.stop()
+        assert peak < 2.5 * X.nbytes, (settings, peak / X.nbytes)
+
+
+def test_frames_of_pandas_and_polars():
+    expected = BackpropMLP(**QUICK).fit(*IRIS).predict_proba(IRIS[0])
+    names = list("abcd")
+    for frame in (pd.DataFrame(IRIS[0], columns=names), polars.DataFrame(dict(zip(names, IRIS[0].T, strict=True)))):
+        y = type(frame["a"])(IRIS[1]) if isinstance(frame, pd.DataFrame) else polars.Series(IRIS[1])
+        model = BackpropMLP(**QUICK).fit(frame, y)
+        assert model.feature_names_in_.tolist() == names
+        np.testing.assert_allclose(model.predict_proba(frame), expected, rtol=1e-9)
+
+
+def test_several_labels():
+    X, Y = make_multilabel_classification(n_samples=300, random_state=0)
+    model = BackpropMLP(**LEARN).fit(scale(X), Y)
+    assert model.predict(scale(X)).shape == Y.shape == model.predict_proba(scale(X)).shape
+    assert model.score(scale(X), Y) == accuracy_score(Y, model.predict(scale(X))) > 0.6
+    assert model.network_.activations[-1].name == "sigmoid"
+    np.testing.assert_array_equal(
+        model.predict(scale(X)), BackpropMLP(**LEARN).fit(scale(X), sparse.csr_array(Y)).predict(scale(X))
+    )
+    crossed = BackpropMLP(**LEARN, n_networks=3).fit(scale(X), Y)
+    assert crossed.oof_score_ == pytest.approx(accuracy_score(Y, crossed.oof_prediction_ > 0.5))
+    with pytest.raises(ValueError, match="several labels need 'sigmoid'"):
+        BackpropMLP(**LEARN, output_activation="softmax").fit(X, Y)
+
+
+def test_metadata_are_routed_through_pipelines_and_searches():
+    weight = np.linspace(0, 1, 150)
+    with config_context(enable_metadata_routing=True):
+        model = BackpropMLP(**QUICK).set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        scaling = StandardScaler().set_fit_request(sample_weight=False)
+        pipeline = make_pipeline(scaling, model, transform_input=["X_val"])
+        raw = load_iris().data
+        pipeline.fit(raw[::2], IRIS[1][::2], sample_weight=weight[::2], X_val=raw[1::2], y_val=IRIS[1][1::2])
+        scaler = StandardScaler().fit(raw[::2])
+        direct = BackpropMLP(**QUICK).fit(
+            scaler.transform(raw[::2]),
+            IRIS[1][::2],
+            weight[::2],
+            X_val=scaler.transform(raw[1::2]),
+            y_val=IRIS[1][1::2],
+        )
+        np.testing.assert_array_equal(pipeline[-1].parameters_, direct.parameters_)
+        search = GridSearchCV(
+            BackpropMLP(**QUICK, validation="holdout").set_fit_request(groups=True).set_score_request(sample_weight=False),
+            {"learning_rate": [0.01, 0.1]}, cv=GroupKFold(3),
+        )  # fmt: skip
+        search.fit(*IRIS, groups=np.repeat(np.arange(30), 5))
+        assert search.best_score_ > 0.3
+
+
+def test_it_shows_itself_in_a_notebook_and_follows_the_output_of_a_pipeline():
+    model = make_pipeline(StandardScaler(), BackpropMLP(**QUICK)).set_output(transform="pandas")
+    page = model._repr_html_()
+    assert "BackpropMLP" in page
+    model.fit(load_iris(as_frame=True).data, IRIS[1])
+    assert model[-1].feature_names_in_[0] == "sepal length (cm)"
+    assert "Fitted" in model[-1]._repr_html_() or "fitted" in model[-1]._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"validation": "crossed"}, "Did you mean 'cross'?"),
+        ({"schedule": "cosin"}, "Did you mean 'cosine'?"),
+        ({"schedule": "adaptive"}, "Here it is called 'plateau'."),
+        ({"activation": "logistic"}, "Here it is called 'sigmoid'."),
+        ({"scoring": "acuracy"}, "Did you mean 'accuracy'?"),
+        ({"scoring": 3}, "scoring must be a name of scikit-learn's"),
+        ({"dropout": 1.0}, "dropout must be in [0, 1)"),
+        ({"dropout": [0.1, 0.2]}, "dropout needs a number for each hidden layer: 1. Got 2"),
+        ({"dropout": "much"}, "dropout must be a number"),
+        ({"label_smoothing": 1}, "label_smoothing must be in [0, 1)"),
+        ({"clip_norm": 0}, "clip_norm must be in (0, inf)"),
+        ({"weight_decay": -1}, "weight_decay must be in [0, inf)"),
+        ({"l1": "much"}, "l1 must be a number"),
+        ({"n_networks": 0}, "n_networks must be in [1, inf)"),
+        ({"max_seconds": 0}, "max_seconds must be in (0, inf)"),
+        ({"class_weight": "even"}, "class_weight must be 'balanced', a mapping or None"),
+        ({"class_weight": {7: 2}}, "class_weight names 7, which is no class of y: [0, 1, 2]"),
+        ({"class_weight": {0: -1}}, "class_weight must be in [0, inf)"),
+        ({"task": "regression", "class_weight": "balanced"}, "class_weight is for task='classification'"),
+        ({"task": "regression", "label_smoothing": 0.1}, "label_smoothing is for task='classification'"),
+        (
+            {"algorithm": "genetic", "dropout": 0.1},
+            "dropout acts on the updates of descent; algorithm='genetic' makes none",
+        ),
+        ({"algorithm": "genetic", "weight_decay": 0.1}, "weight_decay acts on the updates of descent"),
+        ({"verbose": "no"}, "verbose must be True or False"),
+        ({"n_iter_no_change": 2.5}, "n_iter_no_change must be an integer"),
+    ],
+)
+def test_more_impossible_parameters_give_a_sentence(settings, said):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        BackpropMLP(**QUICK | settings).fit(*IRIS)
+    assert said in str(caught.value)
+
+
+def test_an_infinite_patience_and_a_schedule_without_validation_run_to_the_end():
+    assert BackpropMLP(**QUICK | {"max_iter": 50}, n_iter_no_change=np.inf, tol=1e9).fit(*IRIS).n_iter_ == 50
+    assert BackpropMLP(**QUICK | {"max_iter": 50}, tol=1e9).fit(*IRIS).n_iter_ == 50
+    assert BackpropMLP(**QUICK | {"max_iter": 50}, tol=1e9, schedule="constant").fit(*IRIS).n_iter_ == 11
+
+
+def test_without_a_number_of_steps_small_data_have_a_thousand_updates():
+    assert BackpropMLP(hidden_layer_sizes=(2,)).fit(*IRIS).n_iter_ == 334  # of 3 updates each
+    assert BackpropMLP(hidden_layer_sizes=(2,), batch_size=5).fit(*IRIS).n_iter_ == 100
+    assert BackpropMLP(hidden_layer_sizes=(2,), algorithm="genetic", n_iter_no_change=999).fit(*IRIS).n_iter_ == 200

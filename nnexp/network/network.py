@@ -600,7 +600,7 @@ class Sweep:
     # A piece's buffers together; half of the second-level cache of today's processors.
     PIECE_BYTES = 1 << 19
     # Rows of a table are copied once up to this size; a larger block is taken piece by piece in each pass.
-    COPY_BYTES = 1 << 26
+    COPY_BYTES = 1 << 23
 
     def __init__(
         self,

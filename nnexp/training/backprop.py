@@ -266,7 +266,7 @@ class _Epoch:
             np.add(gradient, scratch, out=gradient)
         if self._clip is not None:
             norm = np.sqrt(np.einsum("...d,...d->...", gradient, gradient))[..., np.newaxis]
-            np.multiply(gradient, self._clip / np.maximum(norm, self._clip), out=gradient)
+            np.multiply(gradient, np.minimum(1.0, self._clip / norm), out=gradient)  # ∞ where there is no limit
 
     def _rates(self) -> list[Any]:
         """Return the learning rate of each update of this epoch: a number, or an array (members, 1) where they differ."""

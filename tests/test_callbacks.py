@@ -1,0 +1,199 @@
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.callback import ProgressBar as ScikitLearnProgressBar
+from sklearn.callback import ScoringMonitor
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import scale
+
+from nnexp import BackpropMLP, Checkpoint, GeneticAlgorithm, ProgressBar
+from nnexp.saving import SavingError
+
+IRIS = scale(load_iris().data), load_iris().target
+SMALL = {"hidden_layer_sizes": (6,), "max_iter": 12, "random_state": 0, "n_iter_no_change": 1000}
+
+
+class Recorder:
+    def __init__(self, stop_at=10**9):
+        self.stop_at = stop_at
+        self.calls = []
+
+    def on_start(self, state):
+        self.calls.append(("start", state.step, state.max_iter))
+
+    def on_step(self, state):
+        self.calls.append((state.step, state.row["error"], state.row["evaluations"], state.watched))
+        return state.step >= self.stop_at
+
+    def on_end(self):
+        self.calls.append("end")
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=8)])
+def test_a_callback_sees_every_step_and_changes_nothing(algorithm):
+    recorder = Recorder()
+    model = BackpropMLP(**SMALL, algorithm=algorithm, callbacks=[recorder]).fit(*IRIS)
+    plain = BackpropMLP(**SMALL, algorithm=algorithm).fit(*IRIS)
+    np.testing.assert_array_equal(model.parameters_, plain.parameters_)
+    assert recorder.calls[0] == ("start", 0, 12)
+    assert recorder.calls[-1] == "end"
+    assert [call[0] for call in recorder.calls[1:-1]] == list(range(1, 13))
+    assert [call[1] for call in recorder.calls[1:-1]] == model.history_.error.tolist()
+    assert [call[2] for call in recorder.calls[1:-1]] == model.history_.evaluations.tolist()
+
+
+def test_of_several_networks_a_callback_sees_the_mean_and_the_whole_cost():
+    recorder = Recorder()
+    model = BackpropMLP(**SMALL, n_networks=3, validation="cross", callbacks=[recorder]).fit(*IRIS)
+    steps = model.history_.groupby("step")
+    np.testing.assert_allclose([call[1] for call in recorder.calls[1:-1]], steps.error.mean())
+    np.testing.assert_allclose([call[3] for call in recorder.calls[1:-1]], steps.validation_error.mean())
+    assert recorder.calls[-2][2] == model.evaluations_
+
+
+@pytest.mark.parametrize("callback", [Recorder(stop_at=5), lambda state: state.step == 5], ids=["object", "function"])
+def test_a_callback_stops_training(callback):
+    model = BackpropMLP(**SMALL, n_networks=2, callbacks=callback).fit(*IRIS)
+    assert model.n_iter_ == 5
+    assert "stopped it after step 5" in model.stop_reason_
+
+
+def test_a_callback_that_fails_leaves_the_model_as_it_was_and_is_ended():
+    def fails(state):
+        raise RuntimeError("no")
+
+    recorder = Recorder()
+    model = BackpropMLP(**SMALL).fit(*IRIS)
+    before = model.predict_proba(IRIS[0])
+    model.set_params(callbacks=[recorder, fails], random_state=1)
+    with pytest.raises(RuntimeError, match="no"):
+        model.fit(*IRIS)
+    np.testing.assert_array_equal(model.predict_proba(IRIS[0]), before)
+    assert recorder.calls[-1] == "end"
+
+
+@pytest.mark.parametrize("callbacks", [[3], "bar", [Recorder]])
+def test_what_is_no_callback_is_refused(callbacks):
+    with pytest.raises(TypeError, match="callbacks must be objects with a method on_step"):
+        BackpropMLP(**SMALL, callbacks=callbacks).fit(*IRIS)
+
+
+def test_callbacks_need_one_process():
+    with pytest.raises(ValueError, match="need n_jobs=1"):
+        BackpropMLP(**SMALL, n_networks=2, n_jobs=2, callbacks=[Recorder()]).fit(*IRIS)
+
+
+def test_a_progress_bar_says_how_far_it_is(capsys):
+    BackpropMLP(**SMALL, validation="holdout", callbacks=[ProgressBar()]).fit(*IRIS)
+    out = capsys.readouterr().out
+    assert "12/12" in out
+    assert "error 0." in out
+    assert "validation 0." in out
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=8)])
+@pytest.mark.parametrize("more", [{}, {"n_networks": 3, "validation": "cross", "n_iter_no_change": 3, "max_iter": 30}])
+def test_a_fit_goes_on_from_a_checkpoint_to_the_same_bits(algorithm, more, tmp_path):
+    settings = SMALL | {"algorithm": algorithm} | more
+    whole = BackpropMLP(**settings).fit(*IRIS)
+
+    def breaks(state):
+        if state.step == 8:
+            raise KeyboardInterrupt
+
+    checkpoint = Checkpoint(tmp_path / "c.nnexp", every=3, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        BackpropMLP(**settings, callbacks=[checkpoint, breaks]).fit(*IRIS)
+    recorder = Recorder()
+    model = BackpropMLP(**settings, callbacks=[checkpoint, recorder]).fit(*IRIS)
+    assert recorder.calls[1][0] == 7  # step 6 was saved
+    np.testing.assert_array_equal(model.parameters_, whole.parameters_)
+    for name in ("error", "validation_error", "evaluations"):
+        assert model.history_[name].tolist() == pytest.approx(whole.history_[name].tolist(), nan_ok=True)
+    assert model.stop_reason_ == whole.stop_reason_
+    assert model.n_iter_ == whole.n_iter_
+
+
+FIT = """
+import sys, time
+import numpy as np
+from nnexp import BackpropMLP, Checkpoint
+rng = np.random.default_rng(0)
+X = rng.normal(size=(300, 5)); y = (X[:, 0] * X[:, 1] > 0).astype(int)
+slow = [lambda state: time.sleep(float(sys.argv[3]))]
+model = BackpropMLP(hidden_layer_sizes=(8,), max_iter=60, random_state=0, dropout=0.1,
+                    callbacks=[Checkpoint(sys.argv[1], every=1, resume=True), *slow]).fit(X, y)
+np.save(sys.argv[2], model.parameters_)
+"""
+
+
+def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path):
+    def start(checkpoint, out, pause):
+        command = [sys.executable, "-c", FIT, tmp_path / checkpoint, tmp_path / out, str(pause)]
+        return subprocess.Popen(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+
+    assert start("whole.nnexp", "whole.npy", 0).wait(60) == 0
+    for _ in range(3):  # killed three times while it works
+        process = start("c.nnexp", "killed.npy", 0.05)
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "c.nnexp").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (tmp_path / "killed.npy").exists()
+    assert start("c.nnexp", "killed.npy", 0).wait(60) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "killed.npy"), np.load(tmp_path / "whole.npy"))
+
+
+def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
+    def fit(X=IRIS[0], resume=True, **more):
+        return BackpropMLP(**SMALL | more, callbacks=[Checkpoint(tmp_path / "c.nnexp", every=1, resume=resume)]).fit(
+            X, IRIS[1]
+        )
+
+    fit()
+    for other in ({"learning_rate": 0.1}, {"X": IRIS[0] * 2}, {"random_state": 1}):
+        with pytest.raises(SavingError, match="other parameters or other data"):
+            fit(**other)
+    fit(learning_rate=0.1, resume=False)
+    (tmp_path / "c.nnexp").write_bytes((tmp_path / "c.nnexp").read_bytes()[:-100])
+    with pytest.raises(SavingError, match="damaged"):
+        fit(learning_rate=0.1)
+
+
+def test_impossible_checkpoints_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="every=...\\) must be in"):
+        Checkpoint(tmp_path / "c", every=0)
+    with pytest.raises(ValueError, match="no such folder"):
+        Checkpoint(tmp_path / "nowhere" / "c")
+
+
+def test_scikit_learns_callbacks_are_called(capsys):
+    model = BackpropMLP(**SMALL)
+    monitor = ScoringMonitor(scoring="accuracy")
+    model.set_callbacks(ScikitLearnProgressBar(), monitor)
+    model.fit(*IRIS)
+    scores = monitor.get_logs(select="most_recent").data_as_pandas["accuracy"]
+    assert len(scores) == 12
+    assert scores.iloc[-1] == model.score(*IRIS)
+    np.testing.assert_array_equal(model.parameters_, BackpropMLP(**SMALL).fit(*IRIS).parameters_)
+    assert "BackpropMLP" in capsys.readouterr().out
+    search = GridSearchCV(clone(BackpropMLP(**SMALL)), {"learning_rate": [0.01, 0.1]}, cv=2)
+    assert search.fit(*IRIS).best_score_ > 0.5
+
+
+def test_an_estimator_with_callbacks_is_cloned_and_pickled():
+    model = BackpropMLP(**SMALL, callbacks=[Recorder()])
+    assert clone(model).callbacks[0].calls == []
+    fitted = model.fit(*IRIS)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict(IRIS[0]), fitted.predict(IRIS[0]))

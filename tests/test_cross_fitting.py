@@ -1,0 +1,178 @@
+"""Several networks in one stack: averages, folds, out-of-fold predictions, calibration."""
+
+import numpy as np
+import pytest
+from scipy import optimize
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_linnerud
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import scale
+
+from nnexp import BackpropMLP, GeneticAlgorithm
+from nnexp.estimator import at_temperature, fit_temperature
+
+IRIS = scale(load_iris().data), load_iris().target
+CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
+DIABETES = scale(load_diabetes().data), load_diabetes().target
+SMALL = {"hidden_layer_sizes": (8,), "max_iter": 15, "random_state": 0}
+
+
+@pytest.mark.parametrize("validation", ["none", "holdout", "cross"])
+def test_probabilities_are_the_average_of_the_members(validation):
+    model = BackpropMLP(**SMALL, n_networks=4, validation=validation).fit(*IRIS)
+    assert model.parameters_.shape[0] == len(model.members_) == 4
+    each = [member.predict_proba(IRIS[0]) for member in model.members_]
+    np.testing.assert_allclose(model.predict_proba(IRIS[0]), np.mean(each, axis=0), rtol=1e-12)
+    assert (model.predict(IRIS[0]) == np.mean(each, axis=0).argmax(axis=1)).all()
+    assert len({tuple(own.parameters_[0]) for own in model.members_}) == 4
+    np.testing.assert_array_equal(model.history_.network.unique(), range(4))
+    assert model.evaluations_ == sum(member.evaluations_ for member in model.members_)
+
+
+def test_a_regression_gives_the_mean_and_the_standard_deviation_of_its_members():
+    model = BackpropMLP("regression", **SMALL, n_networks=5).fit(*DIABETES)
+    each = np.array([member.predict(DIABETES[0]) for member in model.members_])
+    mean, spread = model.predict(DIABETES[0], return_std=True)
+    np.testing.assert_allclose(mean, each.mean(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(spread, each.std(axis=0), rtol=1e-7)
+    alone = BackpropMLP("regression", **SMALL).fit(*DIABETES)
+    assert not alone.predict(DIABETES[0], return_std=True)[1].any()
+    with pytest.raises(ValueError, match="return_std is for task='regression'"):
+        BackpropMLP(**SMALL).fit(*IRIS).predict(IRIS[0], return_std=True)
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=12)])
+def test_a_network_is_the_same_in_a_stack_of_any_size_and_in_any_number_of_processes(algorithm):
+    model = BackpropMLP(**SMALL, algorithm=algorithm, validation="none", n_networks=3)
+    three = clone(model).fit(*IRIS).parameters_
+    np.testing.assert_allclose(clone(model).set_params(n_networks=2).fit(*IRIS).parameters_, three[:2], rtol=1e-9)
+    np.testing.assert_allclose(clone(model).set_params(n_jobs=2).fit(*IRIS).parameters_, three, rtol=1e-9)
+
+
+def folds_of(model, X, y, **more):
+    problem = clone(model)._prepare(X, y, **more).task.problem
+    return problem.training, problem.validation
+
+
+def test_each_network_sets_its_own_fold_aside_and_every_sample_is_unseen_by_one():
+    model = BackpropMLP(**SMALL, n_networks=5, validation="cross")
+    training, validation = folds_of(model, *IRIS)
+    assert sorted(np.concatenate(validation)) == list(range(150))
+    for rows, fold in zip(training, validation, strict=True):
+        assert sorted([*rows, *fold]) == list(range(150))
+        assert np.bincount(IRIS[1][fold]).tolist() == [10, 10, 10]
+    groups = np.repeat(np.arange(30), 5)
+    for rows, fold in zip(*folds_of(model, *IRIS, groups=groups), strict=True):
+        assert not set(groups[rows]) & set(groups[fold])
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_out_of_fold_predictions_are_those_of_the_network_that_has_not_seen_the_sample(task):
+    X, y = IRIS if task == "classification" else DIABETES
+    model = BackpropMLP(task, **SMALL, n_networks=4).fit(X, y)
+    _, validation = folds_of(model, X, y)
+    for member, fold in zip(model.members_, validation, strict=True):
+        got = model.oof_prediction_[fold]
+        expected = member.predict_proba(X[fold]) if task == "classification" else member.predict(X[fold])
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-12)
+    if task == "classification":
+        assert model.oof_score_ == accuracy_score(y, model.oof_prediction_.argmax(axis=1))
+        expected = 1.96 * np.sqrt(model.oof_score_ * (1 - model.oof_score_) / len(y))
+        assert model.oof_score_error_ == pytest.approx(expected)
+    else:
+        assert model.oof_score_ == pytest.approx(r2_score(y, model.oof_prediction_))
+        rng = np.random.default_rng(0)
+        draws = [rng.integers(0, len(y), len(y)) for _ in range(2000)]
+        spread = np.std([r2_score(y[own], model.oof_prediction_[own]) for own in draws])
+        assert model.oof_score_error_ == pytest.approx(1.96 * spread, rel=0.1)
+
+
+def test_a_network_does_not_know_the_scale_of_the_fold_it_sets_aside():
+    """A regression whose held-out fold is shifted far away: the target is standardised by the other samples alone."""
+    model = BackpropMLP("regression", **SMALL, n_networks=3, validation="cross")
+    prepared = clone(model)._prepare(*DIABETES)
+    problem, target = prepared.task.problem, prepared.target
+    for i, rows in enumerate(problem.training):
+        own = target.of(i)
+        assert own.mean[0] == pytest.approx(DIABETES[1][rows].mean())
+        assert own.scale[0] == pytest.approx(DIABETES[1][rows].std())
+        np.testing.assert_allclose(problem.expected_of(rows, i).mean(), 0, atol=1e-12)
+
+
+def test_probabilities_are_calibrated_by_the_temperature_of_the_highest_likelihood():
+    model = BackpropMLP(hidden_layer_sizes=(8,), n_networks=3, validation="cross", random_state=0, max_iter=5)
+    model.fit(*IRIS)
+    plain = np.log(model.oof_prediction_) * model.temperature_  # inputs z up to a constant for each sample
+
+    def error(temperature):
+        z = plain / temperature
+        z = z - z.max(axis=1, keepdims=True)
+        p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        return log_loss(IRIS[1], p)
+
+    best = optimize.minimize_scalar(error, bounds=(0.1, 20), method="bounded").x
+    assert model.temperature_ == pytest.approx(best, rel=1e-3)
+    assert abs(model.temperature_ - 1) > 0.05  # or the test shows nothing
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_temperature_finds_back_what_made_probabilities_too_sharp(outputs):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20_000, outputs))
+    softmax = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    p = 1 / (1 + np.exp(-z)) if outputs == 1 else softmax
+    expected = (
+        (rng.random(p.shape) < p).astype(float) if outputs == 1 else np.eye(3)[[rng.choice(3, p=own) for own in p]]
+    )
+    sharp = at_temperature(p, 1 / 2.5)
+    assert fit_temperature(sharp, expected, None) == pytest.approx(2.5, rel=0.05)
+    np.testing.assert_allclose(at_temperature(sharp, 2.5), p, rtol=1e-6)
+
+
+def test_samples_of_weight_0_are_no_part_of_the_estimate():
+    weight = np.ones(150)
+    weight[::10] = 0
+    model = BackpropMLP(**SMALL, n_networks=3, validation="cross").fit(*IRIS, weight)
+    assert np.isfinite(model.oof_prediction_).all()
+    np.testing.assert_allclose(model.oof_prediction_[::10], model.predict_proba(IRIS[0][::10]), rtol=1e-6)
+    own = weight > 0
+    assert model.oof_score_ == accuracy_score(IRIS[1][own], model.oof_prediction_[own].argmax(axis=1))
+
+
+def test_automatic_validation_needs_20_samples_for_each_network():
+    assert hasattr(BackpropMLP(**SMALL, n_networks=7).fit(*IRIS), "oof_score_")
+    assert not hasattr(BackpropMLP(**SMALL, n_networks=8).fit(*IRIS), "oof_score_")
+    assert hasattr(BackpropMLP(**SMALL, n_networks=8, validation="cross").fit(*IRIS), "oof_score_")
+    with pytest.raises(ValueError, match="n_networks of 2 or more"):
+        BackpropMLP(**SMALL, validation="cross").fit(*IRIS)
+
+
+def test_several_outputs():
+    X, Y = load_linnerud(return_X_y=True)
+    model = BackpropMLP("regression", **SMALL, n_networks=2, validation="cross").fit(scale(X), Y)
+    assert model.oof_prediction_.shape == Y.shape
+    assert model.oof_score_ == pytest.approx(r2_score(Y, model.oof_prediction_))
+    assert model.predict(scale(X), return_std=True)[1].shape == Y.shape
+
+
+def test_the_sum_is_stronger_than_its_parts_and_its_estimate_holds():
+    X, y = load_digits(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(X / 16.0, y, test_size=0.5, random_state=0, stratify=y)
+    model = BackpropMLP(hidden_layer_sizes=(32,), n_networks=8, random_state=0).fit(X, y)
+    loss = log_loss(y_test, model.predict_proba(X_test))
+    single = [log_loss(y_test, member.predict_proba(X_test)) for member in model.members_]
+    assert loss < min(single)
+    assert loss < 0.95 * np.mean(single)
+    assert abs(model.oof_score_ - model.score(X_test, y_test)) < model.oof_score_error_ + 0.01
+
+
+def test_members_are_models_of_their_own():
+    model = BackpropMLP(**SMALL, n_networks=3, validation="cross").fit(*CANCER)
+    member = model.members_[1]
+    assert member.parameters_.shape[0] == 1
+    assert len(member.coefs_) == 2
+    assert "network" not in member.history_
+    assert member.score(*CANCER) > 0.9
+    assert not hasattr(model, "coefs_")
+    assert "3 networks" in model.stop_reason_

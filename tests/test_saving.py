@@ -1,0 +1,238 @@
+"""Files without code: what comes back, what is refused, and that nothing in a file can run or crash."""
+
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_iris, load_linnerud, make_multilabel_classification
+from sklearn.preprocessing import scale
+
+from nnexp import Activation, BackpropMLP, GeneticAlgorithm, load
+from nnexp.saving import SavingError
+from nnexp.training.schedules import Cosine
+
+IRIS = scale(load_iris().data), load_iris().target
+CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
+FEW = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
+
+MODELS = {
+    "plain": (BackpropMLP(**FEW), IRIS),
+    "words": (BackpropMLP(**FEW), (IRIS[0], np.array(["a", "b", "c"])[IRIS[1]])),
+    "objects": (BackpropMLP(**FEW), (IRIS[0], np.array(["a", "b", "c"], dtype=object)[IRIS[1]])),
+    "truths": (BackpropMLP(**FEW), (IRIS[0], IRIS[1] > 0)),
+    "two": (BackpropMLP(**FEW, dtype="float32", class_weight={0: 2.0, 1: 1.0}), CANCER),
+    "margin": (BackpropMLP(**FEW, error_function="hinge"), CANCER),
+    "labels": (BackpropMLP(**FEW), make_multilabel_classification(random_state=0)),
+    "outputs": (BackpropMLP("regression", **FEW, n_networks=3, validation="cross"), load_linnerud(return_X_y=True)),
+    "stack": (BackpropMLP(**FEW, n_networks=4), IRIS),
+    "parts": (
+        BackpropMLP(
+            **FEW | {"hidden_layer_sizes": (6, 4)}, activation=[{"tanh": 3, "leaky_relu": 3}, "sine"], connections="skip",
+            optimizer={"name": "adam", "beta_2": 0.95}, schedule=Cosine(warmup=0.1), initializer="he_normal",
+        ),
+        IRIS,
+    ),
+    "sparse": (BackpropMLP(**FEW, connections={(0, 1): 0.5, "hidden_1 -> output": "full"}, bias=False), IRIS),
+    "genetic": (BackpropMLP(**FEW, algorithm=GeneticAlgorithm(population_size=8), activation="step"), IRIS),
+    "quantile": (
+        BackpropMLP("regression", **FEW, error_function={"name": "quantile", "quantile": 0.9}), (IRIS[0], IRIS[0][:, 0]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_loaded_model_is_the_saved_one_to_the_bit(name, tmp_path):
+    model, (X, y) = MODELS[name]
+    model = pickle.loads(pickle.dumps(model)).fit(X, y)
+    model.save(tmp_path / "m.nnexp")
+    again = load(tmp_path / "m.nnexp")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    for method in ("predict_proba", "decision_function"):
+        assert hasattr(again, method) == hasattr(model, method)
+        if hasattr(model, method):
+            np.testing.assert_array_equal(getattr(again, method)(X), getattr(model, method)(X))
+    assert again.network_ == model.network_
+    pd.testing.assert_frame_equal(again.history_, model.history_)
+    for attribute in ("n_iter_", "stop_reason_", "best_error_", "evaluations_", "n_features_in_"):
+        assert getattr(again, attribute) == getattr(model, attribute)
+    for attribute in ("classes_", "oof_prediction_", "oof_score_", "temperature_"):
+        assert hasattr(again, attribute) == hasattr(model, attribute)
+        np.testing.assert_array_equal(getattr(again, attribute, 0), getattr(model, attribute, 0))
+    assert repr(again) == repr(model)
+    np.testing.assert_array_equal(again.fit(X, y).predict(X), model.fit(X, y).predict(X))  # and it can be fitted again
+
+
+def test_names_of_columns_come_back(tmp_path):
+    X = pd.DataFrame(IRIS[0], columns=list("abcd"))
+    BackpropMLP(**FEW).fit(X, IRIS[1]).save(tmp_path / "m.nnexp")
+    again = load(tmp_path / "m.nnexp")
+    assert again.feature_names_in_.tolist() == list("abcd")
+    with pytest.raises(ValueError, match="feature names"):
+        again.predict(X[list("dcba")])
+
+
+def test_a_file_holds_arrays_and_json_and_no_pickle(tmp_path):
+    MODELS["words"][0].fit(*MODELS["objects"][1]).save(tmp_path / "m.nnexp")
+    with zipfile.ZipFile(tmp_path / "m.nnexp") as archive:
+        json.loads(archive.read("header.json"))
+        for name in archive.namelist():
+            if name != "header.json":
+                with archive.open(name) as file:
+                    assert not np.lib.format.read_array(file, allow_pickle=False).dtype.hasobject
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (BackpropMLP(), "not fitted"),
+        (
+            BackpropMLP(
+                **FEW, activation=Activation.from_functions("cube", lambda z: z**3, lambda z, a: 3 * z * z)
+            ).fit(*IRIS),
+            "activation holds 'cube', code of your own",
+        ),
+        (BackpropMLP(**FEW, schedule=lambda t: 1.0).fit(*IRIS), "schedule holds <function"),
+    ],
+)
+def test_what_cannot_be_saved_is_named_and_leaves_no_file(model, said, tmp_path):
+    with pytest.raises(SavingError) as caught:
+        model.save(tmp_path / "m.nnexp")
+    assert said in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_old_file_survives_a_failed_saving(tmp_path):
+    good = BackpropMLP(**FEW).fit(*IRIS)
+    good.save(tmp_path / "m.nnexp")
+    with pytest.raises(SavingError):
+        BackpropMLP(**FEW, schedule=lambda t: 1.0).fit(*IRIS).save(tmp_path / "m.nnexp")
+    np.testing.assert_array_equal(load(tmp_path / "m.nnexp").predict(IRIS[0]), good.predict(IRIS[0]))
+    with pytest.raises(SavingError, match="cannot be written: No such file"):
+        good.save(tmp_path / "nowhere" / "m.nnexp")
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "m.nnexp"
+    BackpropMLP(**FEW, n_networks=2, validation="cross").fit(*IRIS).save(path)
+    return path.read_bytes()
+
+
+def rewritten(content, tmp_path, change, name="header.json"):
+    """Write the file anew with one member changed."""
+    (tmp_path / "old").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "old") as old, zipfile.ZipFile(tmp_path / "m.nnexp", "w") as new:
+        for member in old.namelist():
+            data = old.read(member)
+            if member == name:
+                data = change(json.loads(data)) if name.endswith("json") else change(data)
+                data = json.dumps(data).encode() if isinstance(data, dict) else data
+            if data is not None:
+                new.writestr(member, data)
+    return tmp_path / "m.nnexp"
+
+
+def without(key):
+    return lambda header: {name: value for name, value in header.items() if name != key}
+
+
+def put(value, *keys):
+    def change(header):
+        inner = header
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = value
+        return header
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put("other", "format"), "no file of nnexp"),
+        (put(2, "version"), "later version of nnexp"),
+        (put("checkpoint", "kind"), "a checkpoint, and a model is wanted"),
+        (without("network"), "missing or wrong"),
+        (put([4, 10**9, 3], "network", "layer_sizes"), "cannot be read"),
+        (put([4, 7, 3], "network", "layer_sizes"), "do not fit its network"),
+        (put(["tanh"], "network", "activations"), "cannot be read"),
+        (
+            put({"!part": ["activation", "os.system", {}]}, "network", "activations", 0),
+            "unknown activation 'os.system'",
+        ),
+        (put({"!array": "../../etc/passwd"}, "arrays", "parameters_"), "missing or wrong"),
+        (put("numbers", "target", "kind"), "cannot be read"),
+        (put(-1, "params", "max_iter"), "max_iter must be in"),
+        (put(1, "params", "no_such_parameter"), "no_such_parameter"),
+        (put([], "history"), "do not fit its network"),
+        (lambda header: b"{", "cannot be read"),
+        (lambda header: b"[1]", "no file of nnexp"),
+        (lambda header: None, "missing or wrong"),
+    ],
+)
+def test_a_header_that_was_tampered_with_is_refused_with_a_sentence(content, tmp_path, change, said):
+    with pytest.raises(SavingError) as caught:
+        load(rewritten(content, tmp_path, change))
+    assert said in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def npy(header):
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}") + pickle.dumps([1]), "Python objects"),
+        (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,)}"), "an array is cut"),
+        (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-5,)}"), "cannot be read"),
+        (npy("__import__('os').system('true')"), "cannot be read"),
+        (b"", "cannot be read"),
+        (b"\x93NUMPY\x09\x00", "cannot be read"),
+    ],
+)
+def test_an_array_that_was_tampered_with_is_refused_with_a_sentence(content, tmp_path, data, said):
+    with pytest.raises(SavingError) as caught:
+        load(rewritten(content, tmp_path, lambda _: data, name="0.npy"))
+    assert said in str(caught.value)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_file_gives_a_sentence_or_the_same_model(content, tmp_path, data):
+    damaged = bytearray(content)
+    if data.draw(st.booleans()):
+        damaged = damaged[: data.draw(st.integers(0, len(content) - 1))]
+    for _ in range(data.draw(st.integers(0, 3))):
+        if damaged:
+            damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
+    path = tmp_path / "damaged.nnexp"
+    path.write_bytes(damaged)
+    original = tmp_path / "m.nnexp"
+    original.write_bytes(content)
+    try:
+        model = load(path)
+    except SavingError:  # anything else is a defect
+        return
+    np.testing.assert_array_equal(model.predict_proba(IRIS[0]), load(original).predict_proba(IRIS[0]))
+
+
+def test_a_compressed_file_and_a_foreign_one_are_refused(content, tmp_path):
+    path = tmp_path / "m.nnexp"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", "{}" + " " * 10_000_000)
+    with pytest.raises(SavingError, match="compressed"):
+        load(path)
+    path.write_bytes(pickle.dumps(BackpropMLP()))
+    with pytest.raises(SavingError, match="no file of nnexp, or damaged"):
+        load(path)
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        load(tmp_path / "absent.nnexp")
