@@ -3,6 +3,7 @@
 from nnexp._version import __version__
 from nnexp.callbacks import Checkpoint, ProgressBar
 from nnexp.estimator import BackpropMLP
+from nnexp.experiment.pruning import OptunaPruning
 from nnexp.experiment.results import Results, load_results
 from nnexp.network import Activation, ErrorFunction, Network
 from nnexp.saving import load
@@ -17,6 +18,7 @@ __all__ = [
     "ErrorFunction",
     "GeneticAlgorithm",
     "Network",
+    "OptunaPruning",
     "ProgressBar",
     "Results",
     "Schedule",

@@ -1,0 +1,50 @@
+import numpy as np
+import optuna
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.preprocessing import scale
+
+from nnexp import BackpropMLP, OptunaPruning
+
+IRIS = scale(load_iris().data), load_iris().target
+SMALL = {"hidden_layer_sizes": (6,), "max_iter": 20, "random_state": 0, "validation": "holdout"}
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def test_a_hopeless_trial_is_pruned_and_a_good_one_is_not():
+    rates = [0.01, 0.02, 0.015, 1e-7, 1e-7]
+
+    def objective(trial):
+        model = BackpropMLP(**SMALL, learning_rate=rates[trial.number], callbacks=[OptunaPruning(trial)])
+        return model.fit(*IRIS).best_error_
+
+    study = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=5))
+    study.optimize(objective, n_trials=5)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3 + ["PRUNED"] * 2
+    whole, cut = study.trials[0].intermediate_values, study.trials[3].intermediate_values
+    assert list(whole) == list(range(1, 21))
+    assert len(cut) < 10
+    history = BackpropMLP(**SMALL, learning_rate=0.01).fit(*IRIS).history_
+    np.testing.assert_allclose(list(whole.values()), history.validation_error)
+
+
+def test_a_study_that_maximises_sees_the_score():
+    def objective(trial):
+        callback = OptunaPruning(trial, monitor="validation_score")
+        return BackpropMLP(**SMALL, callbacks=[callback]).fit(*IRIS).best_validation_score_
+
+    study = optuna.create_study(direction="maximize")
+    study.optimize(objective, n_trials=1)
+    assert study.best_value in study.trials[0].intermediate_values.values()
+
+
+def test_it_says_what_it_needs():
+    trial = optuna.create_study().ask()
+    with pytest.raises(ValueError, match="needs validation data"):
+        BackpropMLP(**SMALL | {"validation": "none"}, callbacks=[OptunaPruning(trial)]).fit(*IRIS)
+    with pytest.raises(ValueError, match="monitor=...\\): unknown value 'loss'"):
+        OptunaPruning(trial, monitor="loss")
