@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import hashlib
 import warnings
 from collections import Counter
@@ -47,6 +48,7 @@ from nnexp.network.connections import resolve_connections
 from nnexp.network.error_functions import (
     CrossEntropy,
     ErrorFunction,
+    SoftmaxCrossEntropy,
     make_objective,
     resolve_error_function,
 )
@@ -780,12 +782,14 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         classes: Any = None,
         one_step: bool = False,
         tables: dict[Any, Any] | None = None,
+        checked: Algorithm | None = None,
     ) -> _Prepared:
         """Check everything and make the task; nothing of the estimator but what describes the data changes.
 
-        ``tables`` keeps the tables of inputs of several fits, so that those of the same data share one.
+        ``tables`` keeps the tables of inputs of several fits, so that those of the same data share one. ``checked`` is
+        the algorithm of an estimator with the same parameters, which then need no second check.
         """
-        algorithm = self._check_parameters()
+        algorithm = self._check_parameters() if checked is None else checked
         known = left.target if left is not None and one_step else None
         for name in ("classes_", "_target"):  # what only a fit of the other task sets
             self.__dict__.pop(name, None)
@@ -1526,9 +1530,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 else:
                     block = more[0] if more is not None else features[rows]
                     scorers.append(_ChosenScore(self, network, own, block, y_all[rows], own_weight))
+        objective = make_objective(network.activations[-1], error_function)
+        if isinstance(objective, SoftmaxCrossEntropy) and not self.label_smoothing:
+            objective = replace(objective, one_of_all=True)
         problem = Problem(
             network=network,
-            objective=make_objective(network.activations[-1], error_function),
+            objective=objective,
             samples=samples,
             expected=expected,
             weight=weight,
@@ -1565,6 +1572,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             np.inf if self.max_seconds is None else float(self.max_seconds),
             np.inf if self.max_evaluations is None else float(self.max_evaluations),
         )
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters; reading the signature each time takes a good part of a clone."""
+        return super()._get_param_names()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

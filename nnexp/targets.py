@@ -137,13 +137,13 @@ class Classes(Target):
         ValueError
             For a class that is not among the known ones.
         """
-        known = np.isin(y, self.classes)
+        codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
+        known = np.asarray(self.classes[codes] == y)
         if not known.all():
             raise ValueError(
                 f"y holds the class {np.asarray(y)[~known].tolist()[0]!r}, which is not among the known classes "
                 f"{self.classes.tolist()}."
             )
-        codes = np.searchsorted(self.classes, y)
         if self.one_output:
             return codes[:, np.newaxis].astype(np.float64)
         expected = np.zeros((len(codes), len(self.classes)))

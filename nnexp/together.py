@@ -89,8 +89,12 @@ def can_stack(model: Any) -> bool:
     return not getattr(last, "_skl_callbacks", None) and last.max_seconds is None
 
 
-def fit_together(fits: Sequence[Fit], n_jobs: int | None = None) -> None:
-    """Fit all models, each as it would be fitted alone; one that fails keeps its error and stops no other."""
+def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters: bool = False) -> None:
+    """Fit all models, each as it would be fitted alone; one that fails keeps its error and stops no other.
+
+    ``same_parameters`` says that all are clones of one, whose parameters need no second check.
+    """
+    checked = None
     ready: list[tuple[Fit, Any]] = []
     tables: dict[Any, Any] = {}
     for fit in fits:
@@ -100,7 +104,10 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None) -> None:
                 head = fit.model[:-1]
                 X = head.fit_transform(X, fit.y)
                 fit.model.steps[:-1] = head.steps
-            ready.append((fit, fit.network._prepare(X, fit.y, **fit.params, tables=tables)))
+            prepared = fit.network._prepare(X, fit.y, **fit.params, tables=tables, checked=checked)
+            ready.append((fit, prepared))
+            if same_parameters:
+                checked = prepared.task.algorithm
     if not ready:
         return
     start = time.perf_counter()
@@ -259,16 +266,16 @@ def cross_validate(
         part = splits[first : first + at_once]
         fits = []
         for train_rows, _ in part:
-            own_X, own_y = _safe_split(estimator, X, y, train_rows)
+            own_X, own_y = _part(estimator, X, y, train_rows)
             fits.append(Fit(clone(estimator), own_X, own_y, _check_method_params(X, params or {}, indices=train_rows)))
-        fit_together(fits, n_jobs)
+        fit_together(fits, n_jobs, same_parameters=True)
         for fit, (train_rows, test_rows) in zip(fits, part, strict=True):
             _warn_again(fit)
             results["fit_time"].append(fit.seconds)
             start = time.perf_counter()
             found: dict[str, Any] | None = None
             if fit.error is None:
-                test_X, test_y = _safe_split(estimator, X, y, test_rows, train_rows)
+                test_X, test_y = _part(estimator, X, y, test_rows)
                 found = _scores(scorer, fit.model, test_X, test_y, "test", error_score)
                 results["score_time"].append(time.perf_counter() - start)
                 if return_train_score:
@@ -316,6 +323,13 @@ def _scores(scorer: Any, model: Any, X: Any, y: Any, prefix: str, error_score: A
     if bad:
         warnings.warn(f"Scoring failed; the score is error_score={error_score!r}. {bad}", UserWarning, stacklevel=3)
     return {f"{prefix}_{name}": error_score if name in bad else value for name, value in found.items()}
+
+
+def _part(estimator: Any, X: Any, y: Any, rows: Array) -> tuple[Any, Any]:
+    """Return some of the samples, as scikit-learn cuts them; plain arrays without its checks."""
+    if type(X) is np.ndarray and type(y) is np.ndarray and rows.dtype.kind == "i":
+        return X[rows], y[rows]
+    return _safe_split(estimator, X, y, rows)
 
 
 def _size(X: Any) -> int:

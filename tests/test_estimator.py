@@ -170,7 +170,7 @@ def test_full_batches_follow_scikit_learns_mlp_step_by_step(task):
         max_iter=1, schedule="constant", normalize_y=False, warm_start=True, random_state=0, tol=0, n_iter_no_change=1000,
     ).fit(X, y)  # fmt: skip
     state = model._left.training.state
-    state.arrays["moments"][:] = 0
+    state.arrays["moment_0"][:] = 0
     own = model.network_.weights(state.arrays["parameters"][0])
     for block, coefs, intercepts in zip(own, reference.coefs_, reference.intercepts_, strict=True):
         block[:-1], block[-1] = coefs, intercepts

@@ -336,10 +336,23 @@ class Joint(Objective):
         np.subtract(a, expected, out=out)
 
 
+@dataclass(frozen=True)
 class SoftmaxCrossEntropy(Joint):
-    """Σ y · log Σ exp(z) − Σ y z; the targets of a sample usually add up to 1."""
+    """Σ y · log Σ exp(z) − Σ y z; the targets of a sample usually add up to 1.
+
+    Attributes
+    ----------
+    one_of_all : bool
+        Whether the targets of each sample are known to be one 1 and zeros, which saves half of the work.
+    """
+
+    one_of_all: bool = False
 
     def error(self, z: Array, a: Array, expected: Array) -> Array:
+        if self.one_of_all:
+            probability = np.add.reduce(a * expected, axis=-2)
+            if np.minimum.reduce(probability, axis=None) > 1e-30:
+                return -np.log(probability)
         # log Σ exp(z) = z_k − log a_k for any k; for the largest one a_k is at least 1 / outputs, so it is exact.
         # Its z is subtracted first, so that nothing is lost where all z are large.
         top = z.max(axis=-2, keepdims=True)
@@ -347,6 +360,9 @@ class SoftmaxCrossEntropy(Joint):
         return -log_sum * expected.sum(axis=-2) - ((z - top) * expected).sum(axis=-2)
 
     def gradient(self, z: Array, a: Array, expected: Array, out: Array, scratch: Array) -> None:
+        if self.one_of_all:
+            np.subtract(a, expected, out=out)
+            return
         np.multiply(a, np.add.reduce(expected, axis=-2, keepdims=True), out=out)
         np.subtract(out, expected, out=out)
 

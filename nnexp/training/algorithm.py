@@ -477,7 +477,7 @@ class Training:
     """
 
     # The parameters, moments and gradients of a group of members that train in step should fit the cache.
-    GROUP_BYTES = 1 << 21
+    GROUP_BYTES = 1 << 22
     # What has a first axis of members besides the state.
     ARRAYS = (
         "parameters", "best_error", "evaluations", "n_iter", "diverged", "_mark", "_mark_step", "_out_of_patience",

@@ -31,11 +31,11 @@ class Backprop(Algorithm):
         pass
 
     def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
-        members, size = parameters.shape
-        moments = np.zeros((members, problem.descent.optimizer.n_moments, size), dtype=parameters.dtype)
+        members = len(parameters)
+        moments = {f"moment_{i}": np.zeros_like(parameters) for i in range(problem.descent.optimizer.n_moments)}
         arrays = {
             "parameters": parameters.copy(),
-            "moments": moments,
+            **moments,
             "steps": np.zeros(members, dtype=np.int64),
             **problem.descent.schedule.start(members),
         }
@@ -166,6 +166,8 @@ class _Epoch:
 
     # Rows gathered at once, together with their outputs, should stay in the second-level cache.
     CHUNK_BYTES = 1 << 18
+    # Updates, about, between two searches for moments that have become too small.
+    FLUSH_UPDATES = 128
 
     def __init__(self, problem: Problem, state: State) -> None:
         self._problem, self._state = problem, state
@@ -193,10 +195,11 @@ class _Epoch:
         clip = settings.clip_norm
         self._clip = clip.astype(dtype).reshape((*leading, 1)) if np.isfinite(clip).any() else None
         self._changes_gradient = any(part is not None for part in (self._l1, self._l2, self._clip))
-        moments = np.moveaxis(state.arrays["moments"], 1, 0)[:, own]
+        self._moments = [values for name, values in state.arrays.items() if name.startswith("moment_")]
         # All members are at the same update unless some went on alone before; then each has its own count.
         same = bool((state.updates == state.updates[0]).all())
         self._t: Any = int(state.updates[0]) if same else state.updates[:, np.newaxis].copy()
+        moments = [values[own] for values in self._moments]
         self._update = descent.optimizer.bind(self._parameters, self._gradient, moments)
         self._n_updates = -(-n // self._batch)
 
@@ -249,10 +252,23 @@ class _Epoch:
                     self._t += 1
                     self._update(rate, self._t)
             error += self._chunk_error(buffers, chunk.n_pieces)
+        before = state.updates // self.FLUSH_UPDATES
         state.updates[:] = self._t if np.ndim(self._t) == 0 else np.ravel(self._t)
+        self._flush(before < state.updates // self.FLUSH_UPDATES)
         state.arrays["steps"] += 1
         parameters = state.arrays["parameters"]
         return Progress(parameters[:, np.newaxis], error / n, evaluations=3 * n)
+
+    def _flush(self, due: Array) -> None:
+        """Set to 0 the moments that are on their way to subnormal numbers, with which a processor is slow.
+
+        They are those of weights whose gradient is 0, such as from a pixel that is always black.
+        """
+        if due.any():
+            for moments in self._moments:
+                small = np.abs(moments) < np.finfo(moments.dtype).tiny * 1e8
+                small &= due[:, np.newaxis]
+                moments[small] = 0.0
 
     def _change_gradient(self) -> None:
         """Add what l1 and l2 pull, and shorten what is longer than clip_norm."""
