@@ -153,7 +153,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _class(self, name: Any, parameter: str) -> Any:
         if not isinstance(name, str) or name not in self._parts:
-            if name in self.plugins.broken:
+            if isinstance(name, str) and name in self.plugins.broken:
                 raise ValueError(f"{parameter}: the plug-in {name!r} cannot be used. {self.plugins.broken[name]}")
             raise ValueError(f"{parameter}: unknown {self.kind} {name!r}. {nearest(name, self)}")
         return self._parts[name]

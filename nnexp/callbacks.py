@@ -109,6 +109,10 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, every: int = 10, resume: bool = False) -> None:
+        if not isinstance(path, str | Path):
+            raise TypeError(f"Checkpoint(path=...) must be a path. Got {path!r}.")
+        if not isinstance(resume, bool):
+            raise TypeError(f"Checkpoint(resume=...) must be True or False. Got {resume!r}.")
         self.path = path
         self.every = every
         self.resume = resume
@@ -171,9 +175,15 @@ class Caller:
     def __enter__(self) -> Caller:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        problem = None
         for callback in self._started:
-            callback.on_end()
+            try:
+                callback.on_end()
+            except Exception as own:  # the others are ended all the same
+                problem = problem or own
+        if problem is not None and error is None:
+            raise problem
 
     def begin(self, training: Training) -> None:
         """Tell the callbacks that want to know that training begins."""
@@ -193,7 +203,10 @@ class Caller:
         said = None
         for callback in self._callbacks:
             call: Callable[[StepState], Any] = callback.on_step if hasattr(callback, "on_step") else callback
-            if call(state):
-                name = getattr(callback, "__name__", type(callback).__name__)
+            wants = call(state)
+            name = getattr(callback, "__name__", type(callback).__name__)
+            if wants is not None and not isinstance(wants, bool | np.bool_):
+                raise TypeError(f"The callback {name} must return True to stop, else False or None. Got {wants!r}.")
+            if wants:
                 said = f"The callback {name} stopped it after step {state.step}."
         return said

@@ -9,7 +9,7 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,7 +134,7 @@ def _threshold(activation: Activation, error_function: ErrorFunction) -> float:
 def _fingerprint(problem: Problem) -> str:
     """Return a hash of all that the errors of a problem depend on besides the weights."""
     digest = hashlib.blake2b(digest_size=16)
-    arrays = [problem.samples.values, problem.expected, problem.weight, problem.shift]
+    arrays = [*problem.samples.parts, problem.expected, problem.weight, problem.shift]
     for array in (*arrays, *problem.training, *(problem.validation or [])):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
     digest.update(repr((problem.objective, problem.settings.l1, problem.settings.l2, problem.score_decides)).encode())
@@ -207,7 +207,7 @@ class _PlainScore:
     expected: Array
     weight: Array | None
 
-    def __call__(self, outputs: Array) -> float:
+    def __call__(self, outputs: Array, parameters: Array) -> float:
         return self.target.hits(
             self.target.values(outputs) if isinstance(self.target, Classes) else outputs, self.expected, self.weight
         )
@@ -225,12 +225,13 @@ class _ChosenScore:
             probe.__dict__.pop(name, None)
         probe.callbacks = None
         probe.network_, probe._target = network, target
-        probe.parameters_ = np.zeros((1, network.n_parameters))
+        probe._history, probe.n_iter_ = [{"step": []}], 0
         self._probe, self._X = probe, X
         self._y = y[:, 0] if isinstance(target, Numbers) and target.flat else y
         self._weight = weight
 
-    def __call__(self, outputs: Array) -> float:
+    def __call__(self, outputs: Array, parameters: Array) -> float:
+        self._probe.parameters_ = parameters[np.newaxis]
         self._probe._known = (self._X, self._probe._target.values(outputs))
         weighted = {} if self._weight is None or not hasattr(self._scorer, "_sign") else {"sample_weight": self._weight}
         n = len(self._y)
@@ -238,9 +239,9 @@ class _ChosenScore:
             score = float(self._scorer(self._probe, self._X, self._y, **weighted))
         except Exception as error:
             raise ValueError(f"scoring={self._name!r} failed on the {n} validation samples: {error}") from error
-        if np.isnan(score) and np.isfinite(outputs).all():
+        if not np.isfinite(score) and np.isfinite(outputs).all():
             raise ValueError(
-                f"scoring={self._name!r} gives NaN on the {n} validation samples: it needs more, or other ones."
+                f"scoring={self._name!r} gives {score} on the {n} validation samples: it needs more, or other ones."
             )
         return score
 
@@ -717,7 +718,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         """Write the fitted model to a file of arrays and JSON, which `nnexp.load` reads.
 
         The file holds no code: parameters ``callbacks``, a callable ``scoring`` and a ``random_state`` that is no int
-        are left out, and parts made of functions of your own are refused.
+        are left out, and parts made of functions of your own are refused. Nor does it hold the state of training: a warm
+        start of the loaded model begins anew, and `partial_fit` goes on from the weights.
 
         Parameters
         ----------
@@ -795,14 +797,18 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             self.__dict__.pop(name, None)
         features, y, weight, rows, n_given = self._check_data(X, y, sample_weight, reset=known is None)
         if groups is not None:
-            groups = column_or_1d(check_array(groups, ensure_2d=False, dtype=None), warn=True)
-            check_consistent_length(groups, np.empty(n_given))
+            try:
+                groups = column_or_1d(check_array(groups, ensure_2d=False, dtype=None))
+                groups = np.unique(groups, return_inverse=True)[1]
+                check_consistent_length(groups, np.empty(n_given))
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"groups must hold a number or a word for each sample: {error}") from error
             groups = groups[rows]
         target, y = self._make_target(y, classes, known)
         if isinstance(target, Classes | Labels):
             self.classes_ = target.classes
             features, y, weight, rows, groups = self._apply_class_weight(target, features, y, weight, rows, groups)
-        if left is None:
+        if left is None or not hasattr(self, "_seed"):
             self._seed = _seed_sequence(self.random_state)
         # One stream of random numbers for each purpose, so that none depends on what another draws.
         wiring, member, split = copy.deepcopy(self._seed).spawn(3)
@@ -856,13 +862,15 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 "the algorithm or its settings": task.algorithm == training.algorithm,
                 "the optimizer or its settings": task.problem.descent.optimizer == left.optimizer,
                 "the schedule or its settings": task.problem.descent.schedule == left.schedule,
-                "n_networks": task.problem.n_members == len(training.parameters),
             }
+        same["n_networks"] = task.problem.n_members == len(
+            self.parameters_ if training is None else training.parameters
+        )
         changed = [name for name, equal in same.items() if not equal]
         if changed:
             raise ValueError(
-                f"Training goes on where the last fit ended, but {' and '.join(changed)} changed. Set warm_start=False "
-                "and call fit to start anew."
+                f"Training goes on where the last fit ended, but {' and '.join(changed)} changed. To start anew call fit "
+                "with warm_start=False."
             )
 
     def _train(self, prepared: _Prepared, left: _Left | None, X: Any, y: Any) -> Training:
@@ -885,6 +893,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 training = Training(task.algorithm, task.problem, task.parameters, task.rngs)
                 for callback in callbacks:
                     if isinstance(callback, Checkpoint):
+                        if callback.resume and not is_integer(self.random_state):
+                            raise ValueError(
+                                "Checkpoint(resume=True) needs a random_state that is an int, to go on with it."
+                            )
                         first, training = training, callback.restore(self._key_of_fit(prepared), training)
                         resume = resume or training is not first
             else:
@@ -895,9 +907,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
     def _key_of_fit(self, prepared: _Prepared) -> str:
         """Return a hash of the parameters that decide a fit, and of its data."""
-        left_out = ("callbacks", "verbose", "n_jobs", "warm_start", "max_seconds")
+        left_out = ("callbacks", "verbose", "n_jobs", "warm_start", "max_seconds", "random_state")
         params = {name: value for name, value in self.get_params(deep=False).items() if name not in left_out}
-        return hashlib.blake2b(f"{sorted(params.items())!r} {prepared.key}".encode(), digest_size=16).hexdigest()
+        content = [_content(params), prepared.network._key, self._seed.entropy, prepared.key]
+        return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()
 
     def _take(self, prepared: _Prepared, training: Training, keep: bool = False) -> None:
         """Keep what training has reached."""
@@ -1111,27 +1124,27 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         check_choice("task", self.task, ["classification", "regression"])
         check_choice("descent", self.descent, DESCENT_MODES)
         check_choice("validation", self.validation, VALIDATIONS)
-        if self.dtype not in (np.float32, np.float64):
+        if isinstance(self.dtype, np.ndarray) or self.dtype not in (np.float32, np.float64):
             check_choice("dtype", self.dtype, ["auto", "float32", "float64"])
         check_number("batch_size", self.batch_size, low=1, integer=True)
         check_number("learning_rate", self.learning_rate, low=0, open_low=True, open_high=True)
-        if self.max_iter != "auto":
+        if not _is_auto(self.max_iter):
             check_number("max_iter", self.max_iter, low=1, integer=True)
         for name in ("max_seconds", "max_evaluations", "clip_norm"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), low=0, open_low=True)
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, open_low=True, open_high=True)
         patience = self.n_iter_no_change
-        if patience != "auto" and patience != np.inf:
+        if not _is_auto(patience) and not (is_number(patience) and patience == np.inf):
             check_number("n_iter_no_change", patience, low=1, integer=True)
         check_number("tol", self.tol, low=0)
         for name in ("l1", "l2", "weight_decay"):
-            if not (name == "l2" and self.l2 == "auto"):
+            if not (name == "l2" and _is_auto(self.l2)):
                 check_number(name, getattr(self, name), low=0, open_high=True)
         check_number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
         check_number("n_networks", self.n_networks, low=1, integer=True)
-        if self.n_jobs is not None:
-            check_number("n_jobs", self.n_jobs, integer=True)
+        if self.n_jobs is not None and (not is_integer(self.n_jobs) or self.n_jobs == 0):
+            raise ValueError(f"n_jobs must be an integer other than 0, or None. Got {self.n_jobs!r}.")
         for name in ("shuffle", "normalize_y", "warm_start", "bias"):
             _check_bool(name, getattr(self, name))
         if not is_integer(self.verbose):
@@ -1165,7 +1178,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         """Return the probability of dropout in each hidden layer; auto is what "auto" means."""
         given = auto if isinstance(self.dropout, str) and self.dropout == "auto" else self.dropout
         rates = [given] * hidden_layers if is_number(given) else given
-        if isinstance(rates, str) or not isinstance(rates, list | tuple | np.ndarray):
+        if isinstance(rates, str) or not isinstance(rates, list | tuple | np.ndarray) or np.ndim(rates) != 1:
             raise TypeError(f"dropout must be a number, or a sequence with one for each hidden layer. Got {given!r}.")
         if len(rates) != hidden_layers:
             raise ValueError(f"dropout needs a number for each hidden layer: {hidden_layers}. Got {len(rates)}.")
@@ -1190,11 +1203,13 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             weight = _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True)
             if not weight.any():
                 raise ValueError("sample_weight is zero for every sample: there is nothing to learn from.")
+            # In units of the largest, so that no sum overflows; what is nothing beside it is left out.
+            weight = weight / weight.max()
+            weight[weight < np.finfo(np.float32).tiny] = 0.0
             if not weight.all():
                 rows = np.flatnonzero(weight)
                 features, target, weight = features[rows], target[rows], weight[rows]
-            # In units of the largest, so that no sum overflows.
-            weight = None if (weight == weight[0]).all() else weight / weight.max()
+            weight = None if (weight == weight[0]).all() else weight
         return features, target, weight, rows, n
 
     def _make_target(self, y: Array, classes: Any, known: Target | None) -> tuple[Target, Array]:
@@ -1204,6 +1219,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             if y.ndim == 2 and y.shape[1] == 1:
                 y = column_or_1d(y, warn=True)
             y = y.reshape(len(y), -1).astype(np.float64)
+            if not np.isfinite(y).all():
+                raise ValueError("y holds missing or infinite values.")
             self._check_values(y)
             if known is not None:
                 return known, y
@@ -1289,14 +1306,15 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 raise ValueError(f"class_weight must be 'balanced', a mapping or None. Got {given!r}.")
             of_class = np.divide(total.sum(), (total > 0).sum() * total, out=np.zeros(len(total)), where=total > 0)
         elif isinstance(given, Mapping):
-            unknown = [key for key in given if key not in target.classes]
+            classes = target.classes.tolist()
+            unknown = [key for key in given if key not in classes]
             if unknown:
                 raise ValueError(
                     f"class_weight names {unknown[0]!r}, which is no class of y: {target.classes.tolist()}."
                 )
-            of_class = np.array([given.get(own, 1.0) for own in target.classes.tolist()])
-            for value in of_class:
+            for value in given.values():
                 check_number("class_weight", value, low=0, open_high=True)
+            of_class = np.array([float(given.get(own, 1.0)) for own in classes])
         else:
             raise TypeError(f"class_weight must be 'balanced', a mapping or None. Got {given!r}.")
         weight = of_class[codes] * (1.0 if weight is None else weight)
@@ -1322,9 +1340,17 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             y_val = np.asarray(y_val, dtype=np.float64).reshape(len(y_val), -1)
             if y_val.shape[1] != len(target.mean):
                 raise ValueError(f"y_val has {y_val.shape[1]} outputs, and y has {len(target.mean)}.")
+            if not np.isfinite(y_val).all():
+                raise ValueError("y_val holds missing or infinite values.")
             self._check_values(y_val)
-        elif isinstance(target, Classes):
-            y_val = column_or_1d(y_val)
+        else:
+            y_val = _dense(y_val)
+            if isinstance(target, Classes):
+                y_val = column_or_1d(y_val)
+            try:
+                target.encode(y_val)
+            except ValueError as error:
+                raise ValueError(str(error).replace("y ", "y_val ", 1)) from error
         X_val = sparse.csr_array(X_val) if sparse.issparse(features) else _dense(X_val)
         return X_val, y_val
 
@@ -1476,6 +1502,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         networks = self.n_networks
         y_all = y if more is None else np.concatenate([y, more[1]])
         targets: list[Any] = [target]
+        if isinstance(target, Numbers) and target.mean.ndim == 3:  # each network goes on with its own scale
+            targets = [target.of(i) for i in range(networks)]
         if isinstance(target, Numbers) and not (left is not None and left.target is target):
             distinct = training if any(rows is not training[0] for rows in training) else training[:1]
             standardise = self._standardises()
@@ -1606,6 +1634,23 @@ def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
     raise TypeError(f"random_state must be an int, a numpy RandomState or Generator, or None. Got {random_state!r}.")
 
 
+def _content(value: Any) -> Any:
+    """Return what a parameter says, as text that is the same in another process: arrays and functions by content."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, Mapping):
+        return [(_content(key), _content(own)) for key, own in value.items()]
+    if isinstance(value, list | tuple):
+        return [_content(own) for own in value]
+    if hasattr(value, "__code__"):
+        return value.__module__, value.__qualname__, value.__code__.co_code, repr(value.__code__.co_consts)
+    if isinstance(value, Algorithm):
+        return type(value).__qualname__, _content(value.get_params())
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value).__qualname__, [_content(getattr(value, field.name)) for field in fields(value)]
+    return repr(value)
+
+
 def _pieces(n: int, n_inputs: int) -> Iterator[slice]:
     """Cut n rows into pieces that predictions work on one after the other."""
     size = max(1, min(_PREDICT_ROWS, _PREDICT_BYTES // (8 * n_inputs)))
@@ -1616,6 +1661,10 @@ def _pieces(n: int, n_inputs: int) -> Iterator[slice]:
 def _dense(array: Any) -> Any:
     """Return an array that may be sparse as a dense one."""
     return array.toarray() if hasattr(array, "toarray") else array
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def _check_bool(name: str, value: Any) -> None:

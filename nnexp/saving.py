@@ -186,8 +186,9 @@ def load(path: str | Path) -> BackpropMLP:
         params = {name: reader.value(value) for name, value in header["params"].items()}
         model = BackpropMLP(**params)
         model._check_parameters()
-        model.network_ = _network_from_json(header["network"], reader)
+        model.network_ = _network_from_json(header["network"], reader, Path(path).expanduser().stat().st_size)
         model._target = _target_from_json(header["target"], reader)
+        _check_target(model._target, model.network_)
         if isinstance(model._target, Classes | Labels):
             model.classes_ = model._target.classes
         for name, value in header["plain"].items():
@@ -197,16 +198,30 @@ def load(path: str | Path) -> BackpropMLP:
             if name in header["arrays"]:
                 setattr(model, name, reader.value(header["arrays"][name]))
         shape = len(header["history"]), model.network_.n_parameters
-        if model.parameters_.shape != shape or not np.isfinite(model.parameters_).all():
+        weights = model.parameters_
+        fits = weights.shape == shape and weights.dtype in (np.float32, np.float64) and len(weights) > 0
+        if not fits or not np.isfinite(weights).all():
             raise ValueError(f"its weights do not fit its network, which needs an array of shape {shape}")
-        model._history = [
-            {name: reader.value(own).tolist() for name, own in each.items()} for each in header["history"]
-        ]
+        if isinstance(model._target, Numbers) and model._target.mean.ndim == 3 and len(model._target.mean) != shape[0]:
+            raise ValueError("its target does not fit its networks")
+        model._history = [_history_from_json(each, reader) for each in header["history"]]
+        if not all(isinstance(getattr(model, name, 0), int | float | str | None) for name in _PLAIN):
+            raise ValueError("a fitted attribute is no number")
+        prediction = getattr(model, "oof_prediction_", np.zeros(1))
+        if prediction.dtype.kind != "f" or prediction.ndim > 2:
+            raise ValueError("its predictions are no numbers")
         model.n_features_in_ = int(header["n_features"])
         model._multilabel = bool(header["multilabel"])
         if model.n_features_in_ != model.network_.n_inputs:
             raise ValueError("its number of features does not fit its network")
-        if header["features"] is not None:
+        features = header["features"]
+        if features is not None:
+            if (
+                not isinstance(features, list)
+                or len(features) != model.n_features_in_
+                or not all(isinstance(name, str) for name in features)
+            ):
+                raise ValueError("its names of features do not fit its network")
             model.feature_names_in_ = np.array(header["features"], dtype=object)
     return model
 
@@ -251,19 +266,32 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
     with _as_saving_error(path):
         reader = _Reader(arrays)
         restored = first.select(np.arange(len(first.stop_reason)))
+        if set(header["state"]) != set(restored.state.arrays):
+            raise ValueError("its state is that of another algorithm")
         for name, values in header["state"].items():
-            restored.state.arrays[name][...] = reader.value(values)
-        restored.state.updates[...] = reader.value(header["updates"])
+            _fill(restored.state.arrays[name], reader.value(values))
+        _fill(restored.state.updates, reader.value(header["updates"]))
         for rng, state in zip(restored.state.rngs, header["generators"], strict=True):
             rng.bit_generator.state = state
         for name in Training.ARRAYS:
-            getattr(restored, name)[...] = reader.value(header["fields"][name])
+            _fill(getattr(restored, name), reader.value(header["fields"][name]))
+        if len(header["stop_reason"]) != len(restored.stop_reason):
+            raise ValueError("its reasons to stop do not fit its networks")
         restored.stop_reason = [str(reason) for reason in header["stop_reason"]]
         restored.seconds = float(header["seconds"])
         restored.log.blocks = [
             (reader.value(members), {name: reader.value(values) for name, values in block.items()})
             for members, block in header["log"]
         ]
+        steps = np.zeros(len(restored.stop_reason), dtype=int)
+        for members, block in restored.log.blocks:
+            shape = block["step"].shape
+            fits = members.ndim == 1 and members.dtype.kind in "iu" and shape[1:] == members.shape
+            if not fits or any(values.shape != shape or values.dtype.kind not in "iuf" for values in block.values()):
+                raise ValueError("its history does not fit its networks")
+            steps[members] += shape[0]
+        if (steps != restored.n_iter).any():
+            raise ValueError("its history is not complete")
     return restored
 
 
@@ -280,7 +308,49 @@ def _network_to_json(network: Network, writer: _Writer) -> dict[str, Any]:
     }
 
 
-def _network_from_json(content: dict[str, Any], reader: _Reader) -> Network:
+def _fill(array: Array, values: Any) -> None:
+    """Take over values of the same shape and kind."""
+    if not isinstance(values, np.ndarray) or values.shape != array.shape or values.dtype != array.dtype:
+        raise ValueError(f"an array of shape {array.shape} and {array.dtype} is missing")
+    array[...] = values
+
+
+def _history_from_json(columns: dict[str, Any], reader: _Reader) -> dict[str, list[Any]]:
+    found = {str(name): reader.value(values) for name, values in columns.items()}
+    lengths = {values.shape for values in found.values() if values.dtype.kind in "iuf" and values.ndim == 1}
+    if "step" not in found or len(lengths) != 1 or any(values.shape not in lengths for values in found.values()):
+        raise ValueError("its history is no table of numbers")
+    return {name: values.tolist() for name, values in found.items()}
+
+
+def _check_target(target: Target, network: Network) -> None:
+    """Raise a ValueError unless a target fits the network's outputs."""
+    outputs = network.n_outputs
+    if isinstance(target, Numbers):
+        for values in (target.mean, target.scale):
+            shapes = values.shape == (outputs,) or (values.ndim == 3 and values.shape[1:] == (1, outputs))
+            if not shapes or values.dtype.kind != "f" or not np.isfinite(values).all():
+                raise ValueError("its target does not fit its network")
+        fits = target.mean.shape == target.scale.shape and (target.scale > 0).all() and isinstance(target.flat, bool)
+        fits = fits and (outputs == 1 or not target.flat)
+    else:
+        assert isinstance(target, Classes | Labels)
+        classes = target.classes
+        one = isinstance(target, Classes) and target.one_output
+        fits = isinstance(classes, np.ndarray) and classes.ndim == 1 and classes.dtype.kind in "biufUO"
+        fits = fits and len(classes) == (2 if one else outputs) and (outputs == 1 or not one)
+        fits = fits and isinstance(target.threshold, float) and isinstance(target.probabilistic, bool)
+        fits = fits and isinstance(getattr(target, "one_output", False), bool)
+        fits = fits and len(np.unique(classes)) == len(classes) and (np.unique(classes) == classes).all()
+    if not fits:
+        raise ValueError("its target does not fit its network")
+
+
+def _network_from_json(content: dict[str, Any], reader: _Reader, size: int) -> Network:
+    sizes = content["layer_sizes"]
+    weights = sum(sizes[source] * sizes[target] for source, target, _ in content["blocks"])
+    if len(sizes) > 1000 or weights > size:  # a file holds more bytes than its network has weights
+        raise ValueError("its network is larger than its weights")
     activations = [reader.value(own) for own in content["activations"]]
     connections = {
         (source, target): "full" if mask is None else reader.value(mask) for source, target, mask in content["blocks"]
@@ -325,6 +395,8 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]
     source = Path(path).expanduser()
     if not source.exists():
         raise FileNotFoundError(f"There is no file {path}.")
+    if not source.is_file():
+        raise SavingError(f"{path} is no file.")
     with _as_saving_error(path):
         size = source.stat().st_size
         with zipfile.ZipFile(source) as archive:
@@ -336,7 +408,8 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]
             header = json.loads(archive.read("header.json"))
             if not isinstance(header, dict) or header.get("format") != FORMAT:
                 raise ValueError("it is no file of nnexp")
-            if not isinstance(header.get("version"), int) or header["version"] > VERSION:
+            version = header.get("version")
+            if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= VERSION:
                 raise ValueError(f"it was written by a later version of nnexp, {header.get('nnexp')}; update nnexp")
             if header.get("kind") != kind:
                 raise ValueError(f"it is a {header.get('kind')}, and a {kind} is wanted")
@@ -355,7 +428,10 @@ def _read_array(content: bytes) -> Array:
     shape, _, dtype = read_header(stream)
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which could run code")
-    if int(np.prod([int(length) for length in shape], dtype=object)) * dtype.itemsize > len(content):
+    lengths = [int(length) for length in shape]
+    if dtype.itemsize == 0 or min(lengths, default=0) < 0 or max(lengths, default=0) > len(content):
+        raise ValueError("an array is no array")
+    if int(np.prod(lengths, dtype=object)) * dtype.itemsize > len(content):
         raise ValueError("an array is cut")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)

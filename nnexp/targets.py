@@ -66,11 +66,14 @@ class Numbers(Target):
         if standardise:
             with np.errstate(over="ignore", invalid="ignore"):
                 mean = np.average(y, axis=0, weights=weight)
-                scale = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+                # In units of the largest deviation, whose square neither overflows nor vanishes.
+                largest = np.abs(y - mean).max(axis=0)
+                unit = np.where(largest > 0, largest, 1.0)
+                scale = unit * np.sqrt(np.average(((y - mean) / unit) ** 2, axis=0, weights=weight))
             if not np.isfinite(scale).all():
                 raise ValueError("y holds numbers too large to compute their variance; rescale it.")
             # A constant leaves nothing but rounding errors around its mean.
-            constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+            constant = (scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)) | (largest == 0)
             scale = np.where(constant, 1.0, scale)
         return Numbers(mean, scale, True)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
@@ -24,6 +24,7 @@ from sklearn.utils import indexable
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_feature_names, _check_method_params
 
+from nnexp._names import is_integer, is_number
 from nnexp.estimator import BackpropMLP
 from nnexp.training.stack import Task, train
 
@@ -83,8 +84,15 @@ class Fit:
 
 def can_stack(model: Any) -> bool:
     """Whether a model is a BackpropMLP, or a pipeline that ends in one, that can be fitted in a stack with others."""
-    last = model.steps[-1][1] if isinstance(model, Pipeline) and model.steps else model
-    if not isinstance(last, BackpropMLP) or last.callbacks or last.verbose or last.warm_start:
+    if isinstance(model, Pipeline):
+        names = [name for name, _ in model.steps]
+        if not names or len(set(names)) < len(names):
+            return False
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    if not hasattr(type(model), "fit") or not hasattr(type(last), "fit"):
+        return False
+    own_fit = type(model).fit not in (Pipeline.fit, BackpropMLP.fit) or type(last).fit is not BackpropMLP.fit
+    if own_fit or not isinstance(last, BackpropMLP) or last.callbacks or last.verbose or last.warm_start:
         return False
     return not getattr(last, "_skl_callbacks", None) and last.max_seconds is None
 
@@ -95,7 +103,7 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters
     ``same_parameters`` says that all are clones of one, whose parameters need no second check.
     """
     checked = None
-    ready: list[tuple[Fit, Any]] = []
+    ready: list[tuple[Fit, Any, Any]] = []
     tables: dict[Any, Any] = {}
     for fit in fits:
         with fit.watched():
@@ -105,16 +113,25 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters
                 X = head.fit_transform(X, fit.y)
                 fit.model.steps[:-1] = head.steps
             prepared = fit.network._prepare(X, fit.y, **fit.params, tables=tables, checked=checked)
-            ready.append((fit, prepared))
+            ready.append((fit, prepared, X))
             if same_parameters:
                 checked = prepared.task.algorithm
     if not ready:
         return
     start = time.perf_counter()
-    tasks: list[Task] = [prepared.task for _, prepared in ready]
-    trainings = train(tasks, n_jobs)
+    tasks: list[Task] = [prepared.task for _, prepared, _ in ready]
+    try:
+        trainings = train(tasks, n_jobs)
+    except Exception:  # a scorer or a schedule of the user's failed: each by itself shows whose
+        if len(ready) == 1:
+            raise
+        for fit, _, X in ready:
+            with fit.watched():
+                prepared = fit.network._prepare(X, fit.y, **fit.params)
+                fit.network._take(prepared, train([prepared.task])[0])
+        return
     share = (time.perf_counter() - start) / len(ready)
-    for (fit, prepared), training in zip(ready, trainings, strict=True):
+    for (fit, prepared, _), training in zip(ready, trainings, strict=True):
         fit.seconds += share
         with fit.watched():
             fit.network._take(prepared, training)
@@ -164,7 +181,10 @@ def fit_many(
     >>> [model.score(X, y) > 0.9 for model in fit_many(models, X, y)]
     [True, True, True]
     """
+    if isinstance(estimators, BaseEstimator) or not isinstance(estimators, Iterable):
+        raise TypeError(f"estimators must be a sequence of BackpropMLP objects. Got {estimators!r}.")
     models = list(estimators)
+    _check_jobs(n_jobs)
     for model in models:
         if not isinstance(model, BackpropMLP):
             raise TypeError(f"estimators must be BackpropMLP objects. Got {model!r}.")
@@ -174,22 +194,26 @@ def fit_many(
             )
     if len({id(model) for model in models}) < len(models):
         raise ValueError("estimators must be different objects; clone the one that occurs twice.")
-    params = {"sample_weight": sample_weight, "X_val": X_val, "y_val": y_val, "groups": groups}
-    values = X if sparse.issparse(X) or isinstance(X, np.ndarray) else None
+    values, values_val = X, X_val
+    if hasattr(X, "columns") and models:  # one array for all, so that it is kept once; names are checked here
+        probe = BackpropMLP()
+        _check_feature_names(probe, X, reset=True)
+        if X_val is not None:
+            _check_feature_names(probe, X_val, reset=False)
+        with contextlib.suppress(Exception):
+            values, values_val = np.asarray(X), None if X_val is None else np.asarray(X_val)
+            if values.dtype.kind not in "biuf":
+                values, values_val = X, X_val
+    params = {"sample_weight": sample_weight, "X_val": values_val, "y_val": y_val, "groups": groups}
     with contextlib.ExitStack() as stack:
         for model in models:
             stack.enter_context(model._restored_on_failure())
-        fits = [Fit(model, X, y, params) for model in models]
-        if values is None and models:  # one array for all, so that it is kept once
-            with contextlib.suppress(Exception):
-                values = np.asarray(X)
-                if values.dtype.kind in "biuf" and values.ndim == 2:
-                    fits = [Fit(model, values, y, params) for model in models]
+        fits = [Fit(model, values, y, params) for model in models]
         fit_together(fits, n_jobs)
         for fit in fits:
             if fit.error is not None:
                 raise fit.error
-            if fit.X is not X:
+            if values is not X:
                 _check_feature_names(fit.model, X, reset=True)
             _warn_again(fit)
     return models
@@ -253,10 +277,17 @@ def cross_validate(
             pre_dispatch=pre_dispatch, return_train_score=return_train_score, return_estimator=return_estimator,
             return_indices=return_indices, error_score=error_score,
         )  # fmt: skip
+    _check_jobs(n_jobs)
+    if not (isinstance(error_score, str) and error_score == "raise") and not is_number(error_score):
+        raise ValueError(f"error_score must be 'raise' or a number. Got {error_score!r}.")
+    if params is not None and not isinstance(params, dict):
+        raise TypeError(f"params must be a dict of arguments of fit, or None. Got {params!r}.")
     X, y, groups = indexable(X, y, groups)
     splitter = check_cv(cv, y, classifier=is_classifier(estimator))
     scorer = check_scoring(estimator, scoring=scoring, raise_exc=error_score == "raise")
     splits = list(splitter.split(X, y, groups))
+    if not splits:
+        raise ValueError(f"cv={cv!r} gives no split.")
     results: dict[str, list[Any]] = {"fit_time": [], "score_time": []}
     models: list[BaseEstimator] = []
     failures: list[str] = []
@@ -269,7 +300,7 @@ def cross_validate(
             own_X, own_y = _part(estimator, X, y, train_rows)
             fits.append(Fit(clone(estimator), own_X, own_y, _check_method_params(X, params or {}, indices=train_rows)))
         fit_together(fits, n_jobs, same_parameters=True)
-        for fit, (train_rows, test_rows) in zip(fits, part, strict=True):
+        for fit, (_, test_rows) in zip(fits, part, strict=True):
             _warn_again(fit)
             results["fit_time"].append(fit.seconds)
             start = time.perf_counter()
@@ -284,7 +315,7 @@ def cross_validate(
                 if error_score == "raise":
                     raise fit.error
                 failures.append("".join(traceback.format_exception(fit.error)))
-                results["score_time"].append(time.perf_counter() - start)
+                results["score_time"].append(0.0)
             scores.append(found)
             models.append(fit.model)
             fit.X = fit.y = None
@@ -293,16 +324,18 @@ def cross_validate(
         if len(failures) == len(splits):
             raise ValueError(f"All the {said}")
         warnings.warn(f"{said}Their scores are error_score={error_score!r}.", FitFailedWarning, stacklevel=2)
-    names = next(own for own in scores if own is not None)
-    filled = [dict.fromkeys(names, error_score) if own is None else own for own in scores]
+    names = dict.fromkeys(name for own in scores if own is not None for name in own)
+    if len(names) > 2:  # several metrics; a scorer that failed as a whole knows no names
+        names = {name: None for name in names if name not in ("test_score", "train_score")}
+    filled = [dict.fromkeys(names, error_score) | (own or {}) for own in scores]
     arrays = {name: np.array(values) for name, values in results.items()}
     if return_estimator:
         arrays["estimator"] = models  # type: ignore[assignment]
     if return_indices:
         arrays["indices"] = {  # type: ignore[assignment]
-            "train": [rows for rows, _ in splits], "test": [rows for _, rows in splits],
+            "train": tuple(rows for rows, _ in splits), "test": tuple(rows for _, rows in splits),
         }  # fmt: skip
-    for name in sorted(names, key=lambda own: own.startswith("train")):
+    for name in sorted(names, key=lambda own: own.removeprefix("train_").removeprefix("test_")):
         arrays[name] = np.array([own[name] for own in filled])
     return arrays
 
@@ -311,6 +344,9 @@ def _scores(scorer: Any, model: Any, X: Any, y: Any, prefix: str, error_score: A
     """Return the scores of a fitted model by name; a score that fails is error_score."""
     try:
         found = scorer(model, X, y)
+        for value in found.values() if isinstance(found, dict) else [found]:
+            if not isinstance(value, numbers.Number | str) or (isinstance(value, str) and not isinstance(found, dict)):
+                raise ValueError(f"scoring must return a number. Got {value!r}.")
     except Exception:
         if error_score == "raise":
             raise
@@ -318,7 +354,7 @@ def _scores(scorer: Any, model: Any, X: Any, y: Any, prefix: str, error_score: A
         warnings.warn(said, UserWarning, stacklevel=3)
         found = error_score
     if not isinstance(found, dict):
-        return {f"{prefix}_score": found}
+        return {f"{prefix}_score": float(found)}
     bad = {name: value for name, value in found.items() if isinstance(value, str)}
     if bad:
         warnings.warn(f"Scoring failed; the score is error_score={error_score!r}. {bad}", UserWarning, stacklevel=3)
@@ -332,10 +368,17 @@ def _part(estimator: Any, X: Any, y: Any, rows: Array) -> tuple[Any, Any]:
     return _safe_split(estimator, X, y, rows)
 
 
+def _check_jobs(n_jobs: Any) -> None:
+    if n_jobs is not None and (not is_integer(n_jobs) or n_jobs == 0):
+        raise ValueError(f"n_jobs must be an integer other than 0, or None. Got {n_jobs!r}.")
+
+
 def _size(X: Any) -> int:
     """Return about how many bytes X takes up."""
     if hasattr(X, "nnz"):
         return 8 * int(X.nnz)
     if hasattr(X, "nbytes"):
         return int(X.nbytes)
-    return 8 * len(X) * (len(X[0]) if hasattr(X, "__getitem__") and not hasattr(X, "columns") else len(X.columns))
+    if hasattr(X, "columns"):
+        return 8 * len(X) * len(X.columns)
+    return 8 * len(X) * (len(X[0]) if len(X) and hasattr(X[0], "__len__") else 1)

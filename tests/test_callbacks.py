@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar as ScikitLearnProgressBar
 from sklearn.callback import ScoringMonitor
@@ -197,3 +198,47 @@ def test_an_estimator_with_callbacks_is_cloned_and_pickled():
     fitted = model.fit(*IRIS)
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict(IRIS[0]), fitted.predict(IRIS[0]))
+
+
+def test_a_checkpoint_knows_its_sparse_data_and_its_connections(tmp_path):
+    def fit(columns, resume, mask):
+        X = sparse.csr_array((np.ones(60), (np.arange(60), columns)), shape=(60, 60))
+        callbacks = [Checkpoint(tmp_path / "c.nnexp", every=1, resume=resume)]
+        model = BackpropMLP(
+            hidden_layer_sizes=60,
+            max_iter=2,
+            random_state=0,
+            connections={(0, 1): mask, (1, 2): "full"},
+            callbacks=callbacks,
+        )
+        return model.fit(X, np.arange(60) % 2)
+
+    masks = np.random.default_rng(0).random((2, 60, 60)) < 0.5
+    fit(np.arange(60) % 4, False, masks[0])
+    for columns, mask in ((np.arange(60) % 5, masks[0]), (np.arange(60) % 4, masks[1])):
+        with pytest.raises(SavingError, match="other parameters or other data"):
+            fit(columns, True, mask)
+    fit(np.arange(60) % 4, True, masks[0])
+
+
+def test_a_checkpoint_goes_on_with_a_function_as_schedule_and_needs_a_seed(tmp_path):
+    for _ in range(2):  # two functions of the same content
+        settings = SMALL | {"schedule": lambda t: 1 - 0.5 * t}
+        BackpropMLP(**settings, callbacks=[Checkpoint(tmp_path / "c", every=1, resume=True)]).fit(*IRIS)
+    with pytest.raises(ValueError, match="needs a random_state that is an int"):
+        BackpropMLP(callbacks=[Checkpoint(tmp_path / "c", resume=True)]).fit(*IRIS)
+
+
+class Fails(Recorder):
+    def on_end(self):
+        super().on_end()
+        raise RuntimeError("at the end")
+
+
+def test_all_callbacks_are_ended_and_a_strange_answer_is_named():
+    last = Recorder()
+    with pytest.raises(RuntimeError, match="at the end"):
+        BackpropMLP(**SMALL, callbacks=[Fails(), last]).fit(*IRIS)
+    assert last.calls[-1] == "end"
+    with pytest.raises(TypeError, match="The callback <lambda> must return True to stop"):
+        BackpropMLP(**SMALL, callbacks=[lambda state: np.ones(3)]).fit(*IRIS)

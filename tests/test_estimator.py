@@ -25,7 +25,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
-from nnexp import Activation, BackpropMLP, ErrorFunction, GeneticAlgorithm, Network
+from nnexp import Activation, BackpropMLP, ErrorFunction, GeneticAlgorithm, Network, load
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
 from nnexp.training import OPTIMIZERS
 
@@ -613,11 +613,12 @@ def test_validation_data_of_a_regression_are_in_the_units_of_y():
         ({"X_val": IRIS[0][:, :3], "y_val": IRIS[1]}, "X has 3 features"),
         (
             {"X_val": IRIS[0], "y_val": IRIS[1] + 5},
-            "y holds the class 5, which is not among the known classes [0, 1, 2]",
+            "y_val holds the class 5, which is not among the known classes [0, 1, 2]",
         ),
         ({"X_val": IRIS[0], "y_val": IRIS[1][:-1]}, "inconsistent numbers of samples"),
         ({"X_val": IRIS[0] * np.nan, "y_val": IRIS[1]}, "contains NaN"),
-        ({"groups": np.arange(3)}, "inconsistent numbers of samples"),
+        ({"groups": np.arange(3)}, "groups must hold a number or a word for each sample"),
+        ({"groups": np.r_[np.nan, np.ones(149)]}, "groups must hold a number or a word for each sample"),
     ],
 )
 def test_impossible_validation_data_give_a_sentence(more, said):
@@ -862,3 +863,41 @@ def test_without_a_number_of_steps_small_data_have_a_thousand_updates():
     assert BackpropMLP(hidden_layer_sizes=(2,)).fit(*IRIS).n_iter_ == 334  # of 3 updates each
     assert BackpropMLP(hidden_layer_sizes=(2,), batch_size=5).fit(*IRIS).n_iter_ == 100
     assert BackpropMLP(hidden_layer_sizes=(2,), algorithm="genetic", n_iter_no_change=999).fit(*IRIS).n_iter_ == 200
+
+
+def test_a_score_of_the_users_may_predict_on_any_samples():
+    X, y, X_val, y_val = IRIS[0][::2], IRIS[1][::2], IRIS[0][1::2], IRIS[1][1::2]
+    settings = LEARN | {"max_iter": 20}
+    plain = BackpropMLP(**settings, scoring="accuracy").fit(X, y, X_val=X_val, y_val=y_val)
+    for own in (lambda e, X, y: e.score(X.copy(), y), lambda e, X, y: e.score(pd.DataFrame(X).to_numpy(), y)):
+        model = BackpropMLP(**settings, scoring=own).fit(X, y, X_val=X_val, y_val=y_val)
+        assert model.history_.validation_score.tolist() == plain.history_.validation_score.tolist()
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_named(score):
+    with pytest.raises(ValueError, match="gives (nan|inf) on the 15 validation samples"):
+        BackpropMLP(**QUICK, validation="holdout", scoring=lambda e, X, y: score).fit(*IRIS)
+
+
+def test_a_target_of_tiny_or_huge_numbers_is_learnt_like_any_other():
+    X, y = scale(DIABETES[0]), DIABETES[1]
+    plain = BackpropMLP("regression", **QUICK).fit(X, y).predict(X)
+    for unit in (1e-170, 1e-290, 1e150):
+        np.testing.assert_allclose(
+            BackpropMLP("regression", **QUICK).fit(X, y * unit).predict(X) / unit, plain, rtol=1e-6
+        )
+
+
+def test_partial_fit_goes_on_after_cross_fitting_and_after_loading(tmp_path):
+    for task, y in (("classification", IRIS[1]), ("regression", IRIS[0][:, 0])):
+        model = BackpropMLP(task, **QUICK, n_networks=3, validation="cross").fit(IRIS[0], y)
+        model.save(tmp_path / "m.nnexp")
+        for own in (model, load(tmp_path / "m.nnexp")):
+            before = own.predict(IRIS[0])
+            own.set_params(learning_rate=1e-9).partial_fit(IRIS[0], y)
+            if task == "regression":
+                np.testing.assert_allclose(own.predict(IRIS[0]), before, rtol=1e-4)
+            assert own.parameters_.shape[0] == 3
+    with pytest.raises(ValueError, match="n_networks changed"):
+        model.set_params(n_networks=2).partial_fit(IRIS[0], y)

@@ -1,5 +1,7 @@
 """Many fits as one stack, against the same fits one by one and against scikit-learn's function."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GroupKFold, KFold, RepeatedStratifiedKFold, ShuffleSplit
 from sklearn.model_selection import cross_validate as one_by_one
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nnexp import BackpropMLP, GeneticAlgorithm, cross_validate, fit_many
@@ -167,3 +169,61 @@ def test_folds_are_done_in_parts_where_their_data_are_large(monkeypatch):
     model = make_pipeline(StandardScaler(), BackpropMLP(**SMALL))
     same(cross_validate(model, *IRIS, cv=KFold(3, shuffle=True, random_state=0)),
          one_by_one(model, *IRIS, cv=KFold(3, shuffle=True, random_state=0)))  # fmt: skip
+
+
+class Turned(BackpropMLP):
+    """Learns another target; what overrides fit must be fitted by it."""
+
+    def fit(self, X, y, **more):
+        return super().fit(X, (y + 1) % 3, **more)
+
+
+def test_what_overrides_fit_or_is_no_valid_pipeline_is_left_to_scikit_learn():
+    same(cross_validate(Turned(**SMALL), *IRIS), one_by_one(Turned(**SMALL), *IRIS))
+    twice = Pipeline([("a", StandardScaler()), ("a", BackpropMLP(**SMALL))])
+    with pytest.raises(ValueError, match="unique"):
+        cross_validate(twice, *IRIS, error_score="raise")
+
+
+def test_a_fold_that_fails_while_it_trains_stops_no_other():
+    def score(e, X, y):
+        if (IRIS[0][7] == X).all(axis=1).any():
+            raise RuntimeError("of no use")
+        return e.score(X, y)
+
+    model = BackpropMLP(**SMALL, validation="holdout", validation_fraction=0.4, scoring=score)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        got, expected = (
+            f(model, *IRIS, cv=KFold(5, shuffle=True, random_state=0))["test_score"]
+            for f in (cross_validate, one_by_one)
+        )
+    assert 0 < np.isnan(expected).sum() < 5
+    np.testing.assert_allclose(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"cv": []}, "gives no split"),
+        ({"error_score": "foo"}, "error_score must be 'raise' or a number"),
+        ({"n_jobs": "a"}, "n_jobs must be an integer"),
+        ({"n_jobs": 0}, "n_jobs must be an integer other than 0"),
+        ({"params": "abc"}, "params must be a dict"),
+        ({"scoring": lambda e, X, y: "a", "error_score": "raise"}, "scoring must return a number"),
+    ],
+)
+def test_impossible_arguments_give_a_sentence(more, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        cross_validate(BackpropMLP(**SMALL), *IRIS, **more)
+
+
+def test_columns_of_validation_frames_are_checked():
+    X = pd.DataFrame(IRIS[0], columns=list("abcd"))
+    with pytest.raises(ValueError, match="feature names"):
+        fit_many([BackpropMLP(**SMALL)], X, IRIS[1], X_val=X[list("dcba")], y_val=IRIS[1])
+    (model,) = fit_many([BackpropMLP(**SMALL)], X, IRIS[1], X_val=X, y_val=IRIS[1])
+    alone = BackpropMLP(**SMALL).fit(X, IRIS[1], X_val=X, y_val=IRIS[1])
+    np.testing.assert_array_equal(model.parameters_, alone.parameters_)
+    with pytest.raises(TypeError, match="must be a sequence"):
+        fit_many(BackpropMLP(), *IRIS)

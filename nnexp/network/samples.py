@@ -59,6 +59,13 @@ class Samples:
         """The numbers themselves: all cells of a dense table, the stored ones of a sparse one."""
         return self._sparse.data if self.is_sparse else self._dense
 
+    @property
+    def parts(self) -> list[Array]:
+        """The arrays that the table consists of, for a hash of it."""
+        if self.is_sparse:
+            return [self._sparse.data, self._sparse.indices, self._sparse.indptr, np.array(self._sparse.shape)]
+        return [self._dense, np.array(self._dense.shape)]
+
     def __len__(self) -> int:
         return int((self._sparse if self.is_sparse else self._dense).shape[0])
 

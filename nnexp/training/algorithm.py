@@ -129,7 +129,7 @@ class Hyperparameters:
         return Hyperparameters(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
 
-Scorer = Callable[[Array], float]
+Scorer = Callable[[Array, Array], float]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class Problem:
     descent : Descent
         The settings of gradient steps, for algorithms that make any.
     scorers : sequence of callables, or None
-        For each member a function of its outputs on its validation rows, shape (n, n_outputs), that returns a score.
+        For each member a function of its outputs on its validation rows, shape (n, n_outputs), and of its parameters,
+        shape (D,), that returns a score.
     score_decides : bool
         Whether the highest score chooses the best parameters, instead of the lowest error.
     """
@@ -792,14 +793,15 @@ class _Judge:
             errors = self._stack.errors(candidates[:, 0])[:, np.newaxis]
             if scorers is None:
                 return errors, None
-            return errors, np.array([[s(own)] for s, own in zip(scorers, self._stack.outputs, strict=True)])
+            judged = zip(scorers, self._stack.outputs, candidates[:, 0], strict=True)
+            return errors, np.array([[score(outputs, weights)] for score, outputs, weights in judged])
         if not self._alone:
             self._alone = [_Rows(problem, rows, i, scorers is not None) for i, rows in enumerate(self._rows)]
         errors, scores = np.empty((members, count)), np.empty((members, count))
         for i, (own, rows) in enumerate(zip(candidates, self._alone, strict=True)):
             errors[i] = rows.errors(own)
             if scorers is not None:
-                scores[i] = [scorers[i](outputs) for outputs in rows.outputs]
+                scores[i] = [scorers[i](*both) for both in zip(rows.outputs, own, strict=True)]
         return errors, None if scorers is None else scores
 
 

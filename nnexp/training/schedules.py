@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp._names import Registry, check_number
+from nnexp._names import Registry, check_number, is_number
 
 Array = NDArray[Any]
 
@@ -249,18 +249,21 @@ class FromFunction(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for t in (0.0, 0.25, 0.5, 1.0):
-            try:
-                factor = float(self.function(t))
-            except Exception as error:
-                raise ValueError(f"schedule: the function fails at the fraction {t}: {error}") from error
-            if not (np.isfinite(factor) and factor >= 0):
-                raise ValueError(
-                    f"schedule: the function must give finite factors of at least 0. It gives {factor} at {t}."
-                )
+        self.shape(np.array([0.0, 0.25, 0.5, 1.0]))
 
     def shape(self, t: Array) -> Array:
-        return np.array([float(self.function(float(own))) for own in np.ravel(t)]).reshape(np.shape(t))
+        return np.array([self._at(float(own)) for own in np.ravel(t)]).reshape(np.shape(t))
+
+    def _at(self, t: float) -> float:
+        try:
+            factor = self.function(t)
+        except Exception as error:
+            raise ValueError(f"schedule: the function fails at the fraction {t:g}: {error}") from error
+        if not is_number(factor) or not (np.isfinite(factor) and factor >= 0):
+            raise ValueError(
+                f"schedule: the function must give finite factors of at least 0. It gives {factor!r} at {t:g}."
+            )
+        return float(factor)
 
 
 SCHEDULES: Registry[Schedule] = Registry(

@@ -113,9 +113,10 @@ def test_members_at_different_steps_have_different_rates():
         ({"name": "cosine", "warmup": 1.0}, "Cosine(warmup=...) must be in [0, 1)"),
         ({"name": "one_cycle", "peak": 0}, "OneCycle(peak=...) must be in (0, 1)"),
         ({"name": "plateau", "horizon": 0}, "Plateau(horizon=...) must be in [1, inf)"),
-        (lambda t: -1.0, "must give finite factors of at least 0. It gives -1.0 at 0.0"),
+        (lambda t: -1.0, "must give finite factors of at least 0. It gives -1.0 at 0."),
         (lambda t: 1 / abs(t - 0.5), "fails at the fraction 0.5: float division by zero"),
         (lambda t: float("nan"), "It gives nan"),
+        (lambda t: "1", "It gives '1'"),
     ],
 )
 def test_impossible_schedules_are_refused(given, said):
