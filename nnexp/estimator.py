@@ -1521,7 +1521,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 tables[key] = samples, (features, more)
             expected = np.concatenate([own.encode(y_all).astype(dtype) for own in targets])
         for values, name in ((samples.values, "X"), (expected, "y")):
-            if not np.isfinite(values).all():
+            pieces = (values[first : first + _PREDICT_ROWS] for first in range(0, len(values), _PREDICT_ROWS))
+            if not all(np.isfinite(piece).all() for piece in pieces):
                 raise ValueError(f"{name} holds values too large for dtype={dtype.name!r}; rescale them.")
         if weight is not None:
             extra = np.full(len(y_all) - len(y), weight.mean())
