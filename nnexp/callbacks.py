@@ -185,10 +185,10 @@ class Caller:
         if problem is not None and error is None:
             raise problem
 
-    def begin(self, training: Training) -> None:
-        """Tell the callbacks that want to know that training begins."""
+    def begin(self, training: Training, resume: bool) -> None:
+        """Tell the callbacks that want to know that training begins, or goes on within its steps."""
         done = int(training.n_iter.max())
-        self._last = done + self._max_iter
+        self._last = self._max_iter + (0 if resume else done)
         state = StepState(self._estimator, done, self._last, {}, training, self._key)
         for callback in self._callbacks:
             if hasattr(callback, "on_start"):

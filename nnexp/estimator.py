@@ -296,8 +296,10 @@ class _ScikitLearnCallbacks:
         return found
 
 
-def _best_of(columns: dict[str, list[Any]], by_score: bool) -> tuple[float, float]:
-    """Return the error and the score of the chosen step of one network."""
+def _best_of(columns: dict[str, list[Any]], by_score: bool, first: int) -> tuple[float, float]:
+    """Return the error and the score of the chosen step of one network, among those after the first ones."""
+    if first < len(columns["step"]):
+        columns = {name: values[first:] for name, values in columns.items()}
     validation, scores = columns["validation_error"], columns["validation_score"]
     if by_score:
         best = int(np.nanargmax(scores)) if not np.isnan(scores).all() else 0
@@ -429,7 +431,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     max_seconds : float or None, default=None
         Time at most; looked at after each step. Results then depend on the machine.
     max_evaluations : int or None, default=None
-        Cost at most, of each network; training stops before a step that would exceed it.
+        Cost at most, of each network; training stops before a step that would exceed it, but not before the first.
     validation : {"auto", "none", "holdout", "cross"}, default="auto"
         Which samples stop the training and choose the best parameters. ``"holdout"`` sets a part aside. ``"cross"``,
         for ``n_networks`` of 2 or more, lets each network set aside its own fold and learn from the rest. ``"auto"``
@@ -517,10 +519,11 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         three; of all networks.
     oof_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs)
         With ``validation="cross"``: for each sample the probabilities (or outputs, or values) by the one network that
-        neither learnt from it; samples of weight 0 have the average of all.
+        has not learnt from it; samples of weight 0 have the average of all.
     oof_score_, oof_score_error_ : float
-        Accuracy or R² of that, and half the width of its 95 % interval: an estimate without a test set. One network
-        predicts each sample, so it tends to be a little lower than the score of the average of all.
+        Accuracy or R² of that, and half the width of its 95 % interval: an estimate without a test set. Two things pull
+        at it: one network predicts each sample, and the average of all is better; and the fold has chosen the step at
+        which its network stopped, which flatters it on few samples, and more where ``scoring`` chooses.
     temperature_ : float
         With ``validation="cross"`` and probabilities: what calibrates them, fitted to `oof_prediction_`.
 
@@ -788,7 +791,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     ) -> _Prepared:
         """Check everything and make the task; nothing of the estimator but what describes the data changes.
 
-        ``tables`` keeps the tables of inputs of several fits, so that those of the same data share one. ``checked`` is
+        ``tables`` keeps the tables of inputs and the networks of several fits, so that equal ones are shared. ``checked`` is
         the algorithm of an estimator with the same parameters, which then need no second check.
         """
         algorithm = self._check_parameters() if checked is None else checked
@@ -805,9 +808,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 raise ValueError(f"groups must hold a number or a word for each sample: {error}") from error
             groups = groups[rows]
         target, y = self._make_target(y, classes, known)
+        of_class = None
         if isinstance(target, Classes | Labels):
             self.classes_ = target.classes
-            features, y, weight, rows, groups = self._apply_class_weight(target, features, y, weight, rows, groups)
+            features, y, weight, rows, groups, of_class = self._apply_class_weight(
+                target, features, y, weight, rows, groups
+            )
         if left is None or not hasattr(self, "_seed"):
             self._seed = _seed_sequence(self.random_state)
         # One stream of random numbers for each purpose, so that none depends on what another draws.
@@ -815,12 +821,19 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         n_outputs = y.shape[1] if y.ndim == 2 else 1
         if isinstance(target, Classes):
             n_outputs = 1 if target.one_output else len(target.classes)
-        network = self._make_network(features.shape[1], n_outputs, int(wiring.generate_state(1)[0]))
-        self._check_trainable(network, algorithm)
+        key = ("network", features.shape[1], n_outputs, int(wiring.generate_state(1)[0]))
+        network = tables.get(key) if tables is not None and checked is not None else None
+        if network is None:
+            network = self._make_network(*key[1:])
+            self._check_trainable(network, algorithm)
+        if tables is not None:
+            tables[key] = network
 
         more = self._check_validation_data(X_val, y_val, features, target)
         how = "none" if one_step else "given" if more is not None else self._resolve_validation(len(rows))
         training, validation = self._split(target, y, groups, int(split.generate_state(1)[0]), how)
+        if more is not None and isinstance(target, Classes) and of_class is not None:
+            more = (*more, of_class[np.searchsorted(target.classes, more[1])])
         if more is not None:
             validation = [np.arange(len(rows), len(rows) + more[0].shape[0])] * self.n_networks
         stopping = self._stopping(algorithm, len(training[0]), validation is not None, one_step)
@@ -861,7 +874,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             same |= {
                 "the algorithm or its settings": task.algorithm == training.algorithm,
                 "the optimizer or its settings": task.problem.descent.optimizer == left.optimizer,
-                "the schedule or its settings": task.problem.descent.schedule == left.schedule,
+                "the schedule or its settings": resolve_schedule(self.schedule) == left.schedule,
             }
         same["n_networks"] = task.problem.n_members == len(
             self.parameters_ if training is None else training.parameters
@@ -901,7 +914,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                         resume = resume or training is not first
             else:
                 training = copy.deepcopy(old)  # an interruption must not leave it half way
-            caller.begin(training)
+            caller.begin(training, resume)
             new_data = left is not None and left.key != prepared.key
             return training.run(task.problem, task.stopping, caller if callbacks else None, new_data, resume)
 
@@ -922,7 +935,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = int(training.n_iter.max())
         self.stop_reason_ = _in_one_sentence(training.stop_reason)
         self.evaluations_ = int(training.evaluations.sum())
-        best = [_best_of(columns, problem.score_decides) for columns in self._history]
+        best = [
+            _best_of(columns, problem.score_decides, int(first))
+            for columns, first in zip(self._history, training.judged_from, strict=True)
+        ]
         self.best_error_ = float(np.mean([error for error, _ in best]))
         scores = [score for _, score in best]
         self.best_validation_score_ = None if problem.validation is None else float(np.mean(scores))
@@ -932,10 +948,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             reason = next(r for r, bad in zip(training.stop_reason, training.diverged, strict=True) if bad)
             warnings.warn(reason, ConvergenceWarning, stacklevel=5)
         elif self.warm_start or keep:
-            descent = problem.descent
-            self._left = _Left(
-                training, self.network_, self._target, problem.dtype, descent.optimizer, descent.schedule, prepared.key
-            )
+            optimizer, schedule = problem.descent.optimizer, resolve_schedule(self.schedule)
+            self._left = _Left(training, self.network_, self._target, problem.dtype, optimizer, schedule, prepared.key)
         if prepared.validation == "cross":
             self._take_out_of_fold(prepared)
 
@@ -1292,11 +1306,14 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
     def _apply_class_weight(
         self, target: Classes | Labels, features: Any, y: Array, weight: Array | None, rows: Array, groups: Any
-    ) -> tuple[Any, Array, Array | None, Array, Any]:
-        """Multiply the weights of samples with those of their classes; leave out what then weighs nothing."""
+    ) -> tuple[Any, Array, Array | None, Array, Any, Array | None]:
+        """Multiply the weights of samples with those of their classes; leave out what then weighs nothing.
+
+        The last thing returned are the weights of the classes, for samples that only validate.
+        """
         given = self.class_weight
         if given is None:
-            return features, y, weight, rows, groups
+            return features, y, weight, rows, groups, None
         if isinstance(target, Labels):
             raise ValueError("class_weight is for one class a sample; for several labels use sample_weight.")
         codes = np.searchsorted(target.classes, y)
@@ -1324,9 +1341,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             kept = np.flatnonzero(weight)
             features, y, weight, rows = features[kept], y[kept], weight[kept], rows[kept]
             groups = None if groups is None else groups[kept]
-        return features, y, weight / weight.max(), rows, groups
+        return features, y, weight / weight.max(), rows, groups, of_class / weight.max()
 
-    def _check_validation_data(self, X_val: Any, y_val: Any, features: Any, target: Target) -> tuple[Any, Array] | None:
+    def _check_validation_data(self, X_val: Any, y_val: Any, features: Any, target: Target) -> tuple[Any, ...] | None:
         """Return the samples of the user's that choose, or None."""
         if X_val is None and y_val is None:
             return None
@@ -1491,7 +1508,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         target: Target,
         training: list[Array],
         validation: list[Array] | None,
-        more: tuple[Any, Array] | None,
+        more: tuple[Any, ...] | None,
         left: _Left | None,
         tables: dict[Any, Any] | None,
         descent: Descent,
@@ -1526,6 +1543,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 raise ValueError(f"{name} holds values too large for dtype={dtype.name!r}; rescale them.")
         if weight is not None:
             extra = np.full(len(y_all) - len(y), weight.mean())
+            if more is not None and len(more) == 3:  # a class counts there as it does here
+                extra = np.maximum(more[2], np.finfo(np.float32).tiny)
             weight = np.tile(np.concatenate([weight, extra]), len(targets)).astype(dtype)
         hidden = self._hidden_sizes()
         free = validation is None  # nothing but these holds the weights back
@@ -1560,7 +1579,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                     block = more[0] if more is not None else features[rows]
                     scorers.append(_ChosenScore(self, network, own, block, y_all[rows], own_weight))
         objective = make_objective(network.activations[-1], error_function)
-        if isinstance(objective, SoftmaxCrossEntropy) and not self.label_smoothing:
+        if isinstance(objective, SoftmaxCrossEntropy) and isinstance(target, Classes) and not self.label_smoothing:
             objective = replace(objective, one_of_all=True)
         problem = Problem(
             network=network,

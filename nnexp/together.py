@@ -123,8 +123,6 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters
     try:
         trainings = train(tasks, n_jobs)
     except Exception:  # a scorer or a schedule of the user's failed: each by itself shows whose
-        if len(ready) == 1:
-            raise
         for fit, _, X in ready:
             with fit.watched():
                 prepared = fit.network._prepare(X, fit.y, **fit.params)
@@ -150,8 +148,8 @@ def fit_many(
 ) -> list[BackpropMLP]:
     """Fit several estimators on the same data; those that share a network and a batch size train as one stack.
 
-    What may differ within a stack: random_state, learning_rate, l1, l2, weight_decay, dropout, label_smoothing,
-    clip_norm, class_weight and n_networks. What differs otherwise trains in a stack of its own.
+    What may differ within a stack: random_state, learning_rate, l1, l2, weight_decay, dropout, clip_norm, class_weight and
+    n_networks. What differs otherwise trains in a stack of its own.
 
     Parameters
     ----------

@@ -373,6 +373,12 @@ class Algorithm(ABC):
     patience: ClassVar[int] = 10
     advice: ClassVar[str] = "Standardised inputs help."
 
+    def resume(self, problem: Problem, state: State) -> None:  # noqa: B027
+        """Add to the state what it lacks to go on with a problem whose settings have changed."""
+
+    def forget(self, problem: Problem, state: State) -> None:  # noqa: B027
+        """Forget in the state the errors on other data than those of the problem."""
+
     def default_steps(self, updates: int) -> int:
         """Return the steps at most unless the user names a number, where an epoch of descent has some updates."""
         return 200
@@ -475,6 +481,8 @@ class Training:
         Of all members, as after their last step.
     log : History
         What happened in each step.
+    judged_from : array of int, shape (members,)
+        The step after which errors are those on the present data.
     """
 
     # The parameters, moments and gradients of a group of members that train in step should fit the cache.
@@ -482,7 +490,7 @@ class Training:
     # What has a first axis of members besides the state.
     ARRAYS = (
         "parameters", "best_error", "evaluations", "n_iter", "diverged", "_mark", "_mark_step", "_out_of_patience",
-        "_good",
+        "_good", "judged_from",
     )  # fmt: skip
 
     def __init__(
@@ -503,6 +511,7 @@ class Training:
         self.seconds = 0.0
         self.state = algorithm.start(problem, parameters, list(rngs))
         self.log = History()
+        self.judged_from = np.zeros(members, dtype=int)
         # The watched error that an improvement is measured from, and the step that reached it.
         self._mark = np.full(members, np.inf)
         self._mark_step = np.zeros(members, dtype=int)
@@ -537,24 +546,26 @@ class Training:
             all, as where an interrupted run goes on.
         """
         first = np.zeros_like(self.n_iter) if resume else self.n_iter.copy()
-        alive = np.arange(problem.n_members)
-        if resume:
-            alive = np.array([i for i in alive if not self.stop_reason[i]], dtype=int)
-        else:
+        if not resume:
             self._mark_step[self._out_of_patience] = self.n_iter[self._out_of_patience]
             self._out_of_patience[:] = False
             self.stop_reason = [""] * problem.n_members
         begun = time.perf_counter()
         with np.errstate(all="ignore"):
+            self.algorithm.resume(problem, self.state)
             if new_data:
                 self._forget(problem)
             if not resume:
                 self._good = self.parameters.copy()
             room = max(1, self.GROUP_BYTES // (4 * self.parameters[:1].nbytes))
             try:
-                for equal in problem.groups(alive):
+                # All members are grouped and those that have stopped are left out then, so that a run that goes on
+                # has the groups of one that was not interrupted.
+                for equal in problem.groups(np.arange(problem.n_members)):
                     for part in np.array_split(equal, -(-len(equal) // room)):
-                        self._groups.append(_Group(self.algorithm, problem, self.state, part))
+                        alive = np.array([member for member in part if not self.stop_reason[member]], dtype=int)
+                        if alive.size:
+                            self._groups.append(_Group(self.algorithm, problem, self.state, alive))
                 while self._groups:
                     self._begun = time.perf_counter()
                     for group in self._groups:
@@ -623,6 +634,8 @@ class Training:
             self.best_error[members] = judge.errors(self.parameters[members])
         self._mark[:] = self.best_error
         self._mark_step[:] = self.n_iter
+        self.judged_from[:] = self.n_iter
+        self.algorithm.forget(problem, self.state)
 
     def _advance(self, group: _Group) -> None:
         """Do one step of a group."""

@@ -7,6 +7,7 @@ A batch too large for the cache is several pieces whose gradients add up.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,6 +44,13 @@ class Backprop(Algorithm):
 
     def bind(self, problem: Problem, state: State) -> Step:
         return _Epoch(problem, state)
+
+    def resume(self, problem: Problem, state: State) -> None:
+        for name, values in problem.descent.schedule.start(problem.n_members).items():
+            state.arrays.setdefault(name, values)  # where training began under another schedule
+
+    def forget(self, problem: Problem, state: State) -> None:
+        problem.descent.schedule.forget(state.arrays)
 
     def default_steps(self, updates: int) -> int:
         return max(100, -(-1000 // updates))
@@ -139,12 +147,14 @@ class _Dropout:
 
     def __init__(self, problem: Problem, leading: tuple[int, ...], size: int) -> None:
         sizes = problem.network.layer_sizes[1:-1]
-        self._cuts = np.cumsum([0, *sizes]) * size
-        self._bits = int(self._cuts[-1])
-        dropped = np.round(problem.settings.dropout * self.UNIT)
+        self._cuts = np.cumsum([0, *sizes])
+        # Each sample takes the same number of words, so that what a sample draws does not depend on how a batch is
+        # cut into pieces, and with that on the stack.
+        self._words = -(-int(self._cuts[-1]) // 4)
+        self._size = size
+        dropped = np.minimum(np.round(problem.settings.dropout * self.UNIT), self.UNIT - 1)
         self._limits = dropped.astype(np.uint32)  # below it an output is dropped
         self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(problem.dtype)
-        self._shapes = [(width, size) for width in sizes]
         self._stacked = bool(leading)
         self._random = [bool(own.any()) for own in self._limits]
 
@@ -153,11 +163,10 @@ class _Dropout:
         for member, rng in enumerate(rngs):
             if not self._random[member]:  # nor may it draw: its random numbers must not depend on the stack
                 continue
-            bits = rng.bit_generator.random_raw(-(-self._bits // 4)).view(np.uint16)[: self._bits]
-            for layer, shape in enumerate(self._shapes):
-                own = bits[self._cuts[layer] : self._cuts[layer + 1]].reshape(shape)
+            bits = rng.bit_generator.random_raw(self._size * self._words).view(np.uint16).reshape(self._size, -1)
+            for layer, (start, stop) in enumerate(itertools.pairwise(self._cuts)):
                 keep = workspace.keep[layer + 1]
-                kept = own >= self._limits[member, layer]
+                kept = np.greater_equal(bits[:, start:stop].T, self._limits[member, layer])
                 np.multiply(kept, self._factors[member, layer], out=keep[member] if self._stacked else keep)
 
 

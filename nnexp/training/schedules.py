@@ -75,6 +75,9 @@ class Schedule(ABC):
     def observe(self, memory: dict[str, Array], watched: Array) -> None:  # noqa: B027
         """Take note of the watched error after a step, shape (members,), in the memory."""
 
+    def forget(self, memory: dict[str, Array]) -> None:  # noqa: B027
+        """Forget the errors on other data, in the memory."""
+
     def scale(self, memory: dict[str, Array]) -> Array | None:
         """Return a further factor for each member by the memory, or None for 1."""
         return None
@@ -235,6 +238,10 @@ class Plateau(Schedule):
         falls = wait >= self.patience
         factor[falls] = np.maximum(factor[falls] * self.factor, self.lowest)
         wait[falls] = 0
+
+    def forget(self, memory: dict[str, Array]) -> None:
+        memory["plateau_best"][:] = np.inf
+        memory["plateau_wait"][:] = 0
 
     def scale(self, memory: dict[str, Array]) -> Array | None:
         return memory["plateau_factor"]
