@@ -242,3 +242,35 @@ def test_all_callbacks_are_ended_and_a_strange_answer_is_named():
     assert last.calls[-1] == "end"
     with pytest.raises(TypeError, match="The callback <lambda> must return True to stop"):
         BackpropMLP(**SMALL, callbacks=[lambda state: np.ones(3)]).fit(*IRIS)
+
+
+def test_members_in_several_groups_count_alike():
+    """11 folds of 150 samples have 13 or 14 of them, so they train in two groups."""
+    recorder = Recorder()
+    model = BackpropMLP(**SMALL, n_networks=7, validation="cross", callbacks=[recorder])
+    model.fit(IRIS[0][:148], IRIS[1][:148])
+    assert len({len(rows) for rows in clone(model)._prepare(IRIS[0][:148], IRIS[1][:148]).task.problem.training}) > 1
+    means = model.history_.groupby("step").error.mean()
+    np.testing.assert_allclose([call[1] for call in recorder.calls[1:-1]], means)
+
+
+def test_a_resumed_fit_has_the_groups_of_an_undisturbed_one(tmp_path):
+    """Networks so wide that a group holds a few of them, which stop at different steps; the labels are half noise."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 20)), rng.integers(0, 2, 300)
+    settings = {
+        "hidden_layer_sizes": (1500,), "n_networks": 5, "validation": "cross", "n_iter_no_change": 2, "batch_size": 128,
+        "dropout": 0.2, "max_iter": 12, "random_state": 0,
+    }  # fmt: skip
+    whole = BackpropMLP(**settings).fit(X, y)
+
+    def breaks(state):
+        if state.step == 5:
+            raise KeyboardInterrupt
+
+    checkpoint, recorder = Checkpoint(tmp_path / "c", every=1, resume=True), Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        BackpropMLP(**settings, callbacks=[checkpoint, breaks]).fit(X, y)
+    model = BackpropMLP(**settings, callbacks=[checkpoint, recorder]).fit(X, y)
+    np.testing.assert_array_equal(model.parameters_, whole.parameters_)
+    assert recorder.calls[0] == ("start", 5, 12)

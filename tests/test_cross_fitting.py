@@ -176,3 +176,30 @@ def test_members_are_models_of_their_own():
     assert member.score(*CANCER) > 0.9
     assert not hasattr(model, "coefs_")
     assert "3 networks" in model.stop_reason_
+
+
+def test_groups_stay_together_in_a_regression_too():
+    groups = np.arange(442) % 40
+    model = BackpropMLP("regression", **SMALL, n_networks=4, validation="cross")
+    for rows, fold in zip(*folds_of(model, *DIABETES, groups=groups), strict=True):
+        assert not set(groups[rows]) & set(groups[fold])
+
+
+def test_skip_connections_are_calibrated_as_a_whole():
+    model = BackpropMLP(**SMALL | {"max_iter": 4}, n_networks=3, validation="cross", connections="skip").fit(*IRIS)
+    assert abs(model.temperature_ - 1) > 0.05
+    _, validation = folds_of(model, *IRIS)
+    for member, fold in zip(model.members_, validation, strict=True):
+        np.testing.assert_allclose(model.oof_prediction_[fold], member.predict_proba(IRIS[0][fold]), rtol=1e-6)
+
+
+def test_the_temperature_counts_weights_as_repetition():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), 300)
+    softer = np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True)
+    expected = np.eye(3)[[rng.choice(3, p=own) for own in softer]]
+    counts = rng.integers(1, 5, 300)
+    weighted = fit_temperature(p, expected, counts.astype(float))
+    repeated = fit_temperature(np.repeat(p, counts, axis=0), np.repeat(expected, counts, axis=0), None)
+    assert weighted == pytest.approx(repeated, rel=1e-5)
+    assert abs(weighted / fit_temperature(p, expected, None) - 1) > 1e-4

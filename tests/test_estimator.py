@@ -901,3 +901,51 @@ def test_partial_fit_goes_on_after_cross_fitting_and_after_loading(tmp_path):
             assert own.parameters_.shape[0] == 3
     with pytest.raises(ValueError, match="n_networks changed"):
         model.set_params(n_networks=2).partial_fit(IRIS[0], y)
+
+
+@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=16, batch_size=None)])
+def test_a_distribution_as_target_is_learnt_by_its_own_cross_entropy(algorithm):
+    z = IRIS[0][:, :3]
+    P = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    model = BackpropMLP(
+        "regression", **QUICK, error_function="cross_entropy", output_activation="softmax", algorithm=algorithm, l2=0,
+        descent="batch", validation="holdout",
+    ).fit(IRIS[0], P)  # fmt: skip
+    rows = clone(model)._prepare(IRIS[0], P).task.problem.validation[0]
+    own = -(P[rows] * np.log(model.predict(IRIS[0][rows]))).sum(axis=1).mean()
+    assert model.best_error_ == pytest.approx(own)
+
+
+def test_partial_fit_and_a_warm_start_go_on_from_each_other():
+    model = BackpropMLP(**QUICK, warm_start=True).fit(*IRIS).partial_fit(*IRIS)
+    assert model.n_iter_ == 6
+    assert model.fit(*IRIS).n_iter_ == 11
+    other = BackpropMLP(**QUICK, warm_start=True, schedule="plateau").partial_fit(*IRIS, classes=[0, 1, 2])
+    assert other.fit(*IRIS).n_iter_ == 6
+
+
+def test_after_a_warm_start_on_other_data_the_best_is_the_best_on_them():
+    model = BackpropMLP(**LEARN | {"max_iter": 40}, validation="holdout", warm_start=True).fit(*IRIS)
+    turned = np.random.default_rng(0).permutation(IRIS[1])
+    before = model.best_error_
+    model.set_params(max_iter=5).fit(IRIS[0], turned)
+    assert model.best_error_ > before
+    assert model.best_error_ == model.history_.validation_error[-5:].min()
+
+
+def test_class_weights_count_in_the_users_validation_data_too():
+    own = {"X_val": IRIS[0], "y_val": IRIS[1]}
+    model = BackpropMLP(**QUICK, class_weight={0: 100.0}).fit(*IRIS, **own)
+    p = model.predict_proba(IRIS[0])[np.arange(150), IRIS[1]]
+    weighted = np.average(-np.log(p), weights=np.array([100.0, 1, 1])[IRIS[1]])
+    assert model.best_error_ == pytest.approx(weighted, rel=1e-6)
+
+
+def test_a_budget_for_exactly_some_steps_gives_these():
+    assert BackpropMLP(**LEARN, max_evaluations=7 * 450).fit(*IRIS).n_iter_ == 7
+    assert BackpropMLP(**LEARN, max_evaluations=7 * 450 - 1).fit(*IRIS).n_iter_ == 6
+
+
+def test_dropout_of_almost_all_stays_finite():
+    model = BackpropMLP(**QUICK, dropout=0.9999999).fit(*IRIS)
+    assert np.isfinite(model.parameters_).all()

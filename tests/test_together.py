@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning
@@ -227,3 +227,36 @@ def test_columns_of_validation_frames_are_checked():
     np.testing.assert_array_equal(model.parameters_, alone.parameters_)
     with pytest.raises(TypeError, match="must be a sequence"):
         fit_many(BackpropMLP(), *IRIS)
+
+
+def test_weights_that_differ_from_fit_to_fit_stay_apart_in_one_stack():
+    X, y = IRIS[0], np.array([0, 1, 2, 0, 1])[np.arange(150) % 5]  # classes of unequal size
+    weights = [None, "balanced", {0: 5.0}, {1: 0.1, 2: 7.0}]
+    models = [BackpropMLP(**SMALL, class_weight=own) for own in weights]
+    alone = [clone(model).fit(X, y) for model in models]
+    for a, b in zip(fit_many(models, X, y), alone, strict=True):
+        np.testing.assert_allclose(a.parameters_, b.parameters_, rtol=1e-7)
+    assert len({round(float(model.parameters_[0, 0]), 9) for model in models}) == 4
+
+
+def test_dropout_in_large_batches_is_that_of_each_fold_alone():
+    X, y = load_digits(return_X_y=True)
+    model = BackpropMLP(batch_size=256, max_iter=2, random_state=0, dropout=0.1, validation="none")
+    got, expected = (
+        f(model, X / 16, y, cv=6, scoring="neg_log_loss")["test_score"] for f in (cross_validate, one_by_one)
+    )
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_a_failing_score_is_the_error_score_also_where_folds_are_done_one_by_one(monkeypatch):
+    monkeypatch.setattr("nnexp.together._TOGETHER_BYTES", 1)
+
+    def score(e, X, y):
+        if (IRIS[0][7] == X).all(axis=1).any():
+            raise RuntimeError("of no use")
+        return e.score(X, y)
+
+    model = BackpropMLP(**SMALL, validation="holdout", validation_fraction=0.4, scoring=score)
+    with pytest.warns(FitFailedWarning):
+        scores = cross_validate(model, *IRIS, cv=KFold(5, shuffle=True, random_state=0))["test_score"]
+    assert 0 < np.isnan(scores).sum() < 5

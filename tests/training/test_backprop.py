@@ -263,3 +263,68 @@ def test_in_mini_batches_a_weight_of_2_equals_the_row_twice_in_expectation():
             moved.append((parameters[0] - after) / 1e-7 / batches)
         error = np.std(moved, axis=0) / np.sqrt(len(moved))
         assert (np.abs(np.mean(moved, axis=0) - exact) < 4.5 * error + 1e-6).all()
+
+
+@pytest.mark.parametrize("mode", ["mini-batch", "batch"])
+def test_dropout_does_not_depend_on_how_a_stack_cuts_a_batch_into_pieces(mode, monkeypatch):
+    monkeypatch.setattr(Sweep, "PIECE_BYTES", 1 << 15)  # pieces of 64 samples for 6 members, of more for one
+    settings = dict(mode=mode, batch_size=300, dropout=0.3)
+    problem = make_problem(members=6, n=700, **settings)
+    parameters = problem.network.initialize(6, seeds(6, 9))
+    together = Training(Backprop(), problem, parameters, seeds(6)).run(problem, Stopping(3, 10, 0.0))
+    for i in (0, 5):
+        only = problem.select(np.array([i]))
+        alone = Training(Backprop(), only, parameters[[i]], seeds(1, i)).run(only, Stopping(3, 10, 0.0))
+        np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-9)
+
+
+def test_the_error_of_a_smoothed_epoch_is_that_of_the_smoothed_targets():
+    problem = make_problem(**PLAIN, label_smoothing=0.3)
+    parameters = problem.network.initialize(1, np.random.default_rng(0))
+    expected = 0.7 * problem.expected + 0.15
+    error, _ = problem.network.error_and_gradient(
+        parameters[0], problem.samples.values[:, :-1], expected, "cross_entropy"
+    )
+    assert one_epoch(problem, parameters).history[0][0]["error"] == pytest.approx(error)
+
+
+def moments_after(members, updates, dtype=np.float32):
+    """Train one update with moments that are tiny, where the members have done some updates already."""
+    problem = make_problem(members=members, mode="batch", dtype=dtype)
+    training = Training(Backprop(), problem, problem.network.initialize(members, seeds(members), dtype), seeds(members))
+    training.state.updates[:] = updates
+    for moment in ("moment_0", "moment_1"):
+        training.state.arrays[moment][:, :3] = [1e-8, 1e-25, 1e-36]
+    problem.samples.values[:] = 0  # the gradient of these weights is 0
+    training.run(problem, Stopping(1, 10, 0.0))
+    return training.state.arrays["moment_0"][:, :3]
+
+
+def test_moments_on_their_way_to_subnormal_numbers_become_0_now_and_then():
+    kept, flushed = moments_after(2, [5, 127])
+    np.testing.assert_allclose(kept, 0.9 * np.array([1e-8, 1e-25, 1e-36]), rtol=1e-5)
+    np.testing.assert_allclose(flushed, 0.9 * np.array([1e-8, 1e-25, 0]), rtol=1e-5)
+
+
+def test_members_have_plateaus_of_their_own():
+    plateau = {"name": "plateau", "patience": 2, "tol": 1e-3}
+    rates = Hyperparameters.join([Hyperparameters.of(1, 1, learning_rate=rate) for rate in (0.05, 1e-7)])
+    problem = replace(make_problem(members=2, schedule=plateau), settings=rates)
+    first = problem.network.initialize(2, seeds(2, 5))
+    together = Training(Backprop(), problem, first, seeds(2)).run(problem, Stopping(7, 1000, 0.0))
+    assert together.state.arrays["plateau_factor"].tolist() == [1, 0.125]  # the second one does not get better
+    for i in range(2):
+        only = problem.select(np.array([i]))
+        alone = Training(Backprop(), only, first[[i]], seeds(1, i)).run(only, Stopping(7, 1000, 0.0))
+        np.testing.assert_allclose(
+            together.state.arrays["parameters"][i], alone.state.arrays["parameters"][0], rtol=1e-9
+        )
+
+
+def test_a_plateau_forgets_the_errors_on_other_data():
+    problem = make_problem(schedule={"name": "plateau", "patience": 3}, validation=15, learning_rate=0.05)
+    training = Training(Backprop(), problem, problem.network.initialize(1, seeds(1)), seeds(1))
+    training.run(problem, Stopping(20, 1000, 0.0))
+    training.state.arrays["plateau_best"][:] = -5  # as if the old data had been much easier
+    training.run(problem, Stopping(1, 1000, 0.0), new_data=True)
+    assert training.state.arrays["plateau_best"][0] > 0
