@@ -154,7 +154,8 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
     return {
         "leaderboard": (
             "Scores are means over the data sets of a task, ± half of the 95 % confidence interval over splits. Evaluations and "
-            "seconds add up one fit, the median, on each data set. An evaluation is one forward pass of one network over one "
+            "seconds add up one fit, the median, on each data set; the folds of a BackpropMLP train together, and the seconds of "
+            "a fit are its share. An evaluation is one forward pass of one network over one "
             "sample; forward and backward together count three. It compares the cost of networks of one size on any machine. "
             "Of equal best models each counts as best."
         ),

@@ -1,0 +1,18 @@
+"""The README's Python runs as it stands, block after block, without a warning."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_blocks_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) >= 6
+    names = {}
+    for block in blocks:
+        if "load_results" not in block:  # that of the demo's results
+            exec(compile(block, str(README), "exec"), names)
+    assert (tmp_path / "model.nnexp").exists()
+    assert "training" in capsys.readouterr().out
