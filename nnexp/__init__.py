@@ -2,11 +2,10 @@
 
 from nnexp._version import __version__
 from nnexp.callbacks import Checkpoint, ProgressBar
-from nnexp.estimator import BackpropMLP
+from nnexp.estimator import BackpropMLP, load
 from nnexp.experiment.pruning import OptunaPruning
 from nnexp.experiment.results import Results, load_results
 from nnexp.network import Activation, ErrorFunction, Network
-from nnexp.saving import load
 from nnexp.together import cross_validate, fit_many
 from nnexp.training import Algorithm, GeneticAlgorithm, Schedule
 

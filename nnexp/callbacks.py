@@ -15,6 +15,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nnexp._names import check_number
+from nnexp.saving import load_training, save_training
 from nnexp.training import Training
 
 
@@ -128,16 +129,12 @@ class Checkpoint:
         ValueError
             If the file was written by a fit with other parameters or data, named by the key.
         """
-        from nnexp.saving import load_training
-
         if not self.resume or not Path(self.path).expanduser().exists():
             return first
         return load_training(self.path, key, first)
 
     def on_step(self, state: StepState) -> None:
         """Save if it is time."""
-        from nnexp.saving import save_training
-
         if state.step % self.every == 0:
             state.training.synchronise()
             save_training(self.path, state.key, state.training)

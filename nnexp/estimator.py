@@ -41,6 +41,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+import nnexp.saving as saving
 from nnexp._names import check_choice, check_number, is_integer, is_number
 from nnexp.callbacks import Caller, Checkpoint, check_callbacks
 from nnexp.network import ACTIVATIONS, INITIALIZERS, Activation, Network
@@ -54,6 +55,7 @@ from nnexp.network.error_functions import (
 )
 from nnexp.network.network import resolve_hidden_activations
 from nnexp.network.samples import Samples
+from nnexp.onnx_export import to_onnx
 from nnexp.targets import Classes, Labels, Numbers, Target
 from nnexp.training import (
     ALGORITHMS,
@@ -734,9 +736,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         SavingError
             If the model is not fitted, holds code of your own, or the file cannot be written.
         """
-        from nnexp.saving import save
-
-        save(path, self)
+        saving.save(path, self)
 
     def to_onnx(self, path: str | Path | None = None) -> Any:
         """Return the fitted model as an ONNX graph, for programs without Python; needs the extra ``nnexp[onnx]``.
@@ -761,8 +761,6 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         ValueError
             For an activation of your own, or a model that is not fitted.
         """
-        from nnexp.onnx_export import to_onnx
-
         return to_onnx(self, path)
 
     def check_fit(self, X: ArrayLike, y: ArrayLike) -> None:
@@ -1639,6 +1637,29 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             tags.estimator_type = "classifier"
             tags.classifier_tags = ClassifierTags(multi_label=True)
         return tags
+
+
+def load(path: str | Path) -> BackpropMLP:
+    """Read a model that `BackpropMLP.save` wrote. Nothing in the file can run code.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    BackpropMLP
+        It predicts as the saved one, to the bit.
+
+    Raises
+    ------
+    SavingError
+        If the file is damaged, is none of nnexp's or comes from a later version.
+    FileNotFoundError
+        If there is no such file.
+    """
+    model: BackpropMLP = saving.load(path, BackpropMLP)
+    return model
 
 
 def _seed_sequence(random_state: Any) -> np.random.SeedSequence:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp.estimator import BackpropMLP
 from nnexp.network.activations import Activation, PerNeuron
 from nnexp.targets import Classes, Labels, Numbers
 
@@ -92,7 +91,7 @@ def _activation(g: _Graph, z: str, activation: Activation) -> str:
     return _OPERATORS[activation.name](g, z, activation)
 
 
-def _network(g: _Graph, model: BackpropMLP, number: int, inputs: str) -> str:
+def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
     """Add one network and return the name of its outputs."""
     network = model.network_
     outputs = [inputs]
@@ -110,7 +109,7 @@ def _network(g: _Graph, model: BackpropMLP, number: int, inputs: str) -> str:
     return outputs[-1]
 
 
-def to_onnx(model: BackpropMLP, path: str | Path | None = None) -> Any:
+def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     """Make the graph of a fitted model; see `BackpropMLP.to_onnx`."""
     try:
         import onnx

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from nnexp._names import Registry
 from nnexp._version import __version__
-from nnexp.estimator import BackpropMLP
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
 from nnexp.network.activations import PerNeuron
 from nnexp.targets import Classes, Labels, Numbers, Target
@@ -134,7 +133,7 @@ class _Reader:
         return _REGISTRIES[kind].resolve({"name": name, **named}, kind)
 
 
-def save(path: str | Path, model: BackpropMLP) -> None:
+def save(path: str | Path, model: Any) -> None:
     """Write a fitted model to a file; see `BackpropMLP.save`."""
     if "network_" not in vars(model):
         raise SavingError("The model is not fitted: there is nothing to save.")
@@ -161,30 +160,13 @@ def save(path: str | Path, model: BackpropMLP) -> None:
     _write(path, header, writer.arrays)
 
 
-def load(path: str | Path) -> BackpropMLP:
-    """Read a model that `BackpropMLP.save` wrote. Nothing in the file can run code.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    BackpropMLP
-        It predicts as the saved one, to the bit.
-
-    Raises
-    ------
-    SavingError
-        If the file is damaged, is none of nnexp's or comes from a later version.
-    FileNotFoundError
-        If there is no such file.
-    """
+def load(path: str | Path, make: Callable[..., Any]) -> Any:
+    """Read a model that `save` wrote; make is given its parameters and returns an estimator. See `nnexp.load`."""
     header, arrays = _read(path, "model")
     with _as_saving_error(path):
         reader = _Reader(arrays)
         params = {name: reader.value(value) for name, value in header["params"].items()}
-        model = BackpropMLP(**params)
+        model = make(**params)
         model._check_parameters()
         model.network_ = _network_from_json(header["network"], reader, Path(path).expanduser().stat().st_size)
         model._target = _target_from_json(header["target"], reader)
