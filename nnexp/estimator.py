@@ -1237,7 +1237,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             if known is not None:
                 return known, y
             return Numbers(np.zeros(y.shape[1]), np.ones(y.shape[1]), flat), y
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
+        plain = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biuU"  # what needs no closer look
+        kind = "multiclass" if plain else type_of_target(y, input_name="y", raise_unknown=True)
         if kind.startswith("continuous"):
             raise ValueError(
                 f"Unknown label type: {kind}. y holds numbers that are no classes; for those use "
@@ -1248,7 +1249,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 "y must be one class for each sample, or 0 and 1 for each of several labels. "
                 f"Got {kind!r} of shape {y.shape}."
             )
-        if kind != "multilabel-indicator":
+        if kind != "multilabel-indicator" and not plain:
             y = column_or_1d(y, warn=True)
         if known is not None:
             given = getattr(known, "classes", np.array([]))
