@@ -86,7 +86,8 @@ class ProgressBar:
         self._progress.update(self._bar, completed=state.step, said=said)
 
     def on_end(self) -> None:
-        """Close the bar, also where the fit fails."""
+        """Close the bar, full where training has stopped early, also where the fit fails."""
+        self._progress.update(self._bar, total=self._progress.tasks[0].completed)
         self._progress.stop()
         del self._progress, self._bar
 

@@ -390,6 +390,8 @@ def _right(target: Target, values: Array, expected: Array) -> Array:
 class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     """A multilayer perceptron in which everything can be swapped, trained by backpropagation or evolution.
 
+    Features of similar size train best: put a StandardScaler before it.
+
     Parameters
     ----------
     task : {"classification", "regression"}, default="classification"

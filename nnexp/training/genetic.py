@@ -158,9 +158,10 @@ class _Generation:
         ranking = penalised.argsort(axis=1, kind="stable")
         ranked = np.take_along_axis(errors, ranking, axis=1)
         sigma = self._state.arrays["sigma"]
+        spread = np.sort(errors, axis=1)  # by the error alone, as the history has it; NaN comes last
         metrics = {
-            "population_median_error": ranked[:, ranked.shape[1] // 2],
-            "population_worst_error": ranked[:, -1],
+            "population_median_error": spread[:, spread.shape[1] // 2],
+            "population_worst_error": spread[:, -1],
             "sigma": np.exp(np.log(sigma).mean(axis=1)),
         }
         elite = self._settings.elite
