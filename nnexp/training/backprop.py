@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnexp.network.network import Network, Sweep, Workspace
-from nnexp.training.algorithm import Algorithm, Problem, Progress, State, Step
+from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from nnexp._names import check_choice, check_number
 from nnexp.network.network import Sweep
-from nnexp.training.algorithm import Algorithm, Problem, Progress, State, Step
+from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
 

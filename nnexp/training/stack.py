@@ -11,7 +11,9 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from nnexp.training.algorithm import Algorithm, Problem, Stopping, Training
+from nnexp.training.algorithm import Algorithm
+from nnexp.training.loop import Stopping, Training
+from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
 

@@ -1,0 +1,437 @@
+"""The one loop that carries all algorithms.
+
+Nothing in it asks which algorithm it runs. It validates, keeps the best parameters, stops, records the history and
+counts the cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp.network.network import Sweep
+from nnexp.training.algorithm import Algorithm, Progress, State
+from nnexp.training.history import History
+from nnexp.training.problem import Problem
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop.
+
+    Attributes
+    ----------
+    max_iter : int
+        Steps at most.
+    patience : float
+        Steps without an improvement of what is watched by more than tol.
+    tol : float
+        In units of the error function, or of the score.
+    max_seconds : float
+        Time at most, in seconds; looked at after each step.
+    max_evaluations : float
+        Evaluations of a member at most: it stops before a step that would go beyond.
+    """
+
+    max_iter: int
+    patience: float
+    tol: float
+    max_seconds: float = np.inf
+    max_evaluations: float = np.inf
+
+
+class Training:
+    """The loop: takes members from their first parameters to their best.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    problem : Problem
+    parameters : array of shape (members, D)
+        The first parameters.
+    rngs : sequence of numpy.random.Generator
+        One for each member.
+
+    Attributes
+    ----------
+    parameters : array of shape (members, D)
+        What each member has become: its best by the validation rows, or its last.
+    best_error : array of shape (members,)
+        The lowest watched error: on the validation rows where there are any, else on the training rows, plus the
+        penalty. The negated score where that decides.
+    evaluations, n_iter : array of int, shape (members,)
+        What it cost, and the steps done.
+    stop_reason : list of str
+        A sentence for each member; empty while it trains.
+    diverged : array of bool, shape (members,)
+        Whether a member stopped because its error became infinite or NaN.
+    seconds : float
+        Time spent in steps and in judging them.
+    state : State
+        Of all members, as after their last step.
+    log : History
+        What happened in each step.
+    judged_from : array of int, shape (members,)
+        The step after which errors are those on the present data.
+    """
+
+    # The parameters, moments and gradients of a group of members that train in step should fit the cache.
+    GROUP_BYTES = 1 << 22
+    # What has a first axis of members besides the state.
+    ARRAYS = (
+        "parameters", "best_error", "evaluations", "n_iter", "diverged", "_mark", "_mark_step", "_out_of_patience",
+        "_good", "judged_from",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        problem: Problem,
+        parameters: Array,
+        rngs: Sequence[np.random.Generator],
+    ) -> None:
+        members = problem.n_members
+        self.algorithm = algorithm
+        self.parameters = parameters.copy()
+        self.best_error = np.full(members, np.inf)
+        self.evaluations = np.zeros(members, dtype=np.int64)
+        self.n_iter = np.zeros(members, dtype=int)
+        self.stop_reason = [""] * members
+        self.diverged = np.zeros(members, dtype=bool)
+        self.seconds = 0.0
+        self.state = algorithm.start(problem, parameters, list(rngs))
+        self.log = History()
+        self.judged_from = np.zeros(members, dtype=int)
+        # The watched error that an improvement is measured from, and the step that reached it.
+        self._mark = np.full(members, np.inf)
+        self._mark_step = np.zeros(members, dtype=int)
+        self._out_of_patience = np.zeros(members, dtype=bool)
+        self._groups: list[_Group] = []
+        self._begun = 0.0
+        # The last parameters whose error is known to be finite.
+        self._good = self.parameters
+
+    def run(
+        self,
+        problem: Problem,
+        stopping: Stopping,
+        on_step: Callable[[Training], str | None] | None = None,
+        new_data: bool = False,
+        resume: bool = False,
+    ) -> Training:
+        """Go on until every member has stopped.
+
+        Parameters
+        ----------
+        problem : Problem
+            The same as before, or with other data where training goes on with them.
+        stopping : Stopping
+            ``max_iter`` counts the steps of this call.
+        on_step : callable, default=None
+            Is given this object after each step of all members; a sentence that it returns stops them.
+        new_data : bool, default=False
+            Whether the data are other ones than before: errors on the old ones then count for nothing.
+        resume : bool, default=False
+            Whether to leave alone the members that have stopped, and to count ``max_iter`` from the first step of
+            all, as where an interrupted run goes on.
+        """
+        first = np.zeros_like(self.n_iter) if resume else self.n_iter.copy()
+        if not resume:
+            self._mark_step[self._out_of_patience] = self.n_iter[self._out_of_patience]
+            self._out_of_patience[:] = False
+            self.stop_reason = [""] * problem.n_members
+        begun = time.perf_counter()
+        with np.errstate(all="ignore"):
+            self.algorithm.resume(problem, self.state)
+            if new_data:
+                self._forget(problem)
+            if not resume:
+                self._good = self.parameters.copy()
+            room = max(1, self.GROUP_BYTES // (4 * self.parameters[:1].nbytes))
+            try:
+                # All members are grouped and those that have stopped are left out then, so that a run that goes on
+                # has the groups of one that was not interrupted.
+                for equal in problem.groups(np.arange(problem.n_members)):
+                    for part in np.array_split(equal, -(-len(equal) // room)):
+                        alive = np.array([member for member in part if not self.stop_reason[member]], dtype=int)
+                        if alive.size:
+                            self._groups.append(_Group(self.algorithm, problem, self.state, alive))
+                while self._groups:
+                    self._begun = time.perf_counter()
+                    for group in self._groups:
+                        self._advance(group)
+                    now = time.perf_counter()
+                    self.seconds += now - self._begun
+                    for group in self._groups:
+                        group.decide(self, stopping, first, now - begun)
+                    said = on_step(self) if on_step is not None else None
+                    if said:
+                        for member in np.concatenate([group.members for group in self._groups]):
+                            self.stop_reason[member] = self.stop_reason[member] or said
+                    self._groups = [g for group in self._groups for g in group.of_those_that_go_on(self)]
+            finally:
+                self.log.close()
+                self.synchronise()
+                self._groups = []
+        return self
+
+    def synchronise(self) -> None:
+        """Make `state` that after the last step, also while members train."""
+        for group in self._groups:
+            self.state.put(group.members, group.state)
+
+    @property
+    def history(self) -> list[list[dict[str, Any]]]:
+        """One row a step for each member."""
+        tables = [self.log.columns(member) for member in range(len(self.stop_reason))]
+        return [[dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)] for table in tables]
+
+    def last_row(self) -> dict[str, Any]:
+        """Return the means over the members of what the last step has reported; of evaluations the sum over all."""
+        row: dict[str, Any] = self.log.last(max(1, len(self._groups)))
+        row["step"] = int(self.n_iter.max())
+        row["evaluations"] = int(self.evaluations.sum())
+        return row
+
+    def select(self, members: Array) -> Training:
+        """Return the training of some of the members, as if they had trained by themselves."""
+        own = Training.__new__(Training)
+        own.algorithm, own.seconds = self.algorithm, self.seconds
+        for name in Training.ARRAYS:
+            setattr(own, name, getattr(self, name)[members])
+        own.stop_reason = [self.stop_reason[i] for i in members]
+        own.state, own._groups, own._begun = self.state.select(members), [], 0.0
+        own.log = self.log.select(members)
+        return own
+
+    @staticmethod
+    def join(parts: Sequence[Training]) -> Training:
+        """Return one training of the members of several, one after the other."""
+        own = Training.__new__(Training)
+        own.algorithm, own.seconds = parts[0].algorithm, max(part.seconds for part in parts)
+        for name in Training.ARRAYS:
+            setattr(own, name, np.concatenate([getattr(part, name) for part in parts]))
+        own.stop_reason = [reason for part in parts for reason in part.stop_reason]
+        own.state = State.join([part.state for part in parts])
+        starts = np.cumsum([0, *(len(part.stop_reason) for part in parts)]).tolist()
+        own.log, own._groups, own._begun = History.join([part.log for part in parts], starts[:-1]), [], 0.0
+        return own
+
+    def _forget(self, problem: Problem) -> None:
+        """Judge the kept parameters by the new data."""
+        for members in problem.groups(np.arange(problem.n_members)):
+            judge = _Judge(problem.select(members), self.algorithm)
+            self.best_error[members] = judge.errors(self.parameters[members])
+        self._mark[:] = self.best_error
+        self._mark_step[:] = self.n_iter
+        self.judged_from[:] = self.n_iter
+        self.algorithm.forget(problem, self.state)
+
+    def _advance(self, group: _Group) -> None:
+        """Do one step of a group."""
+        members, judge = group.members, group.judge
+        start = None if judge.selects else self.parameters[members]
+        progress = group.step()
+        verdict = judge(progress)
+        chosen, watched = verdict.chosen, verdict.watched
+        group.finite = finite = np.isfinite(watched) & np.isfinite(chosen).all(axis=-1)
+        group.cost = progress.evaluations + judge.evaluations(progress)
+        self.evaluations[members] += group.cost
+        self.n_iter[members] += 1
+        better = finite & (watched < self.best_error[members])
+        kept = better if judge.selects else finite
+        self.parameters[members[kept]] = chosen[kept]
+        self.best_error[members[better]] = watched[better]
+        if start is not None:
+            self._good[members[finite]] = start[finite]
+            self.parameters[members[~finite]] = self._good[members[~finite]]
+        self.algorithm.observe(group.problem, group.state, watched)
+        nothing = np.full(len(members), np.nan)
+        columns = {
+            "step": self.n_iter[members],
+            "error": verdict.training_error,
+            "validation_error": nothing if verdict.validation_error is None else verdict.validation_error,
+            "validation_score": nothing if verdict.score is None else verdict.score,
+            "evaluations": self.evaluations[members],
+            "seconds": self.seconds + time.perf_counter() - self._begun,
+            **progress.metrics,
+        }
+        self.log.add(members, columns)
+
+
+class _Group:
+    """Members with equally many rows, which train in step."""
+
+    def __init__(self, algorithm: Algorithm, problem: Problem, state: State, members: Array) -> None:
+        self.members = members
+        self._algorithm, self._whole, self._state = algorithm, problem, state
+        self.problem, self.state = problem.select(members), state.select(members)
+        self.step, self.judge = algorithm.bind(self.problem, self.state), _Judge(self.problem, algorithm)
+        self.finite = np.ones(len(members), dtype=bool)
+        self.cost = 0
+
+    def decide(self, training: Training, stopping: Stopping, first: Array, seconds: float) -> None:
+        """Give the members that stop their reason."""
+        members, now = self.members, training.n_iter[self.members]
+        improved = members[training.best_error[members] < training._mark[members] - stopping.tol]
+        training._mark[improved] = training.best_error[improved]
+        training._mark_step[improved] = training.n_iter[improved]
+        diverged = ~self.finite
+        training.diverged[members] = diverged
+        impatient = now - training._mark_step[members] >= stopping.patience
+        training._out_of_patience[members] = impatient
+        finished = now - first[members] >= stopping.max_iter
+        spent = training.evaluations[members] + self.cost > stopping.max_evaluations
+        late = seconds >= stopping.max_seconds
+        if not (late or (diverged | impatient | finished | spent).any()):
+            return
+        kept = "the best parameters so far" if self.judge.selects else "the last parameters with a finite error"
+        for i, member in enumerate(members):
+            reason = ""
+            if diverged[i]:
+                reason = f"The error became infinite or NaN in step {now[i]}; {kept} are kept. {self._algorithm.advice}"
+            elif impatient[i]:
+                reason = (
+                    f"The {self.judge.watches} did not improve by more than tol={stopping.tol:g} in {stopping.patience} "
+                    f"successive steps (n_iter_no_change={stopping.patience})."
+                )
+            elif finished[i]:
+                reason = f"All max_iter={stopping.max_iter} steps were done."
+            elif spent[i]:
+                reason = f"Another step would exceed max_evaluations={stopping.max_evaluations:g}."
+            elif late:
+                reason = f"max_seconds={stopping.max_seconds:g} were over."
+            training.stop_reason[member] = reason
+
+    def of_those_that_go_on(self, training: Training) -> list[_Group]:
+        """Return this group, a smaller one, or none; what stops leaves its state behind."""
+        going = np.array([not training.stop_reason[member] for member in self.members])
+        if going.all():
+            return [self]
+        self._state.put(self.members, self.state)
+        if not going.any():
+            return []
+        return [_Group(self._algorithm, self._whole, self._state, self.members[going])]
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What a step has come to, for each member.
+
+    Attributes
+    ----------
+    chosen : array of shape (members, D)
+        The best of the candidates.
+    watched : array of shape (members,)
+        What decides: the error on the validation rows, the negated score there, or what training minimises, which is
+        the error plus the penalty.
+    training_error, validation_error, score : arrays of shape (members,)
+        None where there are no validation rows or no scorers.
+    """
+
+    chosen: Array
+    watched: Array
+    training_error: Array
+    validation_error: Array | None = None
+    score: Array | None = None
+
+
+class _Judge:
+    """Chooses among the candidates of a step, on the rows that decide."""
+
+    def __init__(self, problem: Problem, algorithm: Algorithm) -> None:
+        self.selects = problem.validation is not None or algorithm.competes
+        self._validates = problem.validation is not None
+        self._problem = problem
+        self._by_score = self._validates and problem.score_decides
+        self.watches = "validation score" if self._by_score else "error"
+        self._rows = problem.training_rows if problem.validation_rows is None else problem.validation_rows
+        self._stack: _Rows | None = None
+        self._alone: list[_Rows] = []
+
+    def evaluations(self, progress: Progress) -> int:
+        """Return what judging cost each member."""
+        known = not self._validates and progress.candidate_errors is not None
+        return 0 if known or not self.selects else self._rows.shape[1] * progress.candidates.shape[1]
+
+    def errors(self, parameters: Array) -> Array:
+        """Return what is watched for one network of each member, shape (members,); infinite if nothing decides."""
+        if not self.selects:
+            return np.full(len(parameters), np.inf)
+        return self._watched(parameters[:, np.newaxis], None)[0][:, 0]
+
+    def __call__(self, progress: Progress) -> _Verdict:
+        """Choose the best candidate of each member."""
+        if not self.selects:
+            chosen = progress.candidates[:, 0]
+            return _Verdict(chosen, progress.error + self._problem.penalty(chosen), progress.error)
+        watched, errors, scores = self._watched(progress.candidates, progress.candidate_errors)
+        best = watched.argmin(axis=1)
+        members = np.arange(best.size)
+        chosen, own = progress.candidates[members, best], errors[members, best]
+        score = None if scores is None else scores[members, best]
+        if self._validates:
+            return _Verdict(chosen, watched[members, best], progress.error, own, score)
+        return _Verdict(chosen, watched[members, best], own)
+
+    def _watched(self, candidates: Array, known: Array | None) -> tuple[Array, Array, Array | None]:
+        """Return what is watched, the errors and the scores, each of shape (members, candidates)."""
+        scores = None
+        errors = known
+        if self._validates or errors is None:
+            errors, scores = self._measure(candidates)
+        if self._by_score and scores is not None:
+            watched = -scores
+        else:
+            watched = errors if self._validates else errors + self._problem.penalty(candidates)
+        return np.where(np.isnan(watched), np.inf, watched), errors, scores
+
+    def _measure(self, candidates: Array) -> tuple[Array, Array | None]:
+        """Return the errors, and the scores if there are scorers, of all candidates."""
+        problem, scorers = self._problem, self._problem.scorers if self._validates else None
+        members, count = candidates.shape[:2]
+        if count == 1:  # one pass for the whole stack
+            if self._stack is None:
+                self._stack = _Rows(problem, self._rows, None, scorers is not None)
+            errors = self._stack.errors(candidates[:, 0])[:, np.newaxis]
+            if scorers is None:
+                return errors, None
+            judged = zip(scorers, self._stack.outputs, candidates[:, 0], strict=True)
+            return errors, np.array([[score(outputs, weights)] for score, outputs, weights in judged])
+        if not self._alone:
+            self._alone = [_Rows(problem, rows, i, scorers is not None) for i, rows in enumerate(self._rows)]
+        errors, scores = np.empty((members, count)), np.empty((members, count))
+        for i, (own, rows) in enumerate(zip(candidates, self._alone, strict=True)):
+            errors[i] = rows.errors(own)
+            if scorers is not None:
+                scores[i] = [scorers[i](*both) for both in zip(rows.outputs, own, strict=True)]
+        return errors, None if scorers is None else scores
+
+
+class _Rows:
+    """Rows on which networks are judged: one set for a member's candidates, or one set for each of a stack."""
+
+    def __init__(self, problem: Problem, rows: Array, member: int | None, keep_outputs: bool) -> None:
+        if member is None and (rows == rows[0]).all() and (problem.shift == problem.shift[0]).all():
+            rows, member = rows[0], 0  # shared rows make one matrix product with the inputs
+        self._sweep = Sweep(problem.network, problem.objective, problem.samples, rows)
+        expected = problem.expected_of(rows, member)
+        self._expected = np.ascontiguousarray(expected.swapaxes(-1, -2))
+        self._weight = problem.weight_of(rows, member)
+        self._shape = rows.shape[-1], problem.network.n_outputs
+        self._keep_outputs = keep_outputs
+        self.outputs = np.empty((0, *self._shape), dtype=problem.dtype)
+
+    def errors(self, parameters: Array) -> Array:
+        """Return the error of each network, shape (P,); keep the outputs, shape (P, rows, n_outputs), if wanted."""
+        if self._keep_outputs and len(self.outputs) != len(parameters):
+            self.outputs = np.empty((len(parameters), *self._shape), dtype=parameters.dtype)
+        outputs = self.outputs if self._keep_outputs else None
+        return self._sweep.errors(parameters, self._expected, self._weight, outputs)
