@@ -66,6 +66,10 @@ class Registry(Mapping[str, T], Generic[T]):
         self._own: dict[str, type] = {part.name: part for part in parts}  # type: ignore[attr-defined]
         self.plugins = Plugins(group, self._check_plugin)
 
+    def add(self, part: type) -> None:
+        """Put a part into the table."""
+        self._own[part.name] = part  # type: ignore[attr-defined]
+
     @property
     def _parts(self) -> dict[str, Any]:
         if not self.plugins.group:
@@ -138,14 +142,19 @@ class Registry(Mapping[str, T], Generic[T]):
         if isinstance(part, Mapping) and "name" in part:
             settings = {key: value for key, value in part.items() if key != "name"}
             cls = self._class(part["name"], parameter)
-            known = list(inspect.signature(cls).parameters)
+            signature = inspect.signature(cls).parameters
+            known = list(signature)
             for key in settings:
                 if key not in known:
                     raise ValueError(
                         f"{parameter}: {self.kind} {part['name']!r} has no parameter {key!r}. "
                         + (nearest(key, known) if known else "It has none.")
                     )
-            return cls(**settings)
+            several = next((own.name for own in signature.values() if own.kind is own.VAR_POSITIONAL), "")
+            positional = settings.pop(several, ())
+            if several and not isinstance(positional, list | tuple):
+                raise TypeError(f"{parameter}: {several} must be a list. Got {positional!r}.")
+            return cls(*positional, **settings)
         raise TypeError(
             f"{parameter} must be the name of an {self.kind} ({', '.join(self)}), a mapping with its 'name', "
             f"or an object of {self.base.__name__}. Got {part!r}."

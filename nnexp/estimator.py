@@ -50,6 +50,7 @@ from nnexp.network.error_functions import (
     CrossEntropy,
     ErrorFunction,
     SoftmaxCrossEntropy,
+    ZeroOne,
     make_objective,
     resolve_error_function,
 )
@@ -89,6 +90,10 @@ Array = NDArray[Any]
 
 # From this many samples for each network on, several networks are cross-fitted unless told otherwise.
 _CROSS_SAMPLES = 20
+# From this many samples on, an algorithm that wants validation gets some unless told otherwise.
+_WANTED_SAMPLES = 50
+# The steps of a training that something else stops.
+_UNLIMITED = 2**31 - 1
 # What predict works on at a time, in rows and in bytes of their inputs, so that its memory does not grow with them.
 _PREDICT_ROWS, _PREDICT_BYTES = 8192, 1 << 24
 
@@ -219,9 +224,19 @@ class _ChosenScore:
     """A score of scikit-learn's or of the user's, computed from outputs that are known already."""
 
     def __init__(
-        self, estimator: BackpropMLP, network: Network, target: Target, X: Any, y: Array, weight: Array | None
+        self,
+        parameter: str,
+        what: str,
+        estimator: BackpropMLP,
+        network: Network,
+        target: Target,
+        X: Any,
+        y: Array,
+        weight: Array | None,
     ) -> None:
-        self._scorer, self._name = _scorer(estimator.scoring), estimator.scoring
+        scoring = getattr(estimator, parameter)
+        self._scorer, self._name = _scorer(parameter, scoring), f"{parameter}={scoring!r}"
+        self._what = what
         probe = copy.copy(estimator)
         for name in ("_left", "callbacks", "_skl_callbacks"):
             probe.__dict__.pop(name, None)
@@ -233,28 +248,43 @@ class _ChosenScore:
         self._weight = weight
 
     def __call__(self, outputs: Array, parameters: Array) -> float:
-        self._probe.parameters_ = parameters[np.newaxis]
-        self._probe._known = (self._X, self._probe._target.values(outputs))
-        weighted = {} if self._weight is None or not hasattr(self._scorer, "_sign") else {"sample_weight": self._weight}
-        n = len(self._y)
-        try:
-            score = float(self._scorer(self._probe, self._X, self._y, **weighted))
-        except Exception as error:
-            raise ValueError(f"scoring={self._name!r} failed on the {n} validation samples: {error}") from error
+        score = self._of(outputs, parameters, self._X, self._y, self._weight)
         if not np.isfinite(score) and np.isfinite(outputs).all():
             raise ValueError(
-                f"scoring={self._name!r} gives {score} on the {n} validation samples: it needs more, or other ones."
+                f"{self._name} gives {score} on the {len(self._y)} {self._what} samples: it needs more, or other ones."
             )
         return score
 
+    def _of(self, outputs: Array, parameters: Array, X: Any, y: Array, weight: Array | None) -> float:
+        """Return the score of a network whose outputs for X are known."""
+        self._probe.parameters_ = parameters[np.newaxis]
+        self._probe._known = (X, self._probe._target.values(outputs))
+        weighted = {} if weight is None or not hasattr(self._scorer, "_sign") else {"sample_weight": weight}
+        try:
+            return float(self._scorer(self._probe, X, y, **weighted))
+        except Exception as error:
+            raise ValueError(f"{self._name} failed on the {len(y)} {self._what} samples: {error}") from error
 
-def _scorer(scoring: Any) -> Any:
+
+class _Fitness(_ChosenScore):
+    """A score by which evolution selects, on any rows. What it gives may be NaN, such as where a batch lacks a class."""
+
+    _rows: Any = None
+
+    def __call__(self, outputs: Array, parameters: Array, rows: Array) -> float:  # type: ignore[override]
+        if rows is not self._rows:  # the same for a whole population
+            self._rows, self._block = rows, self._X[rows]
+        weight = None if self._weight is None else self._weight[rows]
+        return self._of(outputs, parameters, self._block, self._y[rows], weight)
+
+
+def _scorer(parameter: str, scoring: Any) -> Any:
     """Return the scorer that a name or a callable stands for."""
     if callable(scoring):
         return scoring
     if not isinstance(scoring, str):
-        raise TypeError(f"scoring must be a name of scikit-learn's, a scorer or None. Got {scoring!r}.")
-    check_choice("scoring", scoring, get_scorer_names())
+        raise TypeError(f"{parameter} must be a name of scikit-learn's, a scorer or None. Got {scoring!r}.")
+    check_choice(parameter, scoring, get_scorer_names())
     return get_scorer(scoring)
 
 
@@ -414,7 +444,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     initializer : str or Initializer, default="auto"
         How the first weights are drawn.
     algorithm : str, mapping or Algorithm, default="backprop"
-        ``"backprop"``, ``"genetic"``, or an object such as `GeneticAlgorithm` with settings of its own.
+        ``"backprop"``; ``"evolution"``, which chooses among evolution strategies; ``"genetic"``, ``"snes"``, ``"openai_es"``,
+        ``"cma_es"``, ``"sep_cma_es"``; ``"memetic"`` and ``"pbt"``, which evolve and descend; or an object with settings of
+        its own, such as `GeneticAlgorithm`, or made of others: `Chain`, `Alternate`.
     descent : {"stochastic", "mini-batch", "batch"}, default="mini-batch"
         An update after each sample, each batch_size samples, or all; with the average gradient of its samples.
     batch_size : int, default=64
@@ -430,8 +462,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     max_iter : int or "auto", default="auto"
-        Steps at most: epochs of descent, or generations of evolution. ``"auto"`` is 100 epochs, or more where those
-        make fewer than 1,000 updates, and 200 generations.
+        Steps at most: epochs of descent, or generations of evolution. ``"auto"`` is as many as max_evaluations allows, if
+        that is given, and for evolution as many as max_seconds allows; else 100 epochs, or more where those make fewer than
+        1,000 updates, and 200 generations. A schedule is laid out for that number.
     max_seconds : float or None, default=None
         Time at most; looked at after each step. Results then depend on the machine.
     max_evaluations : int or None, default=None
@@ -445,6 +478,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         The part set aside, in (0, 1); stratified by class, or by whole groups where `fit` is given ``groups``.
     scoring : str, callable or None, default=None
         The score that chooses, by scikit-learn's names or as a scorer. None for the error.
+    fitness : str, callable or None, default=None
+        The score that evolution selects by instead of the error, and that chooses where ``scoring`` names none; by
+        scikit-learn's names or as a scorer. It is computed network by network: ``error_function="zero_one"`` is faster than
+        ``fitness="accuracy"``.
     n_iter_no_change : int, inf or "auto", default="auto"
         Steps without improvement before training stops; infinite for any number. ``"auto"`` is 10 epochs of descent at
         a constant rate; under a schedule, which improves most at its end, 20 where there is validation and any number
@@ -499,6 +536,11 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         Where X has names of columns that are all strings.
     network_ : Network
         The same for all networks of a stack; they differ in their weights.
+    algorithm_ : Algorithm
+        What trained them: ``algorithm``, or what it chose.
+    architecture_ : pandas.DataFrame
+        A row for each network: its connections whose weight is not 0, how many there could be, and its hidden neurons of each
+        activation. What evolution has made of them, or what the parameters say.
     parameters_ : array of shape (n_networks, D)
         The weights, one row for each network, see `Network.weights`. Probabilities of cross-fitting are calibrated:
         the weights into the output neurons are divided by `temperature_`.
@@ -572,6 +614,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         validation: str = "auto",
         validation_fraction: float = 0.1,
         scoring: Any = None,
+        fitness: Any = None,
         n_iter_no_change: int | str = "auto",
         tol: float = 1e-4,
         l1: float = 0.0,
@@ -611,6 +654,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         self.validation = validation
         self.validation_fraction = validation_fraction
         self.scoring = scoring
+        self.fitness = fitness
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.l1 = l1
@@ -825,18 +869,21 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         network = tables.get(key) if tables is not None and checked is not None else None
         if network is None:
             network = self._make_network(*key[1:])
+            algorithm = algorithm.choose(network)
+            network = algorithm.extend(network)
             self._check_trainable(network, algorithm)
         if tables is not None:
             tables[key] = network
 
         more = self._check_validation_data(X_val, y_val, features, target)
-        how = "none" if one_step else "given" if more is not None else self._resolve_validation(len(rows))
+        how = "none" if one_step else "given" if more is not None else self._resolve_validation(len(rows), algorithm)
         training, validation = self._split(target, y, groups, int(split.generate_state(1)[0]), how)
         if more is not None and isinstance(target, Classes) and of_class is not None:
             more = (*more, of_class[np.searchsorted(target.classes, more[1])])
         if more is not None:
             validation = [np.arange(len(rows), len(rows) + more[0].shape[0])] * self.n_networks
-        stopping = self._stopping(algorithm, len(training[0]), validation is not None, one_step)
+        chosen_by = 0 if validation is None else len(validation[0])
+        stopping = self._stopping(algorithm, network, len(training[0]), chosen_by, one_step)
         done = 0 if left is None or left.training is None else int(left.training.n_iter.max())
         schedule = resolve_schedule(self.schedule)
         if one_step and schedule.horizon is None:
@@ -929,6 +976,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         """Keep what training has reached."""
         problem = prepared.task.problem
         self.network_ = prepared.network
+        self.algorithm_ = prepared.task.algorithm
         self.parameters_ = training.parameters
         self._target = prepared.target
         self._history = [training.log.columns(member) for member in range(problem.n_members)]
@@ -1063,6 +1111,19 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         return pd.concat(frames, ignore_index=True)
 
     @property
+    def architecture_(self) -> pd.DataFrame:
+        """A row for each network; see the class."""
+        if "network_" not in vars(self):
+            raise AttributeError("architecture_ exists after fit.")
+        network = self.network_
+        possible = sum(b.n_source * b.n_target if b.mask is None else int(b.mask.sum()) for b in network.blocks)
+        rows = []
+        for parameters in self.parameters_:
+            found = network.architecture(parameters)
+            rows.append({"connections": found.pop("connections"), "possible_connections": possible, **found})
+        return pd.DataFrame(rows)
+
+    @property
     def members_(self) -> list[BackpropMLP]:
         """Each network by itself, as a fitted estimator that shares its weights."""
         if "network_" not in vars(self):
@@ -1074,6 +1135,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 member.__dict__.pop(name, None)
             target = self._target.of(i) if isinstance(self._target, Numbers) else self._target
             member.n_networks, member.parameters_, member._target = 1, self.parameters_[i : i + 1], target
+            if self.network_.is_evolvable:  # each has become a network of its own
+                member.network_, row = self.network_.plain(self.parameters_[i])
+                member.parameters_ = row[np.newaxis]
             if member.validation == "cross":
                 member.validation = "auto"
             member._history, member.n_iter_ = [columns], len(columns["step"])
@@ -1171,8 +1235,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             raise ValueError(
                 "validation='cross' lets each of several networks set its own fold aside: it needs n_networks of 2 or more."
             )
-        if self.scoring is not None and not callable(self.scoring):
-            _scorer(self.scoring)
+        for name in ("scoring", "fitness"):
+            if getattr(self, name) is not None:
+                _scorer(name, getattr(self, name))
         check_callbacks(self.callbacks)
         OPTIMIZERS.resolve(self.optimizer, "optimizer")
         resolve_schedule(self.schedule)
@@ -1186,6 +1251,11 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         # A copy: training an object of the user's must not change it.
         algorithm = copy.deepcopy(ALGORITHMS.resolve(self.algorithm, "algorithm"))
         algorithm.check()
+        if self.fitness is not None and not algorithm.evolves:
+            raise ValueError(
+                f"fitness is what evolution selects by, and algorithm={algorithm.name!r} selects nothing. For a score that "
+                "chooses the best step use scoring."
+            )
         return algorithm
 
     def _dropout(self, hidden_layers: int, auto: float) -> list[float]:
@@ -1392,6 +1462,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             error_function = resolve_error_function(name)
         else:
             error_function = resolve_error_function(self.error_function)
+        if isinstance(error_function, ZeroOne):
+            error_function = replace(error_function, each=error_function.each or getattr(self, "_multilabel", False))
+            chosen = "sigmoid" if chosen == "auto" and apart else chosen
         if chosen == "auto":
             chosen = error_function.output_activation
             bounded = error_function.name in ("squared_error", "absolute_error", "huber", "log_cosh")
@@ -1439,8 +1512,13 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 if not activation.differentiable:
                     raise ValueError(
                         f"algorithm={algorithm.name!r} needs derivatives, and the activation {activation.name!r} has "
-                        "none of use. Train it by evolution: algorithm='genetic'."
+                        "none of use. Train it by evolution: algorithm='evolution'."
                     )
+            if not error_function.differentiable:
+                raise ValueError(
+                    f"algorithm={algorithm.name!r} needs derivatives, and error_function={error_function.name!r} has none of "
+                    "use. Minimise it by evolution: algorithm='evolution'."
+                )
         else:
             dropout = not isinstance(self.dropout, str) and bool(np.any(self.dropout))
             descends = {"dropout": dropout, "label_smoothing": self.label_smoothing}
@@ -1449,12 +1527,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 if used:
                     raise ValueError(f"{name} acts on the updates of descent; algorithm={algorithm.name!r} makes none.")
 
-    def _resolve_validation(self, n: int) -> str:
+    def _resolve_validation(self, n: int, algorithm: Algorithm) -> str:
         if self.validation != "auto":
             return self.validation
         if self.n_networks > 1:
             return "cross" if n >= _CROSS_SAMPLES * self.n_networks else "none"
-        return "holdout" if n >= 10_000 else "none"
+        return "holdout" if n >= (_WANTED_SAMPLES if algorithm.wants_validation else 10_000) else "none"
 
     def _split(
         self, target: Target, y: Array, groups: Any, seed: int, how: str
@@ -1565,20 +1643,31 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             dropout=self._dropout(len(hidden), 0.1 if free and classification and random else 0.0),
         )
         scorers: list[Any] | None = None
-        if validation is not None:
-            shared = validation[0] if all(rows is validation[0] for rows in validation) else None
+        chooses = "scoring" if self.scoring is not None and validation is not None else "fitness"
+        by_score = getattr(self, chooses) is not None
+        if validation is not None or by_score:
+            judged = training if validation is None else validation
+            what = "training" if validation is None else "validation"
+            shared = judged[0] if all(rows is judged[0] for rows in judged) else None
             scorers = []
-            for i, rows in enumerate(validation):
+            for i, rows in enumerate(judged):
                 own = target.of(i) if isinstance(target, Numbers) else target
                 shift = i * len(y_all) if len(targets) > 1 else 0
                 own_weight = None if weight is None else weight[rows + shift].astype(np.float64)
-                if self.scoring is None:
+                if not by_score:
                     scorers.append(_PlainScore(own, expected[rows + shift], own_weight))
                 elif shared is not None and scorers:
                     scorers.append(scorers[0])
                 else:
-                    block = more[0] if more is not None else features[rows]
-                    scorers.append(_ChosenScore(self, network, own, block, y_all[rows], own_weight))
+                    block = more[0] if more is not None and validation is not None else features[rows]
+                    scorers.append(_ChosenScore(chooses, what, self, network, own, block, y_all[rows], own_weight))
+        fitness: list[Any] | None = None
+        if self.fitness is not None:
+            fitness = []
+            for i in range(networks):
+                own = target.of(i) if isinstance(target, Numbers) else target
+                own_weight = None if weight is None else weight[: len(y)].astype(np.float64)
+                fitness.append(_Fitness("fitness", "training", self, network, own, features, y, own_weight))
         objective = make_objective(network.activations[-1], error_function)
         if isinstance(objective, SoftmaxCrossEntropy) and isinstance(target, Classes) and not self.label_smoothing:
             objective = replace(objective, one_of_all=True)
@@ -1594,7 +1683,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             settings=settings,
             descent=descent,
             scorers=scorers,
-            score_decides=self.scoring is not None,
+            score_decides=by_score,
+            fitness=fitness,
         )
         return problem, target
 
@@ -1602,18 +1692,24 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         optimizer = OPTIMIZERS.resolve(self.optimizer, "optimizer")
         return Descent(self.descent, int(self.batch_size), optimizer, bool(self.shuffle), schedule, horizon)
 
-    def _stopping(self, algorithm: Algorithm, n: int, validates: bool, one_step: bool) -> Stopping:
-        """Return when training on n samples stops."""
+    def _stopping(self, algorithm: Algorithm, network: Network, n: int, chosen_by: int, one_step: bool) -> Stopping:
+        """Return when training on n samples stops, chosen_by others choosing the best step."""
         if one_step:
             return Stopping(1, np.inf, 0.0)
         schedule = resolve_schedule(self.schedule)
-        updates = -(-n // self._descent(schedule, 1).samples_per_update(n))
-        max_iter: Any = algorithm.default_steps(updates) if self.max_iter == "auto" else self.max_iter
+        descent = self._descent(schedule, 1)
+        steps = algorithm.default_steps(-(-n // descent.samples_per_update(n)))
+        if self.max_evaluations is not None or (self.max_seconds is not None and not algorithm.uses_gradient):
+            steps = _UNLIMITED
+        max_iter: Any = steps if _is_auto(self.max_iter) else self.max_iter
+        if self.max_evaluations is not None:
+            cost = algorithm.cost(network, n, chosen_by, descent)
+            max_iter = min(max_iter, max(1, int(self.max_evaluations // cost)))
         patience: Any = self.n_iter_no_change
         if patience == "auto":
             patience = algorithm.patience
             if algorithm.uses_gradient and not schedule.is_constant:
-                patience = 2 * patience if validates else np.inf
+                patience = 2 * patience if chosen_by else np.inf
         return Stopping(
             int(max_iter),
             patience,

@@ -97,7 +97,7 @@ def test_list_names_every_part_with_a_line(capsys):
         line = next(line for line in out.splitlines() if line.startswith(f"  {name} "))
         assert len(line.split()) >= 3
     main(["list", "algorithms"])
-    assert "relu" not in capsys.readouterr().out
+    assert "\n  relu " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

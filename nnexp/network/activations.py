@@ -449,6 +449,74 @@ class PerNeuron(Activation):
                 out[..., rows, :] = part
 
 
+@dataclass(frozen=True)
+class OneOf(Activation):
+    """One of several activations for each neuron; which one is a part of a network's row of parameters.
+
+    So the networks of a stack may differ in it, and evolution can choose. `Network.plain` makes an ordinary network of
+    the outcome.
+
+    Parameters
+    ----------
+    activations : tuple of Activation
+        What there is to choose from; their numbers from 0 stand in the row of parameters.
+    """
+
+    activations: tuple[Activation, ...]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Such as 'tanh|relu'."""
+        return "|".join(activation.name for activation in self.activations)
+
+    @property
+    def differentiable(self) -> bool:  # type: ignore[override]
+        """Whether all of them are."""
+        return all(activation.differentiable for activation in self.activations)
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]
+        """The widest of theirs."""
+        lows, highs = zip(*(activation.limits for activation in self.activations), strict=True)
+        return min(lows), max(highs)
+
+    def numbers(self, parameters: Array) -> Array:
+        """Return the numbers of the activations, shape (..., neurons), that parameters of that shape stand for."""
+        return np.clip(np.rint(parameters), 0, len(self.activations) - 1).astype(np.intp)
+
+    def chosen(self, parameters: Array) -> Chosen:
+        """Return the activation of a stack's layer by its parameters, shape (..., neurons)."""
+        return Chosen(self, self.numbers(parameters))
+
+    def forward(self, z: Array, out: Array) -> None:
+        raise ValueError("OneOf is known only with a network's parameters: see OneOf.chosen.")
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        raise ValueError("OneOf is known only with a network's parameters: see OneOf.chosen.")
+
+
+class Chosen(Activation):
+    """What `OneOf` is for a stack whose choices are known."""
+
+    def __init__(self, among: OneOf, numbers: Array) -> None:
+        self.name = among.name
+        masks = [(activation, numbers == number) for number, activation in enumerate(among.activations)]
+        self._parts = [(activation, mask) for activation, mask in masks if mask.any()]
+
+    def forward(self, z: Array, out: Array) -> None:
+        for activation, mask in self._parts:
+            own = z[mask]  # (neurons of this kind, samples)
+            result = np.empty_like(own)
+            activation.forward(own, result)
+            out[mask] = result
+
+    def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
+        for activation, mask in self._parts:
+            result = np.empty_like(gradient[mask])
+            activation.backward(gradient[mask], z[mask], a[mask], result)
+            out[mask] = result
+
+
 def _slice_or_rows(neurons: list[int]) -> slice | Array:
     if neurons == list(range(neurons[0], neurons[-1] + 1)):
         return slice(neurons[0], neurons[-1] + 1)

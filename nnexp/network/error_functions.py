@@ -43,6 +43,8 @@ class ErrorFunction(ABC):
         The output activation that goes with it unless the user names another.
     threshold : float
         Of one output that stands for two classes, what is above it means the second class.
+    differentiable : bool
+        Whether descent can use it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ErrorFunction(ABC):
     targets: ClassVar[tuple[float, float]] = _REAL
     output_activation: ClassVar[str] = "identity"
     threshold: ClassVar[float] = 0.5
+    differentiable: ClassVar[bool] = True
 
     @abstractmethod
     def value(self, actual: Array, expected: Array) -> Array:
@@ -285,6 +288,33 @@ class Hinge(ErrorFunction):
         np.negative(out, out=out)
 
 
+@dataclass(frozen=True)
+class ZeroOne(ErrorFunction):
+    """1 for a sample whose class is wrong, 0 where it is right; only evolution can minimise it.
+
+    Parameters
+    ----------
+    each : bool, default=False
+        Whether each output is a yes or no of its own, as for several labels; else the highest output is the class.
+    """
+
+    name = "zero_one"
+    targets = _UNIT
+    output_activation = "softmax"
+    differentiable = False
+    each: bool = False
+
+    def value(self, actual: Array, expected: Array) -> Array:
+        if self.each or actual.shape[-2] == 1:
+            wrong = np.not_equal(actual > self.threshold, expected > 0.5)
+            return np.where(np.isnan(actual), np.nan, wrong).astype(actual.dtype)
+        wrong = np.not_equal(actual.argmax(axis=-2), expected.argmax(axis=-2))
+        return np.where(np.isnan(actual).any(axis=-2), np.nan, wrong).astype(actual.dtype)[..., np.newaxis, :]
+
+    def gradient(self, actual: Array, expected: Array, out: Array) -> None:
+        raise ValueError("The zero_one error has no useful gradient: minimise it by evolution.")
+
+
 def _above_zero(values: Array) -> Array:
     """Keep logarithms and quotients finite where a probability has underflowed to 0."""
     return np.maximum(values, np.finfo(values.dtype).tiny)
@@ -303,6 +333,7 @@ ERROR_FUNCTIONS: Registry[ErrorFunction] = Registry(
         BinaryCrossEntropy,
         CrossEntropy,
         Hinge,
+        ZeroOne,
     ],
     "nnexp.error_functions",
 )
@@ -417,9 +448,11 @@ def check_error_function(error_function: ErrorFunction) -> None:
     actual = _inside(error_function.outputs, rng.uniform(0.1, 0.9, (3, 7)))
     expected = _inside(error_function.targets, rng.uniform(0.1, 0.9, (3, 7)))
     got = np.empty_like(actual)
+    got[:] = 0.0
     try:
         value = np.asarray(error_function.value(actual, expected))
-        error_function.gradient(actual, expected, got)
+        if error_function.differentiable:
+            error_function.gradient(actual, expected, got)
     except Exception as error:
         raise ValueError(f"The {name} fails on arrays of shape {actual.shape}: {error}") from error
     if value.ndim != 2 or value.shape[1] != actual.shape[1] or value.shape[0] not in (1, actual.shape[0]):
@@ -430,7 +463,7 @@ def check_error_function(error_function: ErrorFunction) -> None:
     if not (np.isfinite(value).all() and np.isfinite(got).all()):
         raise ValueError(f"The {name} is not finite for outputs near {actual[0, 0]:.3g}.")
     step = 1e-6
-    for row in range(actual.shape[0]):
+    for row in range(actual.shape[0] if error_function.differentiable else 0):
         shift = np.zeros_like(actual)
         shift[row] = step
         plus = np.asarray(error_function.value(actual + shift, expected)).sum(axis=0)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from nnexp._names import check_number
-from nnexp.network.activations import ACTIVATIONS, Activation, resolve_activation
+from nnexp.network.activations import ACTIVATIONS, Activation, OneOf, PerNeuron, resolve_activation
 from nnexp.network.connections import layer_names, resolve_connections
 from nnexp.network.error_functions import (
     ErrorFunction,
@@ -118,6 +118,8 @@ class Network:
         The length D of a network's row of parameters. An absent connection has a place too, and is always 0.
     blocks : tuple of Block
         The connection blocks, by target layer and then by source layer.
+    zero_is_absent : bool
+        Whether a weight of 0 is a connection that does not exist; see `evolvable`.
 
     Examples
     --------
@@ -157,6 +159,13 @@ class Network:
         made = resolve_connections(connections, sizes, np.random.default_rng(random_state))
         self.blocks = _lay_out(made, sizes, self.bias)
         self.n_parameters = self.blocks[-1].stop
+        self.zero_is_absent = False
+        # For each hidden layer whose neurons choose their activation, where in the row their choices stand.
+        self.choices: dict[int, slice] = {}
+        for layer, own in enumerate(self.activations[:-1], start=1):
+            if isinstance(own, OneOf):
+                self.choices[layer] = slice(self.n_parameters, self.n_parameters + sizes[layer])
+                self.n_parameters += sizes[layer]
 
     @property
     def n_inputs(self) -> int:
@@ -172,6 +181,11 @@ class Network:
     def n_layers(self) -> int:
         """Layers, the input included."""
         return len(self.layer_sizes)
+
+    @property
+    def is_evolvable(self) -> bool:
+        """Whether activations or connections are a part of the parameters; see `evolvable`."""
+        return bool(self.choices) or self.zero_is_absent
 
     @cached_property
     def mask(self) -> Array | None:
@@ -194,17 +208,30 @@ class Network:
         return mask
 
     @cached_property
+    def penalty_mask(self) -> Array:
+        """Which of the D parameters weight decay and penalties act on, shape (D,): all but those of bias neurons."""
+        mask = ~self.bias_mask
+        for place in self.choices.values():
+            mask[place] = False
+        return mask
+
+    @cached_property
     def neuron_of_parameter(self) -> Array:
         """For each of the D parameters the neuron that it leads into, numbered from 0, shape (D,)."""
         neurons = np.empty(self.n_parameters, dtype=np.intp)
         first = np.cumsum((0, *self.layer_sizes[1:]))
         for block in self.blocks:
             block.view(neurons)[...] = first[block.target - 1] + np.arange(block.n_target)
+        for layer, place in self.choices.items():
+            neurons[place] = first[layer - 1] + np.arange(self.layer_sizes[layer])
         return neurons
 
     @cached_property
     def initial_scale(self) -> Array:
-        """The standard deviation of each first weight, shape (D,); a bias weight has that of its neuron."""
+        """The standard deviation of each first weight, shape (D,); a bias weight has that of its neuron.
+
+        It is 0 for absent connections, and for what is no weight.
+        """
         scale = np.zeros(self.n_parameters)
         for target in range(1, self.n_layers):
             blocks = [block for block in self.blocks if block.target == target]
@@ -252,7 +279,87 @@ class Network:
                 row[...] = generator.uniform(-(3**0.5), 3**0.5, self.n_parameters) * scale
             else:
                 row[...] = generator.standard_normal(self.n_parameters) * scale
+            for layer, place in self.choices.items():
+                among = self.activations[layer - 1]
+                assert isinstance(among, OneOf)
+                row[place] = generator.integers(len(among.activations), size=self.layer_sizes[layer])
         return parameters
+
+    def evolvable(self, hidden: Activation | None = None, connections: bool = False) -> Network:
+        """Return this network with room for what evolution chooses besides the weights.
+
+        Parameters
+        ----------
+        hidden : Activation, default=None
+            Of all hidden neurons, such as `OneOf`; None leaves theirs.
+        connections : bool, default=False
+            Whether a weight of 0 means that the connection does not exist, so that descent leaves it at 0.
+        """
+        network = Network(
+            self.layer_sizes,
+            list(self.activations[:-1]) if hidden is None else [hidden] * (self.n_layers - 2),
+            self.activations[-1],
+            {(b.source, b.target): "full" if b.mask is None else b.mask for b in self.blocks},
+            self.bias,
+            self.initializer,
+        )
+        network.zero_is_absent = self.zero_is_absent or connections
+        return network
+
+    def plain(self, parameters: ArrayLike) -> tuple[Network, Array]:
+        """Return the ordinary network that a row of parameters stands for, and its own row.
+
+        What evolution has chosen becomes a part of the description: the activation of each neuron, and as connections those
+        whose weight is not 0. (A neuron that has lost all of them keeps one, of weight 0.)
+
+        Parameters
+        ----------
+        parameters : array of shape (D,)
+
+        Returns
+        -------
+        network : Network
+        parameters : array of shape (its own D,)
+        """
+        row = self._check_parameters(parameters)
+        activations: list[Any] = list(self.activations[:-1])
+        for layer, place in self.choices.items():
+            among = activations[layer - 1]
+            activations[layer - 1] = [among.activations[number] for number in among.numbers(row[place])]
+        masks = {(b.source, b.target): b.view(row)[: b.n_source] != 0 for b in self.blocks}
+        for layer in range(1, self.n_layers):
+            into = [mask for (_, target), mask in masks.items() if target == layer]
+            into[0][0, ~np.concatenate(into).any(axis=0)] = True
+        network = Network(self.layer_sizes, activations, self.activations[-1], masks, self.bias, self.initializer)
+        own = np.zeros(network.n_parameters, dtype=row.dtype)
+        for there, here in zip(network.blocks, self.blocks, strict=True):
+            there.view(own)[...] = here.view(row)
+        return network, own
+
+    def architecture(self, parameters: ArrayLike) -> dict[str, int]:
+        """Count the connections of a network whose weight is not 0, and its hidden neurons of each activation.
+
+        Parameters
+        ----------
+        parameters : array of shape (D,)
+
+        Returns
+        -------
+        dict
+            ``connections``, and the number of neurons by the name of each activation.
+        """
+        row = self._check_parameters(parameters)
+        found = {"connections": sum(int(np.count_nonzero(b.view(row)[: b.n_source])) for b in self.blocks)}
+        for layer, activation in enumerate(self.activations[:-1], start=1):
+            own: Sequence[Activation] = [activation] * self.layer_sizes[layer]
+            if isinstance(activation, OneOf):
+                found |= {each.name: found.get(each.name, 0) for each in activation.activations}
+                own = [activation.activations[number] for number in activation.numbers(row[self.choices[layer]])]
+            elif isinstance(activation, PerNeuron):
+                own = activation.activations
+            for each in own:
+                found[each.name] = found.get(each.name, 0) + 1
+        return found
 
     def weights(self, parameters: Array) -> tuple[Array, ...]:
         """Return the weight matrices, one for each connection block, as views of the parameters.
@@ -373,7 +480,7 @@ class Network:
     @cached_property
     def _key(self) -> tuple[Any, ...]:
         masks = tuple((b.source, b.target, None if b.mask is None else b.mask.tobytes()) for b in self.blocks)
-        return self.layer_sizes, self.activations, masks, self.bias, self.initializer
+        return self.layer_sizes, self.activations, masks, self.bias, self.initializer, self.zero_is_absent
 
     def __getstate__(self) -> dict[str, Any]:
         # What is derived from the description is derived again: a pickle holds no array of the parameters' size.
@@ -496,12 +603,17 @@ class Workspace:
 
     def bind(self, parameters: Array, gradient: Array | None = None) -> Workspace:
         """Take the weights from parameters, shape (*leading, D), and write gradients into gradient."""
+        self._activations: list[Activation] = list(self.network.activations)
+        for layer, place in self.network.choices.items():
+            among = self._activations[layer - 1]
+            assert isinstance(among, OneOf)
+            self._activations[layer - 1] = among.chosen(parameters[..., place])
         # Per layer and block: source layer, whether with the row of ones, weights ready for use.
         self._forward_plan = [
             [(b.source, b.has_bias, b.transposed(parameters)) for b in layer] for layer in self._layers
         ]
         if self._with_gradient:
-            self.gradient = np.empty_like(parameters) if gradient is None else gradient
+            self.gradient = np.zeros_like(parameters) if gradient is None else gradient
             self._backward_plan = [
                 [
                     (b.source, b.has_bias, b.view(parameters)[..., : b.n_source, :], b.transposed(self.gradient))
@@ -526,7 +638,7 @@ class Workspace:
                 else:
                     np.matmul(weights, below, out=z)
             a = self.outputs[slot] if layer == last else self._a[layer]
-            self.network.activations[layer - 1].forward(z, a)
+            self._activations[layer - 1].forward(z, a)
             if self._drops and layer < last:
                 np.multiply(a, self.keep[layer], out=self._fed[layer])
             if layer < last and layer in self._fold_weights:
@@ -540,6 +652,10 @@ class Workspace:
         # A row of zeros stands for the row of ones in the buffer, so that both are contiguous.
         out = self._full[layer] if fold.shape[1] > n_target else z
         np.matmul(fold.reshape(-1, fold.shape[2]), below, out=out.reshape(-1, self.n_samples))
+
+    def fed(self, layer: int) -> Array:
+        """Return the outputs of a hidden layer after `forward`, shape (..., neurons, samples), as a view."""
+        return self._fed[layer]
 
     def _source(self, source: int, has_bias: bool, inputs: Array) -> Array:
         if source == 0:
@@ -565,9 +681,7 @@ class Workspace:
             if layer < last:
                 if self._drops:
                     np.multiply(self._da[layer], self.keep[layer], out=self._da[layer])
-                self.network.activations[layer - 1].backward(
-                    self._da[layer], self._z[layer], self._a[layer], self._dz[layer]
-                )
+                self._activations[layer - 1].backward(self._da[layer], self._z[layer], self._a[layer], self._dz[layer])
             for source, has_bias, weights, gradient in self._backward_plan[layer]:
                 np.matmul(self._dz[layer], self._source(source, has_bias, inputs).swapaxes(-1, -2), out=gradient)
                 if source == 0:

@@ -6,6 +6,7 @@ own. Descent trains a member directly; evolution breeds a population for it.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,8 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp._names import nearest
-from nnexp.training.problem import Problem
+from nnexp._names import Registry, nearest
+from nnexp.network.network import Network
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -57,6 +59,25 @@ class State:
             self.arrays[name][members] = values
         self.updates[members] = part.updates
 
+    def embed(self, prefix: str, part: State) -> None:
+        """Keep the state of an algorithm that is a part of another one, its arrays under names with a prefix."""
+        for name, values in {**part.arrays, "updates": part.updates}.items():
+            self.arrays[f"{prefix}.{name}"] = values
+
+    def part(self, prefix: str, individuals: int | None = None) -> State:
+        """Return what `embed` kept, as views: what changes in them changes here.
+
+        With ``individuals`` the arrays have a second axis of that many networks for each member, and each network
+        becomes a member of the part; those of one member draw from its generator, one after the other.
+        """
+        arrays = {
+            name.removeprefix(f"{prefix}."): values if individuals is None else values.reshape(-1, *values.shape[2:])
+            for name, values in self.arrays.items()
+            if name.startswith(f"{prefix}.")
+        }
+        updates = arrays.pop("updates")
+        return State([rng for rng in self.rngs for _ in range(individuals or 1)], arrays, updates)
+
 
 @dataclass
 class Progress:
@@ -75,6 +96,8 @@ class Progress:
         them anyway.
     metrics : dict of arrays of shape (members,)
         More columns of the history.
+    candidate_metrics : dict of arrays of shape (members, candidates)
+        More columns, in which the value of the chosen candidate stands.
     """
 
     candidates: Array
@@ -82,6 +105,7 @@ class Progress:
     evaluations: int
     candidate_errors: Array | None = None
     metrics: dict[str, Array] = field(default_factory=dict)
+    candidate_metrics: dict[str, Array] = field(default_factory=dict)
 
 
 Step = Callable[[], Progress]
@@ -102,6 +126,10 @@ class Algorithm(ABC):
     competes : bool
         Whether its candidates compete, so that the best of them by the validation rows, or by all training rows
         where there are none, is kept. Otherwise the last network is kept where there are no validation rows.
+    evolves : bool
+        Whether it breeds networks, so that a fitness can stand in for the error.
+    wants_validation : bool
+        Whether it should set rows aside unless the user says how to validate.
     patience : int
         Steps without improvement before it stops, unless the user names a number.
     advice : str
@@ -109,11 +137,53 @@ class Algorithm(ABC):
     """
 
     name: ClassVar[str]
-    stacks: ClassVar[bool] = False
-    uses_gradient: ClassVar[bool] = False
-    competes: ClassVar[bool] = False
-    patience: ClassVar[int] = 10
-    advice: ClassVar[str] = "Standardised inputs help."
+    stacks: bool = False
+    uses_gradient: bool = False
+    competes: bool = False
+    evolves: bool = False
+    wants_validation: bool = False
+    patience: int = 10
+    advice: str = "Standardised inputs help."
+
+    def choose(self, network: Network) -> Algorithm:
+        """Return the algorithm that does the work on a network: itself, unless it is a name for a choice among others."""
+        return self
+
+    def extend(self, network: Network) -> Network:
+        """Return the network that it trains, where it evolves more than the weights of the one described."""
+        return network
+
+    def memory(self, problem: Problem) -> int:
+        """Return about how many bytes it needs for each member, where that may be more than a few networks."""
+        return 0
+
+    def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        """Return the evaluations of one step of a member with so many rows, judging its candidates included.
+
+        It decides how many steps a budget of evaluations is laid out for. Unless an algorithm knows better, a step is taken to
+        be a forward and backward pass over all rows.
+        """
+        return 3 * n_training + n_validation
+
+    def phase(self, state: State) -> Array:
+        """Return a number for each member, shape (members,): members train together while theirs are equal."""
+        return np.zeros(len(state.updates), dtype=int)
+
+    def at(self, phase: int) -> Algorithm:
+        """Return the algorithm that works in a phase; its attributes are those that count there."""
+        return self
+
+    def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
+        """Go to the next phase where it is time, or where a member no longer improves; say which members did.
+
+        ``parameters``, shape (members, D), are the networks that go on; ``tired`` says who no longer improves.
+        """
+        return np.zeros(len(tired), dtype=bool)
+
+    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+        """Take over networks, shape (members, D), that another algorithm has found."""
+        fresh = self.start(problem, parameters, state.rngs)
+        state.put(np.arange(len(parameters)), fresh)
 
     def resume(self, problem: Problem, state: State) -> None:  # noqa: B027
         """Add to the state what it lacks to go on with a problem whose settings have changed."""
@@ -125,8 +195,11 @@ class Algorithm(ABC):
         """Return the steps at most unless the user names a number, where an epoch of descent has some updates."""
         return 200
 
-    def observe(self, problem: Problem, state: State, watched: Array) -> None:  # noqa: B027
-        """Take note of the watched error after a step, shape (members,), in the state."""
+    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:  # noqa: B027
+        """Take note in the state of the watched errors after a step.
+
+        ``watched``, shape (members,), are those of the chosen candidates, ``each``, shape (members, candidates), of all.
+        """
 
     def check(self) -> None:  # noqa: B027 - an algorithm without settings has none to check
         """Raise a ValueError or TypeError for settings that are impossible."""
@@ -156,12 +229,23 @@ class Algorithm(ABC):
     def _names(cls) -> list[str]:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
+    def __sklearn_clone__(self) -> Algorithm:
+        return copy.deepcopy(self)
+
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.get_params() == other.get_params()
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        defaults = {n: p.default for n, p in inspect.signature(type(self).__init__).parameters.items()}
-        changed = [f"{n}={v!r}" for n, v in self.get_params().items() if v != defaults[n]]
+        signature = inspect.signature(type(self).__init__).parameters
+        several = [n for n, p in signature.items() if p.kind is p.VAR_POSITIONAL]
+        changed = [repr(own) for name in several for own in getattr(self, name)]
+        changed += [
+            f"{n}={v!r}" for n, v in self.get_params().items() if n not in several and v != signature[n].default
+        ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+# The table of names; nnexp.training fills it, so that an algorithm made of others can look them up.
+ALGORITHMS: Registry[Algorithm] = Registry("algorithm", Algorithm, [], "nnexp.algorithms")

@@ -44,7 +44,7 @@ class Backprop(Algorithm):
         return State(rngs, arrays, np.zeros(members, dtype=np.int64))
 
     def bind(self, problem: Problem, state: State) -> Step:
-        return _Epoch(problem, state)
+        return Epoch(problem, state)
 
     def resume(self, problem: Problem, state: State) -> None:
         for name, values in problem.descent.schedule.start(problem.n_members).items():
@@ -56,7 +56,7 @@ class Backprop(Algorithm):
     def default_steps(self, updates: int) -> int:
         return max(100, -(-1000 // updates))
 
-    def observe(self, problem: Problem, state: State, watched: Array) -> None:
+    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
         problem.descent.schedule.observe(state.arrays, watched)
 
 
@@ -153,10 +153,15 @@ class _Dropout:
         # cut into pieces, and with that on the stack.
         self._words = -(-int(self._cuts[-1]) // 4)
         self._size = size
+        self._problem, self._stacked = problem, bool(leading)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the probabilities, which may have changed."""
+        problem = self._problem
         dropped = np.minimum(np.round(problem.settings.dropout * self.UNIT), self.UNIT - 1)
         self._limits = dropped.astype(np.uint32)  # below it an output is dropped
         self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(problem.dtype)
-        self._stacked = bool(leading)
         self._random = [bool(own.any()) for own in self._limits]
 
     def draw(self, workspace: Workspace, rngs: list[np.random.Generator]) -> None:
@@ -171,22 +176,31 @@ class _Dropout:
                 np.multiply(kept, self._factors[member, layer], out=keep[member] if self._stacked else keep)
 
 
-class _Epoch:
-    """One epoch of a stack, with everything allocated before the first."""
+class Epoch:
+    """One epoch of a stack, with everything allocated before the first; or a part of one.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State
+        As `Backprop.start` makes it; it is changed in place.
+    samples : int or None, default=None
+        How many of each member's rows, drawn anew, a call goes over; None for all.
+    """
 
     # Rows gathered at once, together with their outputs, should stay in the second-level cache.
     CHUNK_BYTES = 1 << 18
     # Updates, about, between two searches for moments that have become too small.
     FLUSH_UPDATES = 128
 
-    def __init__(self, problem: Problem, state: State) -> None:
+    def __init__(self, problem: Problem, state: State, samples: int | None = None) -> None:
         self._problem, self._state = problem, state
-        members, n = problem.training_rows.shape
-        descent, network, settings = problem.descent, problem.network, problem.settings
-        dtype = problem.dtype
-        self._batch = descent.samples_per_update(n)
-        self._shuffles = descent.shuffle and self._batch < n
-        self._order = problem.training_rows.copy()
+        members, rows = problem.training_rows.shape
+        self._n = n = rows if samples is None else samples
+        descent, network = problem.descent, problem.network
+        self._batch = descent.samples_per_update(rows)
+        self._shuffles = n < rows or (descent.shuffle and self._batch < n)
+        self._order = problem.training_rows[:, :n].copy()
         # A stack of one does without the leading axis.
         self._leading = leading = (members,) if members > 1 else ()
         own: Any = slice(None) if leading else 0
@@ -194,21 +208,9 @@ class _Epoch:
         self._gradient = np.zeros_like(self._parameters)
         self._piece_gradient = self._gradient
         self._scratch = np.empty_like(self._parameters)
-        decayed = (~network.bias_mask).astype(dtype)
-
-        def of_weights(strength: Array) -> Array | None:
-            """Return the strength for each parameter, 0 for bias weights, or None if all are 0."""
-            return decayed * strength.astype(dtype).reshape((*leading, 1)) if strength.any() else None
-
-        self._l1, self._l2 = of_weights(settings.l1), of_weights(settings.l2)
-        self._decay = of_weights(settings.weight_decay + getattr(descent.optimizer, "weight_decay", 0.0))
-        clip = settings.clip_norm
-        self._clip = clip.astype(dtype).reshape((*leading, 1)) if np.isfinite(clip).any() else None
-        self._changes_gradient = any(part is not None for part in (self._l1, self._l2, self._clip))
         self._moments = [values for name, values in state.arrays.items() if name.startswith("moment_")]
-        # All members are at the same update unless some went on alone before; then each has its own count.
-        same = bool((state.updates == state.updates[0]).all())
-        self._t: Any = int(state.updates[0]) if same else state.updates[:, np.newaxis].copy()
+        self._t: Any = 0
+        self.resume()
         moments = [values[own] for values in self._moments]
         self._update = descent.optimizer.bind(self._parameters, self._gradient, moments)
         self._n_updates = -(-n // self._batch)
@@ -220,16 +222,45 @@ class _Epoch:
         self._buffers: dict[int, _Buffers] = {}
         for chunk in self._chunks:
             if chunk.size not in self._buffers:
-                buffers = _Buffers(problem, leading, chunk.n_pieces, chunk.size)
-                buffers.workspace.bind(self._parameters, self._piece_gradient)
-                self._buffers[chunk.size] = buffers
+                self._buffers[chunk.size] = _Buffers(problem, leading, chunk.n_pieces, chunk.size)
+        self.refresh()
+
+    def resume(self) -> None:
+        """Read the counts of updates, which may have changed."""
+        # All members are at the same update unless some went on alone before; then each has its own count.
+        updates = self._state.updates
+        same = bool((updates == updates[0]).all())
+        self._t = int(updates[0]) if same else updates[:, np.newaxis].copy()
+
+    def refresh(self) -> None:
+        """Read the settings, and the structures that are a part of the parameters, which may have changed."""
+        network, settings, dtype = self._problem.network, self._problem.settings, self._problem.dtype
+        decayed = network.penalty_mask.astype(dtype)
+
+        def of_weights(strength: Array) -> Array | None:
+            """Return the strength for each parameter, 0 for bias weights, or None if all are 0."""
+            return decayed * strength.astype(dtype).reshape((*self._leading, 1)) if strength.any() else None
+
+        self._l1, self._l2 = of_weights(settings.l1), of_weights(settings.l2)
+        self._decay = of_weights(settings.weight_decay + getattr(self._problem.descent.optimizer, "weight_decay", 0.0))
+        clip = settings.clip_norm
+        self._clip = clip.astype(dtype).reshape((*self._leading, 1)) if np.isfinite(clip).any() else None
+        self._present: Array | None = None
+        if network.zero_is_absent:
+            self._present = ((self._parameters != 0) | ~network.penalty_mask).astype(dtype)
+        parts = (self._l1, self._l2, self._clip, self._present)
+        self._changes_gradient = any(part is not None for part in parts)
+        for buffers in self._buffers.values():
+            buffers.workspace.bind(self._parameters, self._piece_gradient)
+            if buffers.dropout is not None:
+                buffers.dropout.refresh()
 
     def __call__(self) -> Progress:
-        problem, state = self._problem, self._state
-        members, n = problem.training_rows.shape
+        problem, state, n = self._problem, self._state, self._n
+        members = problem.n_members
         if self._shuffles:
             for row, rng, own in zip(self._order, state.rngs, problem.training_rows, strict=True):
-                row[:] = rng.permutation(own)
+                row[:] = rng.permutation(own)[:n]
         error = np.zeros(members)
         opens, total = True, self._gradient
         accumulates = self._piece_gradient is not total
@@ -290,6 +321,8 @@ class _Epoch:
             np.sign(self._parameters, out=scratch)
             np.multiply(scratch, self._l1, out=scratch)
             np.add(gradient, scratch, out=gradient)
+        if self._present is not None:
+            np.multiply(gradient, self._present, out=gradient)
         if self._clip is not None:
             norm = np.sqrt(np.einsum("...d,...d->...", gradient, gradient))[..., np.newaxis]
             np.multiply(gradient, np.minimum(1.0, self._clip / norm), out=gradient)  # ∞ where there is no limit
@@ -315,7 +348,7 @@ class _Epoch:
         return [rate.astype(self._parameters.dtype)[:, np.newaxis] for rate in rates]
 
     def _size_of_batch(self, chunk: _Chunk, slot: int) -> int:
-        n = self._problem.training_rows.shape[1]
+        n = self._n
         first = (chunk.start + slot * chunk.size) // self._batch * self._batch
         return min(self._batch, n - first)
 

@@ -1,28 +1,41 @@
-"""A genetic algorithm over the weights of a network.
+"""A genetic algorithm over the weights of a network, and over its activations and connections if wanted.
 
 The recipe follows Such et al. 2017 ("Deep neuroevolution", arXiv 1712.06567) and Prellberg and Kramer 2018
 ("Limited evaluation evolutionary optimization of large neural networks", arXiv 1806.09819): selection by rank,
-crossover of whole neurons or single weights, Gaussian mutation whose strength evolves along (Schwefel 1981), and
-an elite that survives unchanged. A generation is scored in stacked matrix products, all of it, the elite too, on
-one batch drawn anew, so that no network lives on an old and lucky score.
+crossover of whole neurons or single weights, mutation whose strength evolves along, and an elite that survives
+unchanged and is scored anew with its children. Islands follow Whitley, Rana and Heckendorn 1999, random immigrants
+Grefenstette 1992.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnexp._names import check_choice, check_number
-from nnexp.network.network import Sweep
-from nnexp.training.algorithm import Algorithm, Progress, State, Step
-from nnexp.training.problem import Problem
+from nnexp.network.activations import Activation, OneOf, resolve_activation
+from nnexp.network.network import Network
+from nnexp.training.algorithm import Progress, State, Step
+from nnexp.training.crossover import CROSSOVERS, Crossover
+from nnexp.training.genome import Genome
+from nnexp.training.mutation import MUTATIONS, Mutation, Safe, chosen
+from nnexp.training.population import Evolutionary, Scores, Spread, as_columns
+from nnexp.training.problem import Descent, Problem
+from nnexp.training.selection import SELECTIONS, Selection, check_parents
 
 Array = NDArray[Any]
 
+EVOLVE = {
+    "weights": "by crossover and mutation",
+    "activations": "which of several each hidden neuron has",
+    "connections": "which of them exist",
+}
 
-class GeneticAlgorithm(Algorithm):
+
+class GeneticAlgorithm(Evolutionary):
     """Evolves a population of weight vectors; it needs no derivative.
 
     Parameters
@@ -30,30 +43,38 @@ class GeneticAlgorithm(Algorithm):
     population_size : int, default=128
         Networks in a generation, at least 2.
     elite : int, default=4
-        The best networks of a generation that survive unchanged; at least 1 and fewer than population_size.
-        They are the candidates among which the best network is chosen, on the validation data or on all training
-        data.
-    selection : {"truncation", "tournament"}, default="truncation"
-        ``"truncation"`` draws parents evenly from the best share of the population, ``"tournament"`` takes the
-        best of a few drawn at random.
-    truncation : float, default=0.1
-        The share of the population that may become parents, in (0, 1].
-    tournament_size : int, default=4
-        Networks in a tournament, at least 1.
-    crossover : {"neuron", "uniform"}, default="neuron"
-        Whether a child takes from one of two parents, by even chance, all weights into a neuron at once, or each
-        weight by itself.
+        The best networks of an island that survive unchanged; at least 1 and fewer than it has. They are the candidates
+        among which the best network is chosen, on the validation data or on all training data.
+    selection : str, mapping or Selection, default="truncation"
+        Which networks become parents: ``"truncation"``, ``"tournament"``, ``"rank"``, ``"stochastic_universal"`` or
+        ``"roulette"``, with settings such as ``{"name": "truncation", "share": 0.2}``.
+    crossover : str, mapping or Crossover, default="neuron"
+        How a child's weights come from two parents: ``"neuron"``, ``"aligned"``, ``"uniform"``, ``"one_point"``,
+        ``"arithmetic"`` or ``"sbx"``.
     crossover_rate : float, default=0.8
-        The share of children with two parents, in [0, 1].
-    mutation_rate : float, default=0.3
-        The share of a child's weights that mutate, in (0, 1].
-    sigma : float, default=0.1
-        The standard deviation of a mutation at the start, in units of the weight's initial scale.
-    adaptation : float, default=0.1
-        How fast a network's own sigma changes: a child's is the parents' times exp(adaptation · N(0, 1)).
-        0 keeps sigma as it is.
+        The probability that a child has two parents, in [0, 1].
+    mutation : str, mapping or Mutation, default="scaled"
+        How weights change at random: ``"scaled"``, ``"gaussian"``, ``"polynomial"``, ``"gesmr"`` or ``"safe"``.
     batch_size : int or None, default=512
         Samples drawn to score a generation; None for all training data.
+    islands : int, default=1
+        Parts of the population that breed apart; population_size must be a multiple of it.
+    migration_interval : int, default=10
+        Generations between two migrations.
+    migrants : int, default=1
+        How many of an island's best go to the next island then, in place of some of its children; at most elite.
+    immigrants : float, default=0.0
+        The share of the children, in [0, 1), that are random networks in a generation after ``stagnation``.
+    stagnation : int, default=20
+        Generations without a better network after which immigrants come.
+    evolve : sequence of {"weights", "activations", "connections"}, default=("weights",)
+        What evolves: the weights, which of ``activations`` each hidden neuron has, which connections exist.
+    activations : sequence of str or Activation, default=("tanh", "relu", "sine")
+        What hidden neurons choose from, where that evolves.
+    structure_rate : float, default=0.01
+        The probability, in (0, 1], that a neuron's activation is drawn anew, or that a connection comes or goes.
+    parsimony : float, default=0.0
+        What the connections cost where they evolve: selection adds it to the error times the share of all that are present.
 
     Notes
     -----
@@ -69,165 +90,371 @@ class GeneticAlgorithm(Algorithm):
     """
 
     name: ClassVar[str] = "genetic"
-    competes = True
-    patience = 50
+    knows_errors = True
 
     def __init__(
         self,
         population_size: int = 128,
         elite: int = 4,
-        selection: str = "truncation",
-        truncation: float = 0.1,
-        tournament_size: int = 4,
-        crossover: str = "neuron",
+        selection: Any = "truncation",
+        crossover: Any = "neuron",
         crossover_rate: float = 0.8,
-        mutation_rate: float = 0.3,
-        sigma: float = 0.1,
-        adaptation: float = 0.1,
+        mutation: Any = "scaled",
         batch_size: int | None = 512,
+        islands: int = 1,
+        migration_interval: int = 10,
+        migrants: int = 1,
+        immigrants: float = 0.0,
+        stagnation: int = 20,
+        evolve: Sequence[str] = ("weights",),
+        activations: Sequence[Any] = ("tanh", "relu", "sine"),
+        structure_rate: float = 0.01,
+        parsimony: float = 0.0,
     ) -> None:
         self.population_size = population_size
         self.elite = elite
         self.selection = selection
-        self.truncation = truncation
-        self.tournament_size = tournament_size
         self.crossover = crossover
         self.crossover_rate = crossover_rate
-        self.mutation_rate = mutation_rate
-        self.sigma = sigma
-        self.adaptation = adaptation
+        self.mutation = mutation
         self.batch_size = batch_size
+        self.islands = islands
+        self.migration_interval = migration_interval
+        self.migrants = migrants
+        self.immigrants = immigrants
+        self.stagnation = stagnation
+        self.evolve = evolve
+        self.activations = activations
+        self.structure_rate = structure_rate
+        self.parsimony = parsimony
+
+    @property
+    def n_candidates(self) -> int:  # type: ignore[override]
+        """The elite of all islands."""
+        return int(self.elite * self.islands)
 
     def check(self) -> None:
-        def said(name: str) -> tuple[str, Any]:
-            return f"GeneticAlgorithm({name}=...)", getattr(self, name)
-
-        check_number(*said("population_size"), low=2, integer=True)
-        check_number(*said("elite"), low=1, high=self.population_size - 1, integer=True)
-        check_choice(*said("selection"), ["truncation", "tournament"])
-        check_number(*said("truncation"), low=0, high=1, open_low=True)
-        check_number(*said("tournament_size"), low=1, integer=True)
-        check_choice(*said("crossover"), ["neuron", "uniform"])
+        super().check()
+        said, kind = self.said, type(self).__name__
+        check_number(*said("islands"), low=1, integer=True)
+        size = self.size(0)
+        if size % self.islands:
+            raise ValueError(f"{kind}(population_size=...) must be a multiple of islands={self.islands}. Got {size}.")
+        own = size // self.islands
+        if own < 2:
+            raise ValueError(
+                f"{kind}(islands=...) leaves {own} network to an island, which needs 2. Got {self.islands}."
+            )
+        check_number(*said("elite"), low=1, high=own - 1, integer=True)
         check_number(*said("crossover_rate"), low=0, high=1)
-        check_number(*said("mutation_rate"), low=0, high=1, open_low=True)
-        check_number(*said("sigma"), high=1e6, low=0, open_low=True)
-        check_number(*said("adaptation"), high=1e6, low=0)
-        if self.batch_size is not None:
-            check_number(*said("batch_size"), low=1, integer=True)
+        check_number(*said("migration_interval"), low=1, integer=True)
+        check_number(*said("migrants"), low=0, high=min(self.elite, own - self.elite), integer=True)
+        check_number(*said("immigrants"), low=0, high=1, open_high=True)
+        check_number(*said("stagnation"), low=1, integer=True)
+        check_number(*said("structure_rate"), low=0, high=1, open_low=True)
+        check_number(*said("parsimony"), low=0, high=1e6)
+        self.operators()
+        if isinstance(self.evolve, str) or not isinstance(self.evolve, list | tuple) or not self.evolve:
+            raise TypeError(f"{kind}(evolve=...) must be a sequence of {', '.join(EVOLVE)}. Got {self.evolve!r}.")
+        for part in self.evolve:
+            check_choice(f"{kind}(evolve=...)", part, EVOLVE)
+        if "activations" in self.evolve:
+            self._choice()
+        elif self.evolves_structure and self.parsimony and "connections" not in self.evolve:
+            raise ValueError(f"{kind}(parsimony=...) needs 'connections' among evolve.")
+
+    @property
+    def evolves_structure(self) -> bool:
+        """Whether more than the weights evolves."""
+        return any(part != "weights" for part in self.evolve)
+
+    def operators(self) -> tuple[Selection, Crossover, Mutation]:
+        """Return selection, crossover and mutation as objects."""
+        kind = type(self).__name__
+        return (
+            SELECTIONS.resolve(self.selection, f"{kind}(selection=...)"),
+            CROSSOVERS.resolve(self.crossover, f"{kind}(crossover=...)"),
+            MUTATIONS.resolve(self.mutation, f"{kind}(mutation=...)"),
+        )
+
+    def _choice(self) -> OneOf:
+        said = f"{type(self).__name__}(activations=...)"
+        if isinstance(self.activations, str) or not isinstance(self.activations, list | tuple):
+            raise TypeError(f"{said} must be a sequence of activations. Got {self.activations!r}.")
+        options: list[Activation] = [resolve_activation(own, 1, said) for own in self.activations]
+        if len(set(options)) < 2 or any(not own.elementwise for own in options):
+            raise ValueError(f"{said} must name at least 2 different activations of single neurons.")
+        return OneOf(tuple(dict.fromkeys(options)))
+
+    def extend(self, network: Network) -> Network:
+        _, _, mutation = self.operators()
+        if "activations" in self.evolve:
+            if network.n_layers < 3:
+                raise ValueError("evolve='activations' needs a hidden layer.")
+            network = network.evolvable(self._choice())
+        if "connections" in self.evolve:
+            network = network.evolvable(connections=True)
+        if isinstance(mutation, Safe):
+            for activation in network.activations:
+                if not activation.differentiable:
+                    raise ValueError(
+                        f"mutation='safe' needs derivatives, and the activation {activation.name!r} has none of use."
+                    )
+        return network
+
+    def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        scored = super().cost(network, n_training, n_validation, descent)
+        return scored + self.breeding_cost(self.batch(n_training), network.n_outputs)
+
+    def breeding_cost(self, batch: int, n_outputs: int) -> int:
+        """Return what crossover and mutation of a generation cost."""
+        _, crossover, mutation = self.operators()
+        size = self.size(0)
+        children = size - self.n_candidates
+        return size * crossover.evaluations(batch) + children * mutation.evaluations(batch, n_outputs)
 
     def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
-        shape = problem.n_members, int(self.population_size)
-        population = np.empty((*shape, parameters.shape[1]), dtype=parameters.dtype)
+        members, size = problem.n_members, self.size(parameters.shape[1])
+        _, _, mutation = self.operators()
+        population = np.empty((members, size, parameters.shape[1]), dtype=parameters.dtype)
         for own, first, rng in zip(population, parameters, rngs, strict=True):
-            own[:] = problem.network.initialize(int(self.population_size), rng, parameters.dtype)
+            own[:] = problem.network.initialize(size, _seeded(rng, size), parameters.dtype)
             own[0] = first
-        arrays = {"population": population, "sigma": np.full(shape, float(self.sigma))}
-        return State(rngs, arrays, np.zeros(problem.n_members, dtype=np.int64))
+        arrays = {
+            "population": population,
+            "sigma": np.full((members, size), float(mutation.sigma)),
+            "stagnant": np.zeros(members, dtype=np.int64),
+            "best": np.full(members, np.inf),
+            **{f"mutation.{name}": values for name, values in mutation.start(members, size).items()},
+        }
+        return State(rngs, arrays, np.zeros(members, dtype=np.int64))
+
+    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+        """Put a network in the place of the last child of each population."""
+        state.arrays["population"][:, -1] = parameters
+        state.arrays["stagnant"][:] = 0
 
     def bind(self, problem: Problem, state: State) -> Step:
-        return _Generation(self, problem, state)
+        return Generation(self, problem, state)
+
+    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
+        better = watched < state.arrays["best"]
+        state.arrays["stagnant"][:] = np.where(better, 0, state.arrays["stagnant"] + 1)
+        state.arrays["best"][better] = watched[better]
+
+    def forget(self, problem: Problem, state: State) -> None:
+        state.arrays["best"][:] = np.inf
+        state.arrays["stagnant"][:] = 0
 
 
-class _Generation:
-    """One generation of every member's population."""
+def _seeded(rng: np.random.Generator, n: int) -> list[np.random.Generator]:
+    """Return n generators by what one draws: unlike spawned ones they depend on nothing but its state."""
+    return [np.random.default_rng(seed) for seed in rng.integers(0, 1 << 63, (n, 2))]
+
+
+class Generation:
+    """One generation of every member's population.
+
+    Attributes
+    ----------
+    carried : tuple of str
+        More arrays of the state, of shape (members, population, ...), that networks keep and children inherit.
+    """
+
+    carried: tuple[str, ...] = ()
 
     def __init__(self, settings: GeneticAlgorithm, problem: Problem, state: State) -> None:
         self._settings, self._problem, self._state = settings, problem, state
-        members, n = problem.training_rows.shape
+        self._selection, self._crossover, self._mutation = settings.operators()
         network, dtype = problem.network, problem.dtype
-        self._batch = n if settings.batch_size is None else min(settings.batch_size, n)
-        self._scale = network.initial_scale.astype(dtype)
-        neurons = network.neuron_of_parameter
-        self._gene = neurons if settings.crossover == "neuron" else np.arange(neurons.size)
-        self._n_genes = int(self._gene.max()) + 1
-        self._children = np.empty_like(state.arrays["population"][0])
-        self._noise = np.empty((settings.population_size - settings.elite, network.n_parameters), dtype=dtype)
-        self._whole = self._batch == n
-        self._sweeps: list[Sweep] = []
-        if self._whole:  # each member's rows stay the same
-            self._sweeps = [Sweep(network, problem.objective, problem.samples, own) for own in problem.training_rows]
-        else:
-            self._inputs = np.empty((self._batch, problem.samples.width), dtype=dtype)
-            self._sweep = Sweep(network, problem.objective, self._inputs)
-        self._chance = np.empty_like(self._noise)
-        self._candidates = np.empty((members, settings.elite, network.n_parameters), dtype=dtype)
+        self._scores = Scores(problem, settings.batch(problem.training_rows.shape[1]))
+        self._spread = Spread(problem)
+        self._genome = Genome(problem)
+        size, self._islands = settings.size(network.n_parameters), int(settings.islands)
+        self._size = size // self._islands
+        self._elite = int(settings.elite)
+        self._next = np.empty((size, network.n_parameters), dtype=dtype)
+        self._candidates = np.empty((problem.n_members, settings.n_candidates, network.n_parameters), dtype=dtype)
+        self._connections = np.flatnonzero(network.penalty_mask & (network.initial_scale > 0))
+        self._cost = size * self._scores.evaluations + settings.breeding_cost(
+            self._scores.evaluations, network.n_outputs
+        )
+        memory = "mutation."
+        self._memory = [
+            {name.removeprefix(memory): own[i] for name, own in state.arrays.items() if name.startswith(memory)}
+            for i in range(problem.n_members)
+        ]
 
     def __call__(self) -> Progress:
-        errors = np.stack([self._score(member) for member in range(self._problem.n_members)])
-        penalised = errors + self._problem.penalty(self._state.arrays["population"])
-        penalised = np.where(np.isfinite(penalised), penalised, np.inf)  # NaN ranks last
-        ranking = penalised.argsort(axis=1, kind="stable")
-        ranked = np.take_along_axis(errors, ranking, axis=1)
-        sigma = self._state.arrays["sigma"]
-        spread = np.sort(errors, axis=1)  # by the error alone, as the history has it; NaN comes last
-        metrics = {
-            "population_median_error": spread[:, spread.shape[1] // 2],
-            "population_worst_error": spread[:, -1],
-            "sigma": np.exp(np.log(sigma).mean(axis=1)),
-        }
-        elite = self._settings.elite
-        for member, order in enumerate(ranking):
-            self._candidates[member] = self._state.arrays["population"][member, order[:elite]]
-            self._breed(member, order)
+        problem, state = self._problem, self._state
+        errors = np.empty((problem.n_members, self._settings.n_candidates))
+        rows = []
+        for member in range(problem.n_members):
+            own, columns = self._generation(member)
+            errors[member] = own
+            rows.append(columns)
+        state.updates += 1
         return Progress(
             self._candidates,
-            ranked[:, 0],
-            evaluations=int(self._settings.population_size) * int(self._batch),
-            candidate_errors=ranked[:, :elite] if self._whole else None,
-            metrics=metrics,
+            errors[:, 0],
+            evaluations=self.evaluations(),
+            candidate_errors=errors if self._scores.whole else None,
+            metrics=as_columns(rows),
         )
 
-    def _score(self, member: int) -> Array:
-        """Return the error of each network of a member's population, shape (population,)."""
-        problem, rows = self._problem, self._problem.training[member]
-        if self._whole:
-            sweep = self._sweeps[member]
-        else:
-            rows = self._state.rngs[member].choice(rows, self._batch, replace=False)
-            problem.samples.take(rows, self._inputs)
-            sweep = self._sweep
-        population = self._state.arrays["population"][member]
-        expected = problem.expected_of(rows, member).T.copy()
-        return sweep.errors(population, expected, problem.weight_of(rows, member))
+    def evaluations(self) -> int:
+        """Return what a generation costs each member."""
+        return self._cost
 
-    def _breed(self, member: int, order: Array) -> None:
-        """Replace a population, ranked by order, with its elite and their children."""
-        settings, rng = self._settings, self._state.rngs[member]
-        population, sigma = self._state.arrays["population"][member], self._state.arrays["sigma"][member]
-        elite, n_children = settings.elite, settings.population_size - settings.elite
-        parents = order[self._select(rng, n_children)]  # (children, 2)
-        crossed = rng.random(n_children) < settings.crossover_rate
-        parents[~crossed, 1] = parents[~crossed, 0]
+    def scored(self, member: int) -> Array:
+        """Return the networks that are scored, shape (population, D), for the genomes of a member."""
+        return self._state.arrays["population"][member]
 
-        children = self._children
-        children[:elite] = population[order[:elite]]
-        born = children[elite:]
-        np.take(population, parents[:, 0], axis=0, out=born, mode="clip")
-        second = np.flatnonzero(crossed)
-        from_second = rng.integers(0, 2, (second.size, self._n_genes), dtype=np.int8).astype(bool)
-        from_second = from_second[:, self._gene]
-        born[second] = np.where(from_second, population[parents[second, 1]], born[second])
+    def _generation(self, member: int) -> tuple[Array, dict[str, float]]:
+        """Score a population, keep its candidates and breed the next one; return the candidates' errors and columns."""
+        state, settings, scores = self._state, self._settings, self._scores
+        scores.draw(member, state.rngs[member])
+        networks = self.scored(member)
+        errors = scores.errors(networks)
+        value = scores.ranking(networks, errors)
+        if settings.parsimony and "connections" in settings.evolve:
+            value = value + settings.parsimony * (networks[:, self._connections] != 0).mean(axis=1)
+        islands = value.reshape(self._islands, self._size)
+        order = islands.argsort(axis=1, kind="stable") + self._size * np.arange(self._islands)[:, np.newaxis]
+        best = order[:, : self._elite].ravel()
+        best = best[value[best].argsort(kind="stable")]
+        np.take(networks, best, axis=0, out=self._candidates[member], mode="clip")
+        sigma = float(np.exp(np.log(state.arrays["sigma"][member]).mean()))
+        columns = self._spread(networks, errors, scores.fitness, sigma)
+        if settings.evolves_structure:
+            columns |= {
+                name if name == "connections" else f"neurons_{name}": float(count)
+                for name, count in self._problem.network.architecture(networks[best[0]]).items()
+            }
+        self._learn(member, islands)
+        self._breed(member, order, value)
+        return errors[best], columns
 
-        # The strength of mutation is inherited, as the geometric mean of the parents', and varies.
-        own_sigma = np.sqrt(sigma[parents[:, 0]] * sigma[parents[:, 1]])
-        own_sigma = own_sigma * np.exp(settings.adaptation * rng.standard_normal(n_children))
-        rng.standard_normal(out=self._noise, dtype=self._noise.dtype)
-        if settings.mutation_rate < 1:
-            rng.random(out=self._chance, dtype=self._chance.dtype)
-            np.less(self._chance, settings.mutation_rate, out=self._chance)
-            self._noise *= self._chance
-        self._noise *= self._scale
-        self._noise *= own_sigma[:, np.newaxis].astype(self._noise.dtype)
-        born += self._noise  # ~ N(0, (σ · initial scale)²); absent connections have the scale 0
+    def _learn(self, member: int, islands: Array) -> None:
+        """Tell the mutation how its children have turned out."""
+        generation, memory = int(self._state.updates[member]), self._memory[member]
+        if not generation or not memory:  # the first networks are nobody's children
+            return
+        children = islands[:, self._elite :].copy()
+        if self._migrates(generation - 1):
+            children[:, children.shape[1] - int(self._settings.migrants) :] = np.inf
+        self._mutation.learn(children.min(axis=0), memory, self._state.rngs[member])
 
-        sigma[:] = np.concatenate([sigma[order[:elite]], own_sigma])
-        population[:] = children
-
-    def _select(self, rng: np.random.Generator, n_children: int) -> Array:
-        """Draw the ranks of two parents for each child, shape (children, 2)."""
+    def _migrates(self, generation: int) -> bool:
         settings = self._settings
-        if settings.selection == "truncation":
-            best = max(1, round(settings.truncation * settings.population_size))
-            return rng.integers(0, best, (n_children, 2))
-        drawn = rng.integers(0, settings.population_size, (n_children, 2, settings.tournament_size))
-        return drawn.min(axis=2)
+        return self._islands > 1 and settings.migrants > 0 and (generation + 1) % settings.migration_interval == 0
+
+    def _breed(self, member: int, order: Array, value: Array) -> None:
+        """Replace a population by the elite and the children of its islands, each ranked by order, (islands, size)."""
+        settings, state = self._settings, self._state
+        rng, elite = state.rngs[member], self._elite
+        population, sigma = state.arrays["population"][member], state.arrays["sigma"][member]
+        self._genome.begin(population, self._scores.inputs if self._looks() else np.empty((0, 0)))
+        strange = 0
+        if settings.immigrants and state.arrays["stagnant"][member] >= settings.stagnation:
+            strange, state.arrays["stagnant"][member] = round(settings.immigrants * (self._size - elite)), 0
+        heirs = np.empty(len(population), dtype=np.intp)  # from whom each inherits what is not mixed
+        strength = np.empty_like(sigma)
+        for island, ranked in enumerate(order):
+            place = slice(island * self._size, (island + 1) * self._size)
+            born, n = self._next[place], self._size - elite
+            np.take(population, ranked[:elite], axis=0, out=born[:elite], mode="clip")
+            parents = ranked[self._parents(value[ranked], n, rng)]  # (children, 2)
+            heirs[place] = np.concatenate([ranked[:elite], parents[:, 0]])
+            strength[place] = sigma[heirs[place]]
+            strength[place][elite:] = self._make_children(born[elite:], parents, sigma, member, rng)
+            if strange:
+                born[self._size - strange :] = self._problem.network.initialize(
+                    strange, _seeded(rng, strange), population.dtype
+                )
+                strength[place][self._size - strange :] = self._mutation.sigma
+        for name in self.carried:
+            own = state.arrays[name][member]
+            own[:] = own[heirs]
+        sigma[:], population[:] = strength, self._next
+        if self._migrates(int(state.updates[member])):
+            m = int(settings.migrants)
+            for name in ("population", "sigma", *self.carried):
+                own = state.arrays[name][member]
+                cut = own.reshape(self._islands, self._size, *own.shape[1:])
+                cut[:, self._size - m :] = np.roll(cut[:, :m], 1, axis=0)
+
+    def _looks(self) -> bool:
+        """Whether an operator looks at what networks put out."""
+        one, two = self._crossover.evaluations(2), self._mutation.evaluations(2, 1)
+        return bool(one or two)
+
+    def _parents(self, errors: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw the ranks of two parents for each of n children, shape (n, 2)."""
+        return check_parents(self._selection, self._selection.draw(errors, n, rng), n, len(errors))
+
+    def _make_children(
+        self, children: Array, parents: Array, sigma: Array, member: int, rng: np.random.Generator
+    ) -> Array:
+        """Write the children of parents, shape (m, 2), and return the strength that each mutated with, shape (m,)."""
+        settings, genome = self._settings, self._genome
+        population = genome.population
+        # How many have two parents; those that have are the first ones.
+        crossed = int(rng.binomial(len(children), settings.crossover_rate))
+        parents[crossed:, 1] = parents[crossed:, 0]
+        np.take(population, parents[:, 0], axis=0, out=children, mode="clip")
+        if crossed:
+            others = genome.buffer("others", crossed)
+            np.take(population, parents[:crossed, 1], axis=0, out=others, mode="clip")
+            two = children[:crossed]
+            kept = None if self._crossover.exchanges else two[:, genome.choices]
+            self._crossover.cross(two, others, parents[:crossed], genome, rng)
+            if kept is not None:
+                two[:, genome.choices] = kept
+        strength = self._mutation.inherit(sigma[parents], self._memory[member], rng)
+        if strength.shape != (len(children),) or not np.isfinite(strength).all():
+            raise ValueError(
+                f"mutation={self._mutation!r} must inherit a finite sigma for each of {len(children)} children. Got shape "
+                f"{strength.shape}."
+            )
+        if settings.evolves_structure:
+            self._change_structure(children, strength, rng)
+        else:
+            self._mutation.perturb(children, strength, genome, rng)
+        self._check(children, parents)
+        return strength
+
+    def _change_structure(self, children: Array, strength: Array, rng: np.random.Generator) -> None:
+        """Mutate weights, activations and connections, as far as they evolve."""
+        settings, genome = self._settings, self._genome
+        if "weights" in settings.evolve:
+            absent = children == 0  # of bias weights too, but those are put back only where connections evolve
+            self._mutation.perturb(children, strength, genome, rng)
+            if "connections" in settings.evolve:
+                absent[:, ~self._problem.network.penalty_mask] = False
+                children[absent] = 0.0
+        if "connections" in settings.evolve:
+            weights = children[:, self._connections]
+            turned = chosen(rng, weights.size, settings.structure_rate).reshape(weights.shape)
+            fresh = rng.standard_normal(weights.shape, dtype=weights.dtype) * genome.scale[self._connections]
+            weights[turned] = np.where(weights[turned] != 0, 0.0, fresh[turned])
+            children[:, self._connections] = weights
+        if genome.choices.size:
+            drawn = chosen(rng, len(children) * genome.choices.size, settings.structure_rate)
+            changed = drawn.reshape(len(children), -1)
+            count = len(self._settings._choice().activations)
+            numbers = children[:, genome.choices]
+            numbers[changed] = rng.integers(0, count, int(changed.sum()))
+            children[:, genome.choices] = numbers
+
+    def _check(self, children: Array, parents: Array) -> None:
+        """Raise a ValueError if an operator of the user's has made numbers that are none of finite parents."""
+        known = (type(self._crossover).__module__, type(self._mutation).__module__)
+        if known == (Crossover.__module__, Mutation.__module__):
+            return
+        wrong = ~np.isfinite(children).all(axis=1)
+        if wrong.any() and np.isfinite(self._genome.population[parents[wrong]]).all():
+            raise ValueError(
+                f"crossover={self._crossover!r} or mutation={self._mutation!r} gives NaN or infinite weights to children of "
+                "finite parents."
+            )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from nnexp.network.network import Sweep
@@ -106,6 +107,7 @@ class Training:
         self.stop_reason = [""] * members
         self.diverged = np.zeros(members, dtype=bool)
         self.seconds = 0.0
+        check_memory(algorithm, problem)
         self.state = algorithm.start(problem, parameters, list(rngs))
         self.log = History()
         self.judged_from = np.zeros(members, dtype=int)
@@ -161,8 +163,7 @@ class Training:
                 for equal in problem.groups(np.arange(problem.n_members)):
                     for part in np.array_split(equal, -(-len(equal) // room)):
                         alive = np.array([member for member in part if not self.stop_reason[member]], dtype=int)
-                        if alive.size:
-                            self._groups.append(_Group(self.algorithm, problem, self.state, alive))
+                        self._groups += _groups_by_phase(self.algorithm, problem, self.state, alive)
                 while self._groups:
                     self._begun = time.perf_counter()
                     for group in self._groups:
@@ -252,7 +253,7 @@ class Training:
         if start is not None:
             self._good[members[finite]] = start[finite]
             self.parameters[members[~finite]] = self._good[members[~finite]]
-        self.algorithm.observe(group.problem, group.state, watched)
+        self.algorithm.observe(group.problem, group.state, watched, verdict.each)
         nothing = np.full(len(members), np.nan)
         columns = {
             "step": self.n_iter[members],
@@ -262,6 +263,7 @@ class Training:
             "evaluations": self.evaluations[members],
             "seconds": self.seconds + time.perf_counter() - self._begun,
             **progress.metrics,
+            **{n: own[np.arange(len(members)), verdict.best] for n, own in progress.candidate_metrics.items()},
         }
         self.log.add(members, columns)
 
@@ -273,7 +275,8 @@ class _Group:
         self.members = members
         self._algorithm, self._whole, self._state = algorithm, problem, state
         self.problem, self.state = problem.select(members), state.select(members)
-        self.step, self.judge = algorithm.bind(self.problem, self.state), _Judge(self.problem, algorithm)
+        self.phase = int(algorithm.phase(self.state)[0])
+        self.step, self.judge = algorithm.bind(self.problem, self.state), _Judge(self.problem, algorithm.at(self.phase))
         self.finite = np.ones(len(members), dtype=bool)
         self.cost = 0
 
@@ -286,6 +289,10 @@ class _Group:
         diverged = ~self.finite
         training.diverged[members] = diverged
         impatient = now - training._mark_step[members] >= stopping.patience
+        handed = self._algorithm.hand_over(self.problem, self.state, training.parameters[members], impatient)
+        if handed.any():  # the next algorithm has its own patience, and may watch another error
+            training._mark[members[handed]], training._mark_step[members[handed]] = np.inf, now[handed]
+            impatient &= ~handed
         training._out_of_patience[members] = impatient
         finished = now - first[members] >= stopping.max_iter
         spent = training.evaluations[members] + self.cost > stopping.max_evaluations
@@ -296,16 +303,17 @@ class _Group:
         for i, member in enumerate(members):
             reason = ""
             if diverged[i]:
-                reason = f"The error became infinite or NaN in step {now[i]}; {kept} are kept. {self._algorithm.advice}"
+                advice = self._algorithm.at(self.phase).advice
+                reason = f"The error became infinite or NaN in step {now[i]}; {kept} are kept. {advice}"
             elif impatient[i]:
                 reason = (
                     f"The {self.judge.watches} did not improve by more than tol={stopping.tol:g} in {stopping.patience} "
                     f"successive steps (n_iter_no_change={stopping.patience})."
                 )
-            elif finished[i]:
-                reason = f"All max_iter={stopping.max_iter} steps were done."
             elif spent[i]:
                 reason = f"Another step would exceed max_evaluations={stopping.max_evaluations:g}."
+            elif finished[i]:
+                reason = f"All max_iter={stopping.max_iter} steps were done."
             elif late:
                 reason = f"max_seconds={stopping.max_seconds:g} were over."
             training.stop_reason[member] = reason
@@ -313,12 +321,30 @@ class _Group:
     def of_those_that_go_on(self, training: Training) -> list[_Group]:
         """Return this group, a smaller one, or none; what stops leaves its state behind."""
         going = np.array([not training.stop_reason[member] for member in self.members])
-        if going.all():
+        if going.all() and (self._algorithm.phase(self.state) == self.phase).all():
             return [self]
         self._state.put(self.members, self.state)
-        if not going.any():
-            return []
-        return [_Group(self._algorithm, self._whole, self._state, self.members[going])]
+        return _groups_by_phase(self._algorithm, self._whole, self._state, self.members[going])
+
+
+def _groups_by_phase(algorithm: Algorithm, problem: Problem, state: State, members: Array) -> list[_Group]:
+    """Return a group for each phase that some of the members are in."""
+    phases = algorithm.phase(state)[members]
+    return [_Group(algorithm, problem, state, members[phases == phase]) for phase in np.unique(phases)]
+
+
+def check_memory(algorithm: Algorithm, problem: Problem) -> None:
+    """Raise a MemoryError if an algorithm needs more memory than the machine has free."""
+    needed = algorithm.memory(problem) * problem.n_members
+    if needed > 1 << 28:  # nothing to ask for less
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise MemoryError(
+                f"{algorithm!r} needs about {needed / 1e9:.1f} GB for {problem.n_members} "
+                f"{'population' if problem.n_members == 1 else 'populations'} of networks of "
+                f"{problem.network.n_parameters:,} weights, and {free / 1e9:.1f} GB are free. A smaller population or "
+                "network needs less."
+            )
 
 
 @dataclass(frozen=True)
@@ -327,18 +353,24 @@ class _Verdict:
 
     Attributes
     ----------
+    best : array of int, shape (members,)
+        Which candidate is the best.
     chosen : array of shape (members, D)
-        The best of the candidates.
+        That candidate.
     watched : array of shape (members,)
         What decides: the error on the validation rows, the negated score there, or what training minimises, which is
         the error plus the penalty.
+    each : array of shape (members, candidates)
+        What is watched, of all candidates.
     training_error, validation_error, score : arrays of shape (members,)
         None where there are no validation rows or no scorers.
     """
 
+    best: Array
     chosen: Array
     watched: Array
     training_error: Array
+    each: Array
     validation_error: Array | None = None
     score: Array | None = None
 
@@ -350,15 +382,15 @@ class _Judge:
         self.selects = problem.validation is not None or algorithm.competes
         self._validates = problem.validation is not None
         self._problem = problem
-        self._by_score = self._validates and problem.score_decides
-        self.watches = "validation score" if self._by_score else "error"
+        self._by_score = problem.score_decides and self.selects
+        self.watches = ("validation score" if self._validates else "score") if self._by_score else "error"
         self._rows = problem.training_rows if problem.validation_rows is None else problem.validation_rows
         self._stack: _Rows | None = None
         self._alone: list[_Rows] = []
 
     def evaluations(self, progress: Progress) -> int:
         """Return what judging cost each member."""
-        known = not self._validates and progress.candidate_errors is not None
+        known = not self._validates and not self._by_score and progress.candidate_errors is not None
         return 0 if known or not self.selects else self._rows.shape[1] * progress.candidates.shape[1]
 
     def errors(self, parameters: Array) -> Array:
@@ -371,21 +403,23 @@ class _Judge:
         """Choose the best candidate of each member."""
         if not self.selects:
             chosen = progress.candidates[:, 0]
-            return _Verdict(chosen, progress.error + self._problem.penalty(chosen), progress.error)
+            watched = progress.error + self._problem.penalty(chosen)
+            first = np.zeros(len(chosen), dtype=np.intp)
+            return _Verdict(first, chosen, watched, progress.error, watched[:, np.newaxis])
         watched, errors, scores = self._watched(progress.candidates, progress.candidate_errors)
         best = watched.argmin(axis=1)
         members = np.arange(best.size)
         chosen, own = progress.candidates[members, best], errors[members, best]
         score = None if scores is None else scores[members, best]
         if self._validates:
-            return _Verdict(chosen, watched[members, best], progress.error, own, score)
-        return _Verdict(chosen, watched[members, best], own)
+            return _Verdict(best, chosen, watched[members, best], progress.error, watched, own, score)
+        return _Verdict(best, chosen, watched[members, best], own, watched)
 
     def _watched(self, candidates: Array, known: Array | None) -> tuple[Array, Array, Array | None]:
         """Return what is watched, the errors and the scores, each of shape (members, candidates)."""
         scores = None
         errors = known
-        if self._validates or errors is None:
+        if self._validates or self._by_score or errors is None:
             errors, scores = self._measure(candidates)
         if self._by_score and scores is not None:
             watched = -scores
@@ -395,7 +429,7 @@ class _Judge:
 
     def _measure(self, candidates: Array) -> tuple[Array, Array | None]:
         """Return the errors, and the scores if there are scorers, of all candidates."""
-        problem, scorers = self._problem, self._problem.scorers if self._validates else None
+        problem, scorers = self._problem, self._problem.scorers if self._validates or self._by_score else None
         members, count = candidates.shape[:2]
         if count == 1:  # one pass for the whole stack
             if self._stack is None:

@@ -120,6 +120,7 @@ class Hyperparameters:
 
 
 Scorer = Callable[[Array, Array], float]
+Fitness = Callable[[Array, Array, Array], float]
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,12 @@ class Problem:
     scorers : sequence of callables, or None
         For each member a function of its outputs on its validation rows, shape (n, n_outputs), and of its parameters,
         shape (D,), that returns a score.
+        Without validation rows they are functions of the outputs on the training rows.
     score_decides : bool
         Whether the highest score chooses the best parameters, instead of the lowest error.
+    fitness : sequence of callables, or None
+        For each member a function of the outputs of a network, shape (n, n_outputs), of its parameters and of the rows
+        that they are for, shape (n,), that returns the score by which evolution selects; None for the error.
     """
 
     network: Network
@@ -165,6 +170,7 @@ class Problem:
     descent: Descent
     scorers: Sequence[Scorer] | None = None
     score_decides: bool = False
+    fitness: Sequence[Fitness] | None = None
 
     def __post_init__(self) -> None:
         if self.weight is not None and not self.weight.all():  # what weighs nothing is not there
@@ -206,19 +212,26 @@ class Problem:
 
     def penalty(self, parameters: Array) -> Array:
         """Return what training minimises besides the error, for parameters of shape (members, ..., D): (members, ...)."""
+        return np.stack([self.penalty_of(member, own) for member, own in enumerate(parameters)])
+
+    def penalty_of(self, member: int, parameters: Array) -> Array:
+        """Return the same for networks of one member, shape (..., D): (...)."""
         total = np.zeros(parameters.shape[:-1])
-        for strength, norm in ((self.settings.l2, 2), (self.settings.l1, 1)):
-            if strength.any():
-                weights = parameters[..., ~self.network.bias_mask]
-                norms = 0.5 * np.square(weights).sum(axis=-1) if norm == 2 else np.abs(weights).sum(axis=-1)
-                total += strength.reshape(-1, *[1] * (norms.ndim - 1)) * norms
+        if l2 := float(self.settings.l2[member]):
+            total += 0.5 * l2 * (np.square(parameters) @ self._penalised)
+        if l1 := float(self.settings.l1[member]):
+            total += l1 * np.abs(parameters) @ self._penalised
         return total
+
+    @cached_property
+    def _penalised(self) -> Array:
+        return self.network.penalty_mask.astype(self.dtype)
 
     def select(self, members: Array) -> Problem:
         """Return the problem of some of the members, by number or by a mask."""
         numbers = np.arange(self.n_members)[members]
         own = {name.name: getattr(self, name.name) for name in fields(self)}
-        for name in ("training", "validation", "scorers"):
+        for name in ("training", "validation", "scorers", "fitness"):
             own[name] = None if own[name] is None else [own[name][i] for i in numbers]
         return Problem(**own | {"shift": self.shift[numbers], "settings": self.settings.select(numbers)})
 
@@ -241,6 +254,7 @@ class Problem:
         training: list[Array] = []
         validation: list[Array] = []
         scorers: list[Scorer] = []
+        fitness: list[Fitness] = []
         shifts = []
         weight = None
         if any(problem.weight is not None for problem in problems):
@@ -250,6 +264,7 @@ class Problem:
             training += [rows + start for rows in problem.training]
             validation += [rows + start for rows in problem.validation or []]
             scorers += problem.scorers or []
+            fitness += [_Moved(own, start) for own in problem.fitness or []]
             shifts.append(problem.shift + (target_start - start))
             if weight is not None and problem.weight is not None:
                 weight[target_start : target_start + len(problem.expected)] = problem.weight
@@ -266,4 +281,16 @@ class Problem:
             descent=first.descent,
             scorers=scorers or None,
             score_decides=first.score_decides,
+            fitness=fitness or None,
         )
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """A fitness of rows that have moved down in a joined table."""
+
+    fitness: Fitness
+    start: int
+
+    def __call__(self, outputs: Array, parameters: Array, rows: Array) -> float:
+        return self.fitness(outputs, parameters, rows - self.start)

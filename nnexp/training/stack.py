@@ -56,6 +56,7 @@ class Task:
             and (a.validation is None) == (b.validation is None)
             and (a.scorers is None) == (b.scorers is None)
             and a.score_decides == b.score_decides
+            and (a.fitness is None) == (b.fitness is None)
         )
 
 

@@ -8,7 +8,7 @@ from nnexp.network.error_functions import make_objective, resolve_error_function
 from nnexp.network.network import Sweep, Workspace
 from nnexp.network.samples import Samples
 from nnexp.training import Backprop, Hyperparameters, Stopping, Training
-from nnexp.training.backprop import _Epoch, _plan
+from nnexp.training.backprop import Epoch, _plan
 from tests.training.problems import make_problem, seeds
 
 
@@ -70,7 +70,7 @@ def test_the_plan_of_an_epoch_visits_every_row_once_and_closes_every_batch(n, ba
 def test_each_epoch_takes_the_rows_in_a_new_order_and_each_row_once():
     problem = make_problem(members=2)
     training = Training(Backprop(), problem, problem.network.initialize(2, seeds(2)), seeds(2))
-    epoch = _Epoch(problem, training.state)
+    epoch = Epoch(problem, training.state)
     epoch()
     first = epoch._order.copy()
     epoch()
@@ -219,7 +219,7 @@ def test_dropout_leaves_out_its_share_and_scales_the_rest_so_that_the_mean_stays
     network = Network((3, 50, 40, 2), "tanh", "softmax")
     problem = make_problem(members=2, network=network, batch_size=60, dropout=(0.2, 0.5))
     training = Training(Backprop(), problem, network.initialize(2, seeds(2)), seeds(2))
-    epoch = _Epoch(problem, training.state)
+    epoch = Epoch(problem, training.state)
     (buffers,) = epoch._buffers.values()
     kept = [[], []]
     for _ in range(20):

@@ -1,0 +1,198 @@
+"""Covariance matrix adaptation, by the library cmaes (Hansen 2016, "The CMA evolution strategy: a tutorial", arXiv 1604.00772;
+separable: Ros and Hansen 2008, "A simple modification in CMA-ES achieving linear time and space complexity").
+
+The distribution is over weights in units of their initial scales. The library draws from the member's own generator, and what it
+remembers is a part of the state, so that a run goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import cmaes
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp.network.network import Network
+from nnexp.training.algorithm import State
+from nnexp.training.distribution import Sampler, SearchDistribution
+from nnexp.training.problem import Problem
+
+Array = NDArray[Any]
+
+# What the library keeps for a variant of the algorithm that is not used; one of them has D² numbers.
+_UNUSED = ("_Emean", "_ESigma")
+
+
+class SeparableCMAES(SearchDistribution):
+    """CMA-ES with a variance for each weight; it needs no derivative and fits networks of up to some 50,000 weights.
+
+    Parameters
+    ----------
+    population_size : int or None, default=None
+        Networks drawn in a generation, at least 4. None for √D, D being the number of weights, and at least 4 + 3 ln D.
+    sigma : float, default=0.5
+        The standard deviation of each weight at the start, in units of its initial scale.
+    batch_size : int or None, default=512
+        Samples drawn to score a generation; None for all training data.
+
+    Notes
+    -----
+    One step of training is one generation. A NaN or infinite error ranks last.
+
+    Examples
+    --------
+    >>> from nnexp import BackpropMLP
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> model = BackpropMLP(hidden_layer_sizes=(4,), algorithm=SeparableCMAES(), random_state=0).fit(X, y)
+    >>> model.score(X, y)
+    1.0
+    """
+
+    name: ClassVar[str] = "sep_cma_es"
+    # The weights that there may be at most.
+    LARGEST: ClassVar[int] = 1_000_000
+    kind: ClassVar[Any] = cmaes.SepCMA
+
+    def __init__(self, population_size: int | None = None, sigma: float = 0.5, batch_size: int | None = 512) -> None:
+        self.population_size = population_size
+        self.sigma = sigma
+        self.batch_size = batch_size
+
+    def check(self) -> None:
+        super().check()
+        if self.population_size is not None and self.population_size < 4:
+            raise ValueError(
+                f"{type(self).__name__}(population_size=...) must be at least 4. Got {self.population_size}."
+            )
+
+    def size(self, n_parameters: int) -> int:
+        if self.population_size is not None:
+            return int(self.population_size)
+        return max(4 + int(3 * math.log(n_parameters)), round(math.sqrt(n_parameters)))
+
+    def extend(self, network: Network) -> Network:
+        free = np.count_nonzero(network.initial_scale)
+        if not 2 <= free <= self.LARGEST:
+            raise ValueError(
+                f"algorithm={self.name!r} is for networks of 2 to {self.LARGEST:,} weights, and this one has {free:,}. "
+                "For larger ones use 'sep_cma_es' or 'snes'."
+            )
+        return network
+
+    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+        made = [_remembered(self.optimizer(problem, own, rng)) for own, rng in zip(parameters, rngs, strict=True)]
+        arrays = {f"cma{name}": np.stack([own[name] for own in made]) for name in made[0]}
+        return State(rngs, {"first": parameters.copy(), **arrays}, np.zeros(len(parameters), dtype=np.int64))
+
+    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+        """Go on around another network, with the distribution's width and shape as they are."""
+        scale = problem.network.initial_scale
+        free = scale > 0
+        state.arrays["cma_mean"][:] = parameters[:, free] / scale[free]
+
+    def optimizer(self, problem: Problem, parameters: Array, rng: np.random.Generator) -> Any:
+        """Return the library's object for one member, drawing from the member's generator."""
+        scale = problem.network.initial_scale
+        free = scale > 0
+        own = self.kind(
+            mean=parameters[free].astype(np.float64) / scale[free],
+            sigma=float(self.sigma),
+            population_size=self.size(problem.network.n_parameters),
+        )
+        own._funhist_values[:] = 0.0  # the library leaves it as it finds it
+        own._rng = np.random.RandomState(rng.bit_generator)
+        return own
+
+    def sampler(self, problem: Problem, state: State) -> Sampler:
+        return _Sampler(self, problem, state)
+
+
+class CMAES(SeparableCMAES):
+    """CMA-ES, which learns how all weights depend on each other; it needs no derivative and is for small networks.
+
+    A generation takes a time that grows with the cube of the number of weights D: some 3 ms for 100 weights and 100 ms for 500.
+
+    Parameters
+    ----------
+    population_size : int or None, default=None
+        Networks drawn in a generation, at least 4. None for √D, D being the number of weights, and at least 4 + 3 ln D.
+    sigma : float, default=0.5
+        The standard deviation of each weight at the start, in units of its initial scale.
+    batch_size : int or None, default=None
+        Samples drawn to score a generation; None for all training data.
+
+    Notes
+    -----
+    One step of training is one generation. A NaN or infinite error ranks last.
+
+    Examples
+    --------
+    >>> from nnexp import BackpropMLP
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> model = BackpropMLP(hidden_layer_sizes=(4,), algorithm=CMAES(), random_state=0).fit(X, y)
+    >>> model.score(X, y)
+    1.0
+    """
+
+    name: ClassVar[str] = "cma_es"
+    LARGEST: ClassVar[int] = 2_000
+    kind: ClassVar[Any] = cmaes.CMA
+
+    def __init__(self, population_size: int | None = None, sigma: float = 0.5, batch_size: int | None = None) -> None:
+        super().__init__(population_size, sigma, batch_size)
+
+    def memory(self, problem: Problem) -> int:
+        # the matrix, its eigenvectors, and the library's outer products of the whole population
+        d = problem.network.n_parameters
+        return super().memory(problem) + 8 * d * d * (6 + self.size(d))
+
+
+def _remembered(optimizer: Any) -> dict[str, Array]:
+    """Return what the library pickles of an optimizer, as arrays by name."""
+    kept = optimizer.__getstate__()
+    return {name: np.asarray(own) for name, own in kept.items() if own is not None and name not in _UNUSED}
+
+
+class _Sampler(Sampler):
+    def __init__(self, settings: SeparableCMAES, problem: Problem, state: State) -> None:
+        scale = problem.network.initial_scale
+        self._free, self._arrays, self._first = scale > 0, state.arrays, state.arrays["first"]
+        self._scale = scale[self._free]
+        self._optimizers = []
+        for member, rng in enumerate(state.rngs):
+            own = settings.optimizer(problem, self._first[member], rng)
+            fresh, generator = own.__getstate__(), own._rng
+            for name, value in _remembered(own).items():
+                saved = state.arrays[f"cma{name}"][member]
+                fresh[name] = saved.copy() if value.ndim else type(fresh[name])(saved)
+            own.__setstate__(fresh)
+            own._rng = generator
+            self._optimizers.append(own)
+        self._drawn: Array = np.empty((settings.size(problem.network.n_parameters), int(self._free.sum())))
+
+    def draw(self, member: int, rng: np.random.Generator, out: Array) -> None:
+        optimizer = self._optimizers[member]
+        for row in self._drawn:
+            row[:] = optimizer.ask()
+        out[:] = self._first[member]
+        out[:, self._free] = self._drawn * self._scale
+
+    def tell(self, member: int, population: Array, value: Array) -> None:
+        optimizer = self._optimizers[member]
+        optimizer.tell(list(zip(self._drawn.copy(), value.tolist(), strict=True)))
+        for name, own in _remembered(optimizer).items():
+            self._arrays[f"cma{name}"][member] = own
+        # What goes on in memory is what would be read back: a pickle rounds the matrix to a symmetric one.
+        generator = optimizer._rng
+        optimizer.__setstate__(optimizer.__getstate__())
+        optimizer._rng = generator
+
+    def mean(self, member: int) -> Array:
+        found = self._first[member].copy()
+        found[self._free] = self._optimizers[member].mean * self._scale
+        return found
+
+    def sigma(self, member: int) -> float:
+        return float(self._optimizers[member]._sigma)

@@ -1,0 +1,309 @@
+"""Algorithms made of algorithms: one after the other, or in turn. Each part keeps a state of its own.
+
+A part that takes over is given the best networks so far, and the loop trains those members together that are in the same part.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp._names import check_number, is_number
+from nnexp.network.network import Network
+from nnexp.training.algorithm import ALGORITHMS, Algorithm, Progress, State, Step
+from nnexp.training.problem import Descent, Problem
+
+Array = NDArray[Any]
+
+
+class Composite(Algorithm):
+    """Several algorithms, of which one works at a time; the phase of a member says which."""
+
+    algorithms: tuple[Any, ...]
+
+    @property
+    def parts(self) -> list[Algorithm]:
+        """The algorithms as objects."""
+        kind = type(self).__name__
+        return [ALGORITHMS.resolve(own, f"{kind}(algorithms[{i}])") for i, own in enumerate(self.algorithms)]
+
+    @property
+    def stacks(self) -> bool:  # type: ignore[override]
+        """Whether members of a part cost less together."""
+        return any(part.stacks for part in self.parts)
+
+    @property
+    def uses_gradient(self) -> bool:  # type: ignore[override]
+        """Whether a part does."""
+        return any(part.uses_gradient for part in self.parts)
+
+    @property
+    def competes(self) -> bool:  # type: ignore[override]
+        """Whether a part's candidates do."""
+        return any(part.competes for part in self.parts)
+
+    @property
+    def evolves(self) -> bool:  # type: ignore[override]
+        """Whether a part does."""
+        return any(part.evolves for part in self.parts)
+
+    @property
+    def wants_validation(self) -> bool:  # type: ignore[override]
+        """Whether a part does."""
+        return any(part.wants_validation for part in self.parts)
+
+    @property
+    def patience(self) -> int:  # type: ignore[override]
+        """The longest of the parts'."""
+        return max(part.patience for part in self.parts)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings by name; those of the parts by their places, such as ``0__population_size``."""
+        params = super().get_params(deep)
+        if deep:
+            for i, part in enumerate(self.algorithms):
+                if isinstance(part, Algorithm):
+                    params |= {f"{i}__{name}": own for name, own in part.get_params().items()}
+        return params
+
+    def set_params(self, **params: Any) -> Algorithm:
+        """Change settings by name; those of a part by its place, such as ``0__population_size``."""
+        for name, value in params.items():
+            place, _, own = name.partition("__")
+            if own and place.isdigit() and int(place) < len(self.algorithms):
+                self.algorithms[int(place)].set_params(**{own: value})
+            else:
+                super().set_params(**{name: value})
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.get_params(False) == other.get_params(False)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def check(self) -> None:
+        if len(self.algorithms) < 2:
+            raise ValueError(f"{type(self).__name__}(...) needs at least 2 algorithms. Got {len(self.algorithms)}.")
+        for part in self.parts:
+            part.check()
+
+    def choose(self, network: Network) -> Algorithm:
+        chosen = copy.copy(self)
+        chosen.algorithms = tuple(part.choose(network) for part in self.parts)
+        return chosen
+
+    def extend(self, network: Network) -> Network:
+        for part in self.parts:
+            network = part.extend(network)
+        return network
+
+    def memory(self, problem: Problem) -> int:
+        return sum(part.memory(problem) for part in self.parts)
+
+    def default_steps(self, updates: int) -> int:
+        return sum(part.default_steps(updates) for part in self.parts)
+
+    def phase_steps(self, problem: Problem) -> list[int]:
+        """Return the steps that each part is laid out for."""
+        raise NotImplementedError
+
+    def phase(self, state: State) -> Array:
+        return state.arrays["phase"]
+
+    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+        members = len(parameters)
+        counters = {name: np.zeros(members, dtype=np.int64) for name in ("phase", "done", "turns")}
+        state = State(rngs, counters, np.zeros(members, dtype=np.int64))
+        for i, part in enumerate(self.parts):
+            # The later ones start anew when it is their turn; here it is only seen what they will remember.
+            own = rngs if i == 0 else copy.deepcopy(rngs)
+            state.embed(str(i), part.start(self._laid_out(problem)[i], parameters, own))
+        return state
+
+    def bind(self, problem: Problem, state: State) -> Step:
+        phase = int(state.arrays["phase"][0])
+        step = self.parts[phase].bind(self._laid_out(problem)[phase], state.part(str(phase)))
+
+        def counted() -> Progress:
+            progress = step()
+            state.arrays["done"] += 1
+            state.updates += 1
+            return progress
+
+        return counted
+
+    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
+        phase = int(state.arrays["phase"][0])
+        self.parts[phase].observe(problem, state.part(str(phase)), watched, each)
+
+    def resume(self, problem: Problem, state: State) -> None:
+        for i, (part, own) in enumerate(zip(self.parts, self._laid_out(problem), strict=True)):
+            memory = state.part(str(i))
+            part.resume(own, memory)
+            state.embed(str(i), memory)
+
+    def forget(self, problem: Problem, state: State) -> None:
+        for i, part in enumerate(self.parts):
+            part.forget(problem, state.part(str(i)))
+
+    def move_on(self, problem: Problem, state: State, parameters: Array, members: Array, anew: bool) -> None:
+        """Let the next part go on with the networks of some members."""
+        arrays = state.arrays
+        arrays["phase"][members] = (arrays["phase"][members] + 1) % len(self.algorithms)
+        arrays["turns"][members] += 1
+        arrays["done"][members] = 0
+        for phase in np.unique(arrays["phase"][members]):
+            own = members[arrays["phase"][members] == phase]
+            part, chosen = self.parts[phase], state.select(own)
+            memory = chosen.part(str(phase))
+            laid_out = self._laid_out(problem.select(own))[phase]
+            # A part's first turn is its start, whatever it was made of before.
+            accept = Algorithm.accept if anew else type(part).accept
+            accept(part, laid_out, memory, parameters[own])
+            state.put(own, chosen)
+
+    def _laid_out(self, problem: Problem) -> list[Problem]:
+        """Return the problem of each part: the schedule of a learning rate is laid out for the steps of its own."""
+        return [
+            replace(problem, descent=replace(problem.descent, horizon=steps)) for steps in self.phase_steps(problem)
+        ]
+
+
+class Chain(Composite):
+    """One algorithm after the other: each goes on with the best network of the one before.
+
+    An algorithm hands over when it has had its share of the budget, or no longer improves; the last one stops as it would alone.
+
+    Parameters
+    ----------
+    *algorithms : str, mapping or Algorithm
+        At least 2.
+    shares : sequence of float or None, default=None
+        What part of the cost in evaluations is for each; None for equal shares.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnexp import BackpropMLP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> algorithm = Chain("genetic", "backprop", shares=(0.3, 0.7))
+    >>> model = BackpropMLP(hidden_layer_sizes=(8,), algorithm=algorithm, max_iter=200, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    name: ClassVar[str] = "chain"
+
+    def __init__(self, *algorithms: Any, shares: Sequence[float] | None = None) -> None:
+        self.algorithms = algorithms
+        self.shares = shares
+
+    def check(self) -> None:
+        super().check()
+        shares: Any = self.shares
+        if shares is None:
+            return
+        if not isinstance(shares, list | tuple | np.ndarray) or not all(is_number(own) for own in shares):
+            raise TypeError(f"Chain(shares=...) must be a sequence of numbers. Got {shares!r}.")
+        if len(shares) != len(self.algorithms):
+            raise ValueError(
+                f"Chain(shares=...) needs a share for each of {len(self.algorithms)} algorithms. Got {len(shares)}."
+            )
+        for own in shares:
+            check_number("Each of Chain(shares=...)", own, low=0, high=1e9, open_low=True)
+
+    def at(self, phase: int) -> Algorithm:
+        return self.parts[phase].at(0)
+
+    def _rates(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> Array:
+        """Return the steps of each part for one evaluation of the whole."""
+        shares = np.ones(len(self.algorithms)) if self.shares is None else np.array(self.shares, dtype=float)
+        costs = [part.cost(network, n_training, n_validation, descent) for part in self.parts]
+        return shares / shares.sum() / np.array(costs)
+
+    def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        return max(1, int(1.0 / self._rates(network, n_training, n_validation, descent).sum()))
+
+    def phase_steps(self, problem: Problem) -> list[int]:
+        n_validation = 0 if problem.validation is None else len(problem.validation[0])
+        rates = self._rates(problem.network, len(problem.training[0]), n_validation, problem.descent)
+        return [max(1, int(own)) for own in np.ceil(problem.descent.horizon * rates / rates.sum())]
+
+    def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
+        phase, steps = state.arrays["phase"], np.array(self.phase_steps(problem))
+        due = (state.arrays["done"] >= steps[phase]) | tired
+        due &= phase < len(self.algorithms) - 1
+        if due.any():
+            self.move_on(problem, state, parameters, np.flatnonzero(due), anew=True)
+        return due
+
+
+class Alternate(Composite):
+    """Several algorithms in turn: each goes on with the best network so far, and keeps what it remembers.
+
+    Parameters
+    ----------
+    *algorithms : str, mapping or Algorithm
+        At least 2.
+    steps : int or sequence of int, default=1
+        Steps of a turn, for all or for each.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnexp import BackpropMLP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> algorithm = Alternate("snes", "backprop", steps=(2, 10))
+    >>> model = BackpropMLP(hidden_layer_sizes=(8,), algorithm=algorithm, max_iter=200, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    name: ClassVar[str] = "alternate"
+    competes = True
+
+    def __init__(self, *algorithms: Any, steps: int | Sequence[int] = 1) -> None:
+        self.algorithms = algorithms
+        self.steps = steps
+
+    def _turns(self) -> list[int]:
+        steps: Any = self.steps
+        return [steps] * len(self.algorithms) if is_number(steps) else list(steps)
+
+    def check(self) -> None:
+        super().check()
+        steps: Any = self.steps
+        if not (is_number(steps) or isinstance(steps, list | tuple)):
+            raise TypeError(f"Alternate(steps=...) must be an integer, or one for each algorithm. Got {steps!r}.")
+        if len(self._turns()) != len(self.algorithms):
+            raise ValueError(
+                f"Alternate(steps=...) needs a number for each of {len(self.algorithms)} algorithms. Got {self.steps!r}."
+            )
+        for own in self._turns():
+            check_number("Alternate(steps=...)", own, low=1, integer=True)
+
+    def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        turns = np.array(self._turns())
+        judged = n_validation or n_training
+        costs = [
+            part.cost(network, n_training, n_validation, descent) + (0 if part.competes or n_validation else judged)
+            for part in self.parts
+        ]
+        return int(np.ceil((turns * costs).sum() / turns.sum()))
+
+    def phase_steps(self, problem: Problem) -> list[int]:
+        turns = np.array(self._turns())
+        return [max(1, int(own)) for own in np.ceil(problem.descent.horizon * turns / turns.sum())]
+
+    def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
+        due = state.arrays["done"] >= np.array(self._turns())[state.arrays["phase"]]
+        first = state.arrays["turns"] < len(self.algorithms) - 1
+        for members, anew in ((np.flatnonzero(due & first), True), (np.flatnonzero(due & ~first), False)):
+            if members.size:
+                self.move_on(problem, state, parameters, members, anew)
+        return np.zeros(len(due), dtype=bool)  # the patience is that of all together

@@ -1,0 +1,242 @@
+"""A memetic algorithm: a genetic one whose children learn by gradient before they are judged (Moscato 1989, "On evolution,
+search, optimization, genetic algorithms and martial arts: towards memetic algorithms"; Hinton and Nowlan 1987, "How learning
+can guide evolution", for learning that is not inherited).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp._names import check_choice, check_number
+from nnexp.network.network import Network
+from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.training.backprop import Backprop, Epoch
+from nnexp.training.genetic import Generation, GeneticAlgorithm
+from nnexp.training.problem import Descent, Problem
+
+Array = NDArray[Any]
+
+LEARNING = {
+    "lamarckian": "children inherit what their parents have learnt",
+    "baldwinian": "children inherit the weights that their parents were born with; learning decides who becomes a parent",
+}
+
+
+class Memetic(GeneticAlgorithm):
+    """Evolves a population whose children learn by gradient before they are judged, all together in one stack.
+
+    The gradient steps are those of descent: the estimator's ``descent``, ``batch_size``, ``optimizer``, ``learning_rate`` and
+    ``schedule`` set them. The elite is kept as it is, so on a fixed batch the best error never gets worse.
+
+    Parameters
+    ----------
+    gradient_share : float, default=0.9
+        What part of the evaluations gradients get, in [0, 1]: 0 is a `GeneticAlgorithm` and 1 descent of one network, to
+        the same bits.
+    gradient_steps : int or None, default=None
+        Updates that a child learns for; None for as many as gradient_share says, but at least 1.
+    learning : {"lamarckian", "baldwinian"}, default="lamarckian"
+        Whether children inherit what their parents have learnt.
+    clones : float, default=0.5
+        The share of the children, in [0, 1], that are copies of one parent and only learn.
+    population_size : int or None, default=None
+        Networks in a generation, at least 2. None for 128 times what gradients do not get, and at least 8.
+    elite : int, default=2
+        As for `GeneticAlgorithm`, like all that follow.
+    selection, crossover, crossover_rate, mutation, batch_size, islands, migration_interval, migrants, immigrants, stagnation,
+    evolve, activations, structure_rate, parsimony
+        As for `GeneticAlgorithm`.
+
+    Notes
+    -----
+    One step of training is one generation. A NaN or infinite error ranks last.
+
+    Examples
+    --------
+    >>> from nnexp import BackpropMLP
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> model = BackpropMLP(hidden_layer_sizes=(4,), algorithm=Memetic(), random_state=0).fit(X, y)
+    >>> model.score(X, y)
+    1.0
+    """
+
+    name: ClassVar[str] = "memetic"
+    uses_gradient = True
+    advice = "A lower learning_rate or standardised inputs help."
+
+    def __init__(
+        self,
+        gradient_share: float = 0.9,
+        gradient_steps: int | None = None,
+        learning: str = "lamarckian",
+        clones: float = 0.5,
+        population_size: int | None = None,
+        elite: int = 2,
+        selection: Any = {"name": "truncation", "share": 0.3},  # noqa: B006 - it is never changed
+        crossover: Any = "neuron",
+        crossover_rate: float = 0.5,
+        mutation: Any = "scaled",
+        batch_size: int | None = 512,
+        islands: int = 1,
+        migration_interval: int = 10,
+        migrants: int = 1,
+        immigrants: float = 0.0,
+        stagnation: int = 20,
+        evolve: Sequence[str] = ("weights",),
+        activations: Sequence[Any] = ("tanh", "relu", "sine"),
+        structure_rate: float = 0.01,
+        parsimony: float = 0.0,
+    ) -> None:
+        super().__init__(
+            population_size, elite, selection, crossover, crossover_rate, mutation, batch_size, islands, migration_interval,  # type: ignore[arg-type]
+            migrants, immigrants, stagnation, evolve, activations, structure_rate, parsimony,
+        )  # fmt: skip
+        self.gradient_share = gradient_share
+        self.gradient_steps = gradient_steps
+        self.learning = learning
+        self.clones = clones
+
+    def size(self, n_parameters: int) -> int:
+        if self.population_size is not None:
+            return int(self.population_size)
+        wanted = max(8, round(128 * (1.0 - self.gradient_share)))
+        return -(-wanted // int(self.islands)) * int(self.islands)
+
+    def check(self) -> None:
+        check_number(*self.said("gradient_share"), low=0, high=1)
+        if self.gradient_steps is not None:
+            check_number(*self.said("gradient_steps"), low=1, integer=True)
+        check_choice(f"{type(self).__name__}(learning=...)", self.learning, LEARNING)
+        check_number(*self.said("clones"), low=0, high=1)
+        super().check()
+
+    def choose(self, network: Network) -> Algorithm:
+        if self.gradient_share == 1 and self.gradient_steps is None:
+            return Backprop()
+        if self.gradient_share == 0 and self.gradient_steps is None:
+            shared = {name: own for name, own in self.get_params().items() if name in GeneticAlgorithm._names()}
+            return GeneticAlgorithm(**shared | {"population_size": self.size(network.n_parameters)})
+        return self
+
+    def default_steps(self, updates: int) -> int:
+        return 100
+
+    def updates(self, n: int, descent: Descent) -> int:
+        """Return for how many updates each child learns in a generation, on n rows."""
+        if self.gradient_steps is not None:
+            return int(self.gradient_steps)
+        size = self.size(0)
+        children = size - self.n_candidates
+        judged = 0 if self.batch(n) == n else n
+        scoring = size * self.batch(n) + self.n_candidates * judged
+        ratio = self.gradient_share / max(1e-9, 1.0 - self.gradient_share)
+        return max(1, round(ratio * scoring / (3 * descent.samples_per_update(n) * children)))
+
+    def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        children = self.size(network.n_parameters) - self.n_candidates
+        learnt = 3 * sum(passes(n_training, self.updates(n_training, descent), descent))
+        return super().cost(network, n_training, n_validation, descent) + children * learnt
+
+    def memory(self, problem: Problem) -> int:
+        return super().memory(problem) * (3 + problem.descent.optimizer.n_moments) // 2
+
+    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+        state = super().start(problem, parameters, rngs)
+        population = state.arrays["population"]
+        for i in range(problem.descent.optimizer.n_moments):
+            state.arrays[f"moment_{i}"] = np.zeros_like(population)
+        state.arrays["learnt"] = np.zeros(population.shape[:2], dtype=np.int64)
+        if self.learning == "baldwinian":
+            state.arrays["phenotype"] = population.copy()
+        return state
+
+    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+        super().accept(problem, state, parameters)
+        if self.learning == "baldwinian":
+            state.arrays["phenotype"][:, -1] = parameters
+
+    def bind(self, problem: Problem, state: State) -> Step:
+        return _Generation(self, problem, state)
+
+
+def passes(n: int, updates: int, descent: Descent) -> list[int]:
+    """Return the rows of each pass over n rows that a number of updates takes: whole epochs, and a part of one."""
+    batch = descent.samples_per_update(n)
+    epochs, rest = divmod(updates, -(-n // batch))
+    return [n] * epochs + ([rest * batch] if rest else [])
+
+
+class _Generation(Generation):
+    """A generation in which the children learn first."""
+
+    _settings: Memetic
+
+    def __init__(self, settings: Memetic, problem: Problem, state: State) -> None:
+        super().__init__(settings, problem, state)
+        members, n = problem.training_rows.shape
+        self._inherits = settings.learning == "lamarckian"
+        size = settings.size(problem.network.n_parameters)
+        place = np.arange(size).reshape(self._islands, self._size)
+        self._children = place[:, self._elite :].ravel()
+        children = self._children.size
+        self._clones = round(settings.clones * (self._size - self._elite))
+        self._moments = [f"moment_{i}" for i in range(problem.descent.optimizer.n_moments)]
+        self.carried = (*self._moments, "learnt", *(() if self._inherits else ("phenotype",)))
+
+        individuals = problem.select(np.repeat(np.arange(members), children))
+        first = np.zeros((members * children, problem.network.n_parameters), dtype=problem.dtype)
+        rngs = [rng for rng in state.rngs for _ in range(children)]
+        self._learner = Backprop().start(individuals, first, rngs)
+        rows = passes(n, settings.updates(n, problem.descent), problem.descent)
+        epochs = {own: Epoch(individuals, self._learner, own) for own in dict.fromkeys(rows)}
+        self._epochs = [epochs[own] for own in rows]
+        self._cost += children * 3 * sum(rows)
+
+    def __call__(self) -> Progress:
+        self._teach()
+        return super().__call__()
+
+    def scored(self, member: int) -> Array:
+        return self._state.arrays["population" if self._inherits else "phenotype"][member]
+
+    def _teach(self) -> None:
+        """Let all children of all members learn, in one stack."""
+        arrays, learner, children = self._state.arrays, self._learner, self._children
+
+        def flat(name: str) -> Array:
+            own = arrays[name][:, children]
+            return own.reshape(-1, *own.shape[2:])
+
+        own = learner.arrays
+        own["parameters"][:] = flat("population")
+        for name in self._moments:
+            own[name][:] = flat(name)
+        learner.updates[:] = flat("learnt")
+        for epoch in self._epochs:
+            # A generation is a step of the schedule.
+            own["steps"][:] = np.repeat(self._state.updates, children.size)
+            epoch.refresh()
+            epoch.resume()
+            epoch()
+        shape = len(self._state.rngs), children.size
+        learnt = own["parameters"].reshape(*shape, -1)
+        arrays["population" if self._inherits else "phenotype"][:, children] = learnt
+        for name in self._moments:
+            arrays[name][:, children] = own[name].reshape(*shape, -1)
+        arrays["learnt"][:, children] = learner.updates.reshape(shape)
+
+    def _make_children(
+        self, children: Array, parents: Array, sigma: Array, member: int, rng: np.random.Generator
+    ) -> Array:
+        bred = len(children) - self._clones
+        strength = np.empty(len(children))
+        if bred:
+            strength[:bred] = super()._make_children(children[:bred], parents[:bred], sigma, member, rng)
+        alone = parents[bred:, 0]
+        children[bred:] = self._genome.population[alone]
+        strength[bred:] = sigma[alone]
+        return strength

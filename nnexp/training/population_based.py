@@ -1,0 +1,196 @@
+"""Population based training (Jaderberg et al. 2017, arXiv 1711.09846): networks train by gradient side by side, and now and then
+the worst take over the weights and the settings of the best, and change the settings at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp._names import check_choice, check_number
+from nnexp.network.network import Network
+from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.training.backprop import Backprop, Epoch
+from nnexp.training.problem import Descent, Problem
+
+Array = NDArray[Any]
+
+# What may evolve, and between what each value begins, as factors of the user's own.
+EXPLORED = ("learning_rate", "l2", "dropout")
+_FIRST = (1 / 3, 3.0)
+
+
+class PopulationBasedTraining(Algorithm):
+    """Trains a population by gradient while its learning rate, l2 and dropout evolve.
+
+    The steps are epochs of descent, set by the estimator's ``descent``, ``batch_size``, ``optimizer`` and ``schedule``; its
+    ``learning_rate``, ``l2`` and ``dropout`` are the middle of what the networks begin with. The best network on the
+    validation rows is kept, so some are set aside unless the estimator says otherwise. The history has the settings of the
+    best network in each step, the schedule that has emerged.
+
+    Parameters
+    ----------
+    population_size : int, default=16
+        Networks, at least 2.
+    interval : int, default=5
+        Epochs between two exchanges.
+    share : float, default=0.25
+        The share of the population, in (0, 0.5], that takes over the weights and settings of as many of the best.
+    factor : float, default=1.25
+        What a setting is multiplied with or divided by when it changes; more than 1.
+    explore : sequence of {"learning_rate", "l2", "dropout"}, default=("learning_rate", "l2", "dropout")
+        The settings that evolve. A dropout of 0 begins between 0 and 0.2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnexp import BackpropMLP
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = BackpropMLP(hidden_layer_sizes=(8,), algorithm=PopulationBasedTraining(8), random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.9
+    True
+    """
+
+    name: ClassVar[str] = "pbt"
+    stacks = True
+    uses_gradient = True
+    competes = True
+    wants_validation = True
+    patience = 20
+    advice = "A lower learning_rate or standardised inputs help."
+
+    def __init__(
+        self,
+        population_size: int = 16,
+        interval: int = 5,
+        share: float = 0.25,
+        factor: float = 1.25,
+        explore: Sequence[str] = EXPLORED,
+    ) -> None:
+        self.population_size = population_size
+        self.interval = interval
+        self.share = share
+        self.factor = factor
+        self.explore = explore
+
+    def check(self) -> None:
+        def said(name: str) -> tuple[str, Any]:
+            return f"PopulationBasedTraining({name}=...)", getattr(self, name)
+
+        check_number(*said("population_size"), low=2, integer=True)
+        check_number(*said("interval"), low=1, integer=True)
+        check_number(*said("share"), low=0, high=0.5, open_low=True)
+        check_number(*said("factor"), low=1, high=100, open_low=True)
+        if isinstance(self.explore, str) or not isinstance(self.explore, list | tuple):
+            raise TypeError(f"PopulationBasedTraining(explore=...) must be a sequence of names. Got {self.explore!r}.")
+        for name in self.explore:
+            check_choice("PopulationBasedTraining(explore=...)", name, EXPLORED)
+
+    def default_steps(self, updates: int) -> int:
+        return Backprop().default_steps(updates)
+
+    def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        return int(self.population_size) * (3 * n_training + (n_validation or n_training))
+
+    def memory(self, problem: Problem) -> int:
+        networks = int(self.population_size) * (4 + problem.descent.optimizer.n_moments)
+        return networks * problem.network.n_parameters * problem.dtype.itemsize
+
+    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+        members, size = problem.n_members, int(self.population_size)
+        population = np.empty((members, size, parameters.shape[1]), dtype=parameters.dtype)
+        settings = problem.settings
+        rates = {
+            "learning_rate": np.empty((members, size)),
+            "l2": np.empty((members, size)),
+            "dropout": np.empty((members, size, settings.dropout.shape[1])),
+        }
+        low, high = np.log(_FIRST)
+        for i, rng in enumerate(rngs):
+            seeds = [np.random.default_rng(seed) for seed in rng.integers(0, 1 << 63, (size, 2))]
+            population[i] = problem.network.initialize(size, seeds, parameters.dtype)
+            population[i, 0] = parameters[i]
+            for name, own in rates.items():
+                middle = getattr(settings, name)[i]
+                own[i] = middle
+                if name in self.explore:
+                    own[i, 1:] *= np.exp(rng.uniform(low, high, own[i, 1:].shape))  # the first has the user's own
+                if name == "dropout" and name in self.explore and not np.any(middle):
+                    own[i, 1:] = rng.uniform(0.0, 0.2, own[i, 1:].shape)
+        rates["dropout"] = np.minimum(rates["dropout"], 0.9)
+        individuals = self._individuals(problem, rates)
+        own_rngs = [rng for rng in rngs for _ in range(size)]
+        learner = Backprop().start(individuals, population.reshape(-1, population.shape[2]), own_rngs)
+        state = State(rngs, dict(rates), np.zeros(members, dtype=np.int64))
+        arrays = {name: values.reshape(members, size, *values.shape[1:]) for name, values in learner.arrays.items()}
+        state.embed("networks", State(rngs, arrays, np.zeros((members, size), dtype=np.int64)))
+        return state
+
+    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+        """Put a network in the place of the last one."""
+        state.arrays["networks.parameters"][:, -1] = parameters
+
+    def bind(self, problem: Problem, state: State) -> Step:
+        return _Step(self, problem, state)
+
+    def _individuals(self, problem: Problem, rates: dict[str, Array]) -> Problem:
+        """Return the problem in which each network of a population is a member, with settings that are those arrays."""
+        spread = problem.select(np.repeat(np.arange(problem.n_members), int(self.population_size)))
+        own = {name: rates[name].reshape(-1, *rates[name].shape[2:]) for name in EXPLORED}
+        return replace(spread, settings=replace(spread.settings, **own))
+
+    def individuals(self, problem: Problem, state: State) -> Problem:
+        """Return that problem for a state; what changes in the state's settings changes in it."""
+        return self._individuals(problem, state.arrays)
+
+    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
+        if (state.updates % int(self.interval)).any():
+            return
+        size = int(self.population_size)
+        count = max(1, int(self.share * size))
+        for member, rng in enumerate(state.rngs):
+            order = np.where(np.isnan(each[member]), np.inf, each[member]).argsort(kind="stable")
+            worst, models = order[size - count :], rng.choice(order[:count], count)
+            for name, values in state.arrays.items():
+                if name.startswith("networks.") or name in EXPLORED:
+                    values[member, worst] = values[member, models]
+            for name in self.explore:
+                values = state.arrays[name]
+                changed = values[member, worst] * self.factor ** rng.choice([-1.0, 1.0], values[member, worst].shape)
+                values[member, worst] = np.clip(changed, 0.0, 0.9 if name == "dropout" else 1e3)
+
+
+class _Step:
+    """One epoch of all networks of all members."""
+
+    def __init__(self, settings: PopulationBasedTraining, problem: Problem, state: State) -> None:
+        self._problem, self._state, self._size = problem, state, int(settings.population_size)
+        self._individuals = settings.individuals(problem, state)
+        self._learner = state.part("networks", self._size)
+        self._epoch = Epoch(self._individuals, self._learner)
+        self._errors = np.full((problem.n_members, self._size), np.nan)
+
+    def __call__(self) -> Progress:
+        state, size, problem = self._state, self._size, self._problem
+        self._epoch.refresh()
+        progress = self._epoch()
+        errors = progress.error.reshape(-1, size)
+        state.updates += 1
+        candidates = progress.candidates.reshape(problem.n_members, size, -1)
+        best = np.where(np.isfinite(errors), errors, np.inf).argmin(axis=1)
+        arrays = state.arrays
+        metrics = {
+            "population_median_error": np.median(errors, axis=1),
+            "population_worst_error": errors.max(axis=1),
+        }
+        own = {
+            name: arrays[name] if arrays[name].ndim == 2 else arrays[name].sum(axis=2) / max(1, arrays[name].shape[2])
+            for name in EXPLORED
+        }
+        metrics |= {f"population_median_{name}": np.median(values, axis=1) for name, values in own.items()}
+        error = errors[np.arange(problem.n_members), best]
+        return Progress(candidates, error, size * progress.evaluations, metrics=metrics, candidate_metrics=own)
