@@ -37,7 +37,7 @@ from nnexp.experiment import (
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS
 from nnexp.network.connections import PATTERNS
-from nnexp.training import ALGORITHMS, DESCENT_MODES, OPTIMIZERS, SCHEDULES
+from nnexp.training import ALGORITHMS, CROSSOVERS, DESCENT_MODES, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS
 
 _EXAMPLES = """\
 examples:
@@ -298,6 +298,9 @@ _REGISTRIES: dict[str, Registry[Any]] = {
     "activations": ACTIVATIONS,
     "error_functions": ERROR_FUNCTIONS,
     "algorithms": ALGORITHMS,
+    "selections": SELECTIONS,
+    "crossovers": CROSSOVERS,
+    "mutations": MUTATIONS,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
     "initializers": INITIALIZERS,

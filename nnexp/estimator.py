@@ -939,6 +939,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         callbacks = check_callbacks(self.callbacks)
         if self.verbose:
             callbacks = [*callbacks, _print_row]
+            given = ALGORITHMS.resolve(self.algorithm, "algorithm")
+            if type(given) is not type(task.algorithm):
+                print(f"algorithm={given.name!r}: {task.algorithm!r} for {prepared.network.n_parameters:,} weights")
         if getattr(self, "_skl_callbacks", []) or hasattr(self, "_parent_callback_ctx"):
             callbacks = [*callbacks, _ScikitLearnCallbacks(self, X, y, prepared)]
         old = None if left is None else left.training

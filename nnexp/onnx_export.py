@@ -93,14 +93,16 @@ def _activation(g: _Graph, z: str, activation: Activation) -> str:
 
 def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
     """Add one network and return the name of its outputs."""
-    network = model.network_
+    network, parameters = model.network_, model.parameters_[number]
+    if network.is_evolvable:
+        network, parameters = network.plain(parameters)
     outputs = [inputs]
     for layer in range(1, network.n_layers):
         z = ""
         for block in network.blocks:
             if block.target != layer:
                 continue
-            matrix = block.view(model.parameters_[number])
+            matrix = block.view(parameters)
             part = g.node("MatMul", outputs[block.source], g.constant(matrix[: block.n_source]))
             if block.has_bias:
                 part = g.node("Add", part, g.constant(matrix[-1]))

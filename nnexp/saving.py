@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from nnexp._names import Registry
 from nnexp._version import __version__
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
-from nnexp.network.activations import PerNeuron
+from nnexp.network.activations import OneOf, PerNeuron
 from nnexp.targets import Classes, Labels, Numbers, Target
-from nnexp.training import ALGORITHMS, OPTIMIZERS, SCHEDULES, Training
+from nnexp.training import ALGORITHMS, CROSSOVERS, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS, Training
 
 Array = NDArray[Any]
 
@@ -36,6 +36,9 @@ _REGISTRIES: dict[str, Registry[Any]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "algorithm": ALGORITHMS,
+    "selection": SELECTIONS,
+    "crossover": CROSSOVERS,
+    "mutation": MUTATIONS,
 }
 _TARGETS: dict[str, type[Target]] = {"numbers": Numbers, "classes": Classes, "labels": Labels}
 # Fitted attributes that are numbers, words or arrays.
@@ -91,6 +94,8 @@ class _Writer:
         """Return what stands for an activation, an algorithm and so on: its kind, name and settings."""
         if isinstance(part, PerNeuron):
             return {"!neurons": [self.part(own, what) for own in part.activations]}
+        if isinstance(part, OneOf):
+            return {"!one_of": [self.part(own, what) for own in part.activations]}
         for kind, registry in _REGISTRIES.items():
             described = registry.describe(part)
             if described is not None:
@@ -128,6 +133,8 @@ class _Reader:
             return np.dtype(value["!dtype"]).type
         if "!neurons" in value:
             return PerNeuron(tuple(self.value(own) for own in value["!neurons"]))
+        if "!one_of" in value:
+            return OneOf(tuple(self.value(own) for own in value["!one_of"]))
         kind, name, settings = value["!part"]
         named = {key: self.value(own) for key, own in settings.items()}
         return _REGISTRIES[kind].resolve({"name": name, **named}, kind)
@@ -167,8 +174,9 @@ def load(path: str | Path, make: Callable[..., Any]) -> Any:
         reader = _Reader(arrays)
         params = {name: reader.value(value) for name, value in header["params"].items()}
         model = make(**params)
-        model._check_parameters()
+        algorithm = model._check_parameters()
         model.network_ = _network_from_json(header["network"], reader, Path(path).expanduser().stat().st_size)
+        model.algorithm_ = algorithm.choose(model.network_)
         model._target = _target_from_json(header["target"], reader)
         _check_target(model._target, model.network_)
         if isinstance(model._target, Classes | Labels):
@@ -286,6 +294,7 @@ def _network_to_json(network: Network, writer: _Writer) -> dict[str, Any]:
             for block in network.blocks
         ],
         "bias": network.bias,
+        "zero_is_absent": network.zero_is_absent,
         "initializer": writer.part(network.initializer, "initializer"),
     }
 
@@ -338,7 +347,8 @@ def _network_from_json(content: dict[str, Any], reader: _Reader, size: int) -> N
         (source, target): "full" if mask is None else reader.value(mask) for source, target, mask in content["blocks"]
     }
     initializer = reader.value(content["initializer"])
-    return Network(content["layer_sizes"], activations[:-1], activations[-1], connections, content["bias"], initializer)
+    network = Network(sizes, activations[:-1], activations[-1], connections, content["bias"], initializer)
+    return network.evolvable(connections=True) if content.get("zero_is_absent") else network
 
 
 def _target_to_json(target: Target, writer: _Writer) -> dict[str, Any]:

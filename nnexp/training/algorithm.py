@@ -242,7 +242,9 @@ class Algorithm(ABC):
         several = [n for n, p in signature.items() if p.kind is p.VAR_POSITIONAL]
         changed = [repr(own) for name in several for own in getattr(self, name)]
         changed += [
-            f"{n}={v!r}" for n, v in self.get_params().items() if n not in several and v != signature[n].default
+            f"{n}={v!r}"
+            for n, v in self.get_params(deep=False).items()
+            if n not in several and v != signature[n].default
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 

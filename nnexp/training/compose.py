@@ -84,7 +84,7 @@ class Composite(Algorithm):
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.get_params(False) == other.get_params(False)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def check(self) -> None:
         if len(self.algorithms) < 2:
@@ -232,7 +232,7 @@ class Chain(Composite):
     def phase_steps(self, problem: Problem) -> list[int]:
         n_validation = 0 if problem.validation is None else len(problem.validation[0])
         rates = self._rates(problem.network, len(problem.training[0]), n_validation, problem.descent)
-        return [max(1, int(own)) for own in np.ceil(problem.descent.horizon * rates / rates.sum())]
+        return [max(1, round(own)) for own in problem.descent.horizon * rates / rates.sum()]
 
     def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
         phase, steps = state.arrays["phase"], np.array(self.phase_steps(problem))
@@ -298,7 +298,7 @@ class Alternate(Composite):
 
     def phase_steps(self, problem: Problem) -> list[int]:
         turns = np.array(self._turns())
-        return [max(1, int(own)) for own in np.ceil(problem.descent.horizon * turns / turns.sum())]
+        return [max(1, round(own)) for own in problem.descent.horizon * turns / turns.sum()]
 
     def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
         due = state.arrays["done"] >= np.array(self._turns())[state.arrays["phase"]]

@@ -88,7 +88,7 @@ class Training:
     # What has a first axis of members besides the state.
     ARRAYS = (
         "parameters", "best_error", "evaluations", "n_iter", "diverged", "_mark", "_mark_step", "_out_of_patience",
-        "_good", "judged_from",
+        "_good", "judged_from", "_lowest",
     )  # fmt: skip
 
     def __init__(
@@ -111,7 +111,9 @@ class Training:
         self.state = algorithm.start(problem, parameters, list(rngs))
         self.log = History()
         self.judged_from = np.zeros(members, dtype=int)
-        # The watched error that an improvement is measured from, and the step that reached it.
+        # The lowest watched error since an algorithm began; the one that an improvement is measured from, and the step that
+        # reached it.
+        self._lowest = np.full(members, np.inf)
         self._mark = np.full(members, np.inf)
         self._mark_step = np.zeros(members, dtype=int)
         self._out_of_patience = np.zeros(members, dtype=bool)
@@ -230,7 +232,7 @@ class Training:
         for members in problem.groups(np.arange(problem.n_members)):
             judge = _Judge(problem.select(members), self.algorithm)
             self.best_error[members] = judge.errors(self.parameters[members])
-        self._mark[:] = self.best_error
+        self._mark[:] = self._lowest[:] = self.best_error
         self._mark_step[:] = self.n_iter
         self.judged_from[:] = self.n_iter
         self.algorithm.forget(problem, self.state)
@@ -250,6 +252,7 @@ class Training:
         kept = better if judge.selects else finite
         self.parameters[members[kept]] = chosen[kept]
         self.best_error[members[better]] = watched[better]
+        self._lowest[members[finite]] = np.minimum(self._lowest[members[finite]], watched[finite])
         if start is not None:
             self._good[members[finite]] = start[finite]
             self.parameters[members[~finite]] = self._good[members[~finite]]
@@ -283,15 +286,16 @@ class _Group:
     def decide(self, training: Training, stopping: Stopping, first: Array, seconds: float) -> None:
         """Give the members that stop their reason."""
         members, now = self.members, training.n_iter[self.members]
-        improved = members[training.best_error[members] < training._mark[members] - stopping.tol]
-        training._mark[improved] = training.best_error[improved]
+        improved = members[training._lowest[members] < training._mark[members] - stopping.tol]
+        training._mark[improved] = training._lowest[improved]
         training._mark_step[improved] = training.n_iter[improved]
         diverged = ~self.finite
         training.diverged[members] = diverged
         impatient = now - training._mark_step[members] >= stopping.patience
         handed = self._algorithm.hand_over(self.problem, self.state, training.parameters[members], impatient)
         if handed.any():  # the next algorithm has its own patience, and may watch another error
-            training._mark[members[handed]], training._mark_step[members[handed]] = np.inf, now[handed]
+            training._mark[members[handed]] = training._lowest[members[handed]] = np.inf
+            training._mark_step[members[handed]] = now[handed]
             impatient &= ~handed
         training._out_of_patience[members] = impatient
         finished = now - first[members] >= stopping.max_iter

@@ -91,3 +91,132 @@ def with_jax(X, y, hidden, batch, epochs):
         jax.block_until_ready(carry)
 
     return fit
+
+
+def generations_available():
+    """Return the function that makes a loop of generations, by the name of each peer that can be imported.
+
+    Each is given X, y, the neurons of the hidden layer, the networks and the samples of a batch, and returns a function that
+    does a number of generations: tanh, cross-entropy, crossover, Gaussian mutation, float32.
+    """
+    found = {}
+    for name, module, make in (
+        ("PyGAD", "pygad", evolve_with_pygad),
+        ("EvoTorch", "evotorch", evolve_with_evotorch),
+        ("JAX", "jax", evolve_with_jax),
+    ):
+        if importlib.util.find_spec(module) is not None:
+            try:
+                importlib.import_module(module)
+            except Exception as error:
+                print(f"{name} is installed but cannot be imported: {error}")
+                continue
+            found[name] = make
+    return found
+
+
+def evolve_with_pygad(X, y, hidden, population, batch):
+    """PyGAD, whose fitness function is given one network at a time, here a forward pass in NumPy."""
+    import pygad
+
+    a, b, c = X.shape[1], hidden, int(y.max()) + 1
+    rng = np.random.default_rng(0)
+    rows = np.arange(len(X))
+
+    def fitness(ga, genes, index):
+        first, second = genes[: (a + 1) * b].reshape(a + 1, b), genes[(a + 1) * b :].reshape(b + 1, c)
+        out = np.tanh(X[rows] @ first[:-1] + first[-1])
+        z = out @ second[:-1] + second[-1]
+        z = z - z.max(axis=1, keepdims=True)
+        return float((z[np.arange(len(rows)), y[rows]] - np.log(np.exp(z).sum(axis=1))).mean())
+
+    def redraw(ga):
+        nonlocal rows
+        rows = np.arange(len(X)) if batch == len(X) else rng.choice(len(X), batch, replace=False)
+
+    def evolve(generations):
+        redraw(None)
+        pygad.GA(
+            num_generations=generations, num_parents_mating=10, sol_per_pop=population, num_genes=(a + 1) * b + (b + 1) * c,
+            fitness_func=fitness, gene_type=np.float32, init_range_low=-0.3, init_range_high=0.3, parent_selection_type="sss",
+            keep_elitism=4, crossover_type="uniform", mutation_type="random", mutation_probability=0.3,
+            random_mutation_min_val=-0.03, random_mutation_max_val=0.03, on_generation=redraw, suppress_warnings=True,
+            random_seed=0,
+        ).run()  # fmt: skip
+
+    return evolve
+
+
+def evolve_with_evotorch(X, y, hidden, population, batch):
+    """EvoTorch's genetic algorithm with a vectorised fitness: batched matrix products of all networks."""
+    import logging
+
+    import torch
+    from evotorch import Problem
+    from evotorch.algorithms import GeneticAlgorithm
+    from evotorch.operators import GaussianMutation, OnePointCrossOver
+
+    logging.getLogger("evotorch").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    inputs, target = torch.from_numpy(X), torch.from_numpy(y)
+    a, b, c = X.shape[1], hidden, int(y.max()) + 1
+
+    def errors(genes):
+        rows = slice(None) if batch == len(X) else torch.randperm(len(X))[:batch]
+        own, expected = inputs[rows], target[rows]
+        first = genes[:, : (a + 1) * b].reshape(-1, a + 1, b)
+        second = genes[:, (a + 1) * b :].reshape(-1, b + 1, c)
+        out = torch.tanh(own @ first[:, :-1] + first[:, -1:])
+        z = torch.bmm(out, second[:, :-1]) + second[:, -1:]
+        log_p = torch.log_softmax(z, dim=2)
+        return -log_p[:, torch.arange(len(expected)), expected].mean(dim=1)
+
+    def evolve(generations):
+        torch.manual_seed(0)
+        problem = Problem(
+            "min", errors, solution_length=(a + 1) * b + (b + 1) * c, initial_bounds=(-0.3, 0.3), dtype=torch.float32,
+            vectorized=True,
+        )  # fmt: skip
+        operators = [OnePointCrossOver(problem, tournament_size=4), GaussianMutation(problem, stdev=0.03)]
+        searcher = GeneticAlgorithm(problem, operators=operators, popsize=population)
+        for _ in range(generations):
+            searcher.step()
+
+    return evolve
+
+
+def evolve_with_jax(X, y, hidden, population, batch):
+    """A generation in one jit-compiled function: vmap over the networks, truncation, uniform crossover, mutation."""
+    import jax
+    import jax.numpy as jnp
+
+    inputs, target = jnp.asarray(X), jnp.asarray(y)
+    a, b, c = X.shape[1], hidden, int(y.max()) + 1
+    d, elite, parents = (a + 1) * b + (b + 1) * c, 4, 10
+
+    def error(genes, own, expected):
+        first, second = genes[: (a + 1) * b].reshape(a + 1, b), genes[(a + 1) * b :].reshape(b + 1, c)
+        z = jnp.tanh(own @ first[:-1] + first[-1]) @ second[:-1] + second[-1]
+        return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(len(expected)), expected])
+
+    @jax.jit
+    def generation(networks, key):
+        rows_key, one_key, coin_key, noise_key, where_key = jax.random.split(key, 5)
+        rows = jnp.arange(len(X)) if batch == len(X) else jax.random.choice(rows_key, len(X), (batch,), replace=False)
+        errors = jax.vmap(error, in_axes=(0, None, None))(networks, inputs[rows], target[rows])
+        best = networks[jnp.argsort(errors)[:parents]]
+        both = jax.random.randint(one_key, (2, population - elite), 0, parents)
+        coins = jax.random.bernoulli(coin_key, 0.5, (population - elite, d))
+        children = jnp.where(coins, best[both[0]], best[both[1]])
+        mutates = jax.random.bernoulli(where_key, 0.3, children.shape)
+        children += 0.03 * jax.random.normal(noise_key, children.shape) * mutates
+        return jnp.concatenate([best[:elite], children])
+
+    def evolve(generations):
+        key = jax.random.key(0)
+        networks = 0.2 * jax.random.normal(key, (population, d))
+        for own in jax.random.split(key, generations):
+            networks = generation(networks, own)
+        jax.block_until_ready(networks)
+
+    return evolve

@@ -1,0 +1,80 @@
+import pickle
+
+import cmaes
+import numpy as np
+import pytest
+
+from nnexp import CMAES, BackpropMLP, Network, SeparableCMAES
+from tests.training.problems import make_problem, seeds
+
+XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("algorithm", ["cma_es", "sep_cma_es"])
+@pytest.mark.parametrize("seed", range(10))
+def test_it_learns_xor_without_a_mistake(algorithm, seed):
+    model = BackpropMLP(hidden_layer_sizes=(4,), algorithm=algorithm, random_state=seed)
+    assert model.fit(*XOR).score(*XOR) == 1.0
+
+
+@pytest.mark.parametrize(("own", "theirs"), [(CMAES, cmaes.CMA), (SeparableCMAES, cmaes.SepCMA)])
+def test_it_goes_where_the_library_goes_in_units_of_the_initial_scales(own, theirs):
+    algorithm = own(population_size=10, sigma=0.4, batch_size=None)
+    problem = make_problem()
+    network, scale = problem.network, problem.network.initial_scale
+    first = network.initialize(1, seeds(1))
+    state = algorithm.start(problem, first, seeds(1))
+    step = algorithm.bind(problem, state)
+    X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
+    expected = theirs(mean=first[0] / scale, sigma=0.4, population_size=10)
+    expected._rng = np.random.RandomState(seeds(1)[0].bit_generator)
+    for _ in range(8):
+        progress = step()
+        drawn = [expected.ask() for _ in range(10)]
+        errors, _ = network.error_and_gradient(np.array(drawn) * scale, X, Y, "cross_entropy")
+        expected.tell(list(zip(drawn, errors, strict=True)))
+        # Saved and read back, which rounds the matrix to a symmetric one; a pickle of the library's loses the generator.
+        generator, expected = expected._rng, pickle.loads(pickle.dumps(expected))
+        expected._rng = generator
+        np.testing.assert_allclose(progress.candidates[0, 0], expected.mean * scale, rtol=1e-6)
+        assert progress.error[0] == pytest.approx(errors.min())
+
+
+@pytest.mark.parametrize("kind", [CMAES, SeparableCMAES])
+def test_absent_connections_stay_at_0(kind):
+    network = Network((3, 6, 2), "tanh", "softmax", connections=0.5)
+    problem = make_problem(network=network)
+    algorithm = kind()
+    state = algorithm.start(problem, network.initialize(1, seeds(1)), seeds(1))
+    step = algorithm.bind(problem, state)
+    for _ in range(5):
+        assert not step().candidates[0][:, ~network.mask].any()
+
+
+def test_a_network_too_large_for_the_full_matrix_is_refused_with_what_to_use():
+    model = BackpropMLP(hidden_layer_sizes=(100, 100), algorithm="cma_es")
+    with pytest.raises(
+        ValueError, match=r"'cma_es' is for networks of 2 to 2,000 weights, .* use 'sep_cma_es' or 'snes'"
+    ):
+        model.fit(*XOR)
+
+
+def test_nan_errors_rank_last_and_leave_the_distribution_finite():
+    algorithm = SeparableCMAES(population_size=8)
+    problem = make_problem()
+    state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
+    sampler = algorithm.sampler(problem, state)
+    population = np.empty((8, problem.network.n_parameters))
+    sampler.draw(0, state.rngs[0], population)
+    sampler.tell(0, population, np.array([np.inf, 1.0, np.inf, 2.0, np.inf, np.inf, np.inf, 3.0]))
+    assert np.isfinite(sampler.mean(0)).all()
+    assert np.isfinite(sampler.sigma(0))
+
+
+@pytest.mark.parametrize("kind", [CMAES, SeparableCMAES])
+@pytest.mark.parametrize("settings", [{"population_size": 3}, {"sigma": 0}, {"batch_size": 0}])
+def test_impossible_settings_name_the_parameter(kind, settings):
+    (name,) = settings
+    with pytest.raises(ValueError) as caught:
+        BackpropMLP(algorithm=kind(**settings)).fit(*XOR)
+    assert f"{kind.__name__}({name}=...)" in str(caught.value)

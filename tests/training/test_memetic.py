@@ -1,0 +1,207 @@
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnexp import Backprop, BackpropMLP, GeneticAlgorithm, Memetic, Network
+from nnexp.training import Stopping, Training
+from nnexp.training.memetic import passes
+from tests.training.problems import make_problem, seeds
+
+XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+
+
+def start(algorithm, problem):
+    state = algorithm.start(
+        problem, problem.network.initialize(problem.n_members, seeds(problem.n_members)), seeds(problem.n_members)
+    )
+    return state, algorithm.bind(problem, state)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_it_learns_xor_without_a_mistake(seed):
+    model = BackpropMLP(hidden_layer_sizes=(4,), algorithm="memetic", random_state=seed)
+    assert model.fit(*XOR).score(*XOR) == 1.0
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    learning=st.sampled_from(["lamarckian", "baldwinian"]),
+    rate=st.floats(1e-4, 3.0),
+    clones=st.floats(0, 1),
+    islands=st.sampled_from([1, 2]),
+    steps=st.integers(1, 6),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_best_error_on_a_fixed_batch_never_gets_worse(seed, learning, rate, clones, islands, steps):
+    problem = make_problem(seed=seed, learning_rate=rate, l2=0.01, n=40)
+    algorithm = Memetic(
+        population_size=8,
+        elite=1,
+        batch_size=None,
+        learning=learning,
+        clones=clones,
+        islands=islands,
+        gradient_steps=steps,
+    )
+    state, step = start(algorithm, problem)
+    best = []
+    with np.errstate(all="ignore"):
+        for _ in range(6):
+            progress = step()
+            best.append(float((progress.candidate_errors + problem.penalty(progress.candidates)).min()))
+    assert (np.diff(best) <= 1e-12).all()
+
+
+@pytest.mark.parametrize("learning", ["lamarckian", "baldwinian"])
+def test_a_child_that_is_a_copy_learns_as_by_hand(learning):
+    """Full batches and plain descent: w ← w − η ∇E, three times."""
+    problem = make_problem(mode="batch", optimizer="sgd", learning_rate=0.5)
+    algorithm = Memetic(
+        population_size=4, elite=1, clones=1.0, gradient_steps=3, learning=learning, batch_size=None,
+        selection={"name": "truncation", "share": 0.25},
+    )  # fmt: skip
+    state, step = start(algorithm, problem)
+    born = state.arrays["population"][0].copy()
+    step()
+    best = state.arrays["population"][0][0].copy()
+    np.testing.assert_array_equal(state.arrays["population"][0], np.tile(best, (4, 1)))  # the elite, and copies of it
+    step()
+    X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
+
+    def learnt(w):
+        for _ in range(3):
+            w = w - 0.5 * problem.network.error_and_gradient(w, X, Y, "cross_entropy")[1]
+        return w
+
+    kept = step._candidates[0, 0]
+    if learning == "lamarckian":
+        first = np.stack([born[0], *map(learnt, born[1:])])
+        errors, _ = problem.network.error_and_gradient(first, X, Y, "cross_entropy")
+        np.testing.assert_allclose(best, first[errors.argmin()], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(kept, learnt(best), rtol=1e-9, atol=1e-12)
+    else:
+        assert any((best == own).all() for own in born)  # the genome is what it was born with
+        np.testing.assert_allclose(kept, learnt(best), rtol=1e-9, atol=1e-12)
+        assert (best != kept).any()
+
+
+@pytest.mark.parametrize(
+    ("share", "own"), [(0.0, GeneticAlgorithm(population_size=128, elite=2, crossover_rate=0.5)), (1.0, Backprop())]
+)
+def test_the_ends_of_the_dial_are_pure_evolution_and_pure_descent_to_the_bit(share, own):
+    X, y = np.random.default_rng(0).normal(size=(80, 3)), np.arange(80) % 2
+    if share == 0:
+        own.set_params(selection={"name": "truncation", "share": 0.3})
+    shared = {"hidden_layer_sizes": (5,), "max_iter": 15, "random_state": 1, "dropout": 0.0, "l2": 0.001}
+    dial = BackpropMLP(algorithm=Memetic(gradient_share=share), **shared).fit(X, y)
+    pure = BackpropMLP(algorithm=own, **shared).fit(X, y)
+    assert type(dial.algorithm_) is type(own)
+    np.testing.assert_array_equal(dial.parameters_, pure.parameters_)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.97])
+@pytest.mark.parametrize("n", [60, 5000])
+def test_the_share_is_what_gradients_get_of_the_evaluations(share, n):
+    problem = make_problem(n=n)
+    algorithm = Memetic(gradient_share=share)
+    children = algorithm.size(0) - algorithm.elite
+    updates = algorithm.updates(n, problem.descent)
+    learnt = 3 * children * sum(passes(n, updates, problem.descent))
+    whole = algorithm.cost(problem.network, n, 0, problem.descent)
+    one_update = 3 * children * problem.descent.batch_size
+    assert learnt / whole == pytest.approx(share, abs=max(0.05, one_update / whole))
+
+
+def test_a_generation_costs_what_it_says():
+    problem = make_problem(n=70)
+    algorithm = Memetic(population_size=9, elite=2, gradient_steps=7, batch_size=30)
+    _, step = start(algorithm, problem)
+    # 7 updates of 16 rows: an epoch of 5 updates over 70 rows and two updates more.
+    assert step().evaluations == 9 * 30 + 7 * 3 * (70 + 32)
+    assert algorithm.cost(problem.network, 70, 0, problem.descent) == 9 * 30 + 7 * 3 * 102 + 2 * 70
+
+
+@pytest.mark.parametrize(("updates", "expected"), [(1, [16]), (4, [64]), (5, [70]), (12, [70, 70, 32])])
+def test_updates_are_whole_epochs_and_a_part_of_one(updates, expected):
+    assert passes(70, updates, make_problem(n=70).descent) == expected
+
+
+def test_moments_of_the_optimizer_are_inherited_with_the_weights():
+    problem = make_problem(optimizer="adam")
+    algorithm = Memetic(population_size=6, elite=1, clones=1.0, gradient_steps=2)
+    state, step = start(algorithm, problem)
+    step()
+    moments, population = state.arrays["moment_0"][0], state.arrays["population"][0]
+    for i in range(1, 6):
+        twins = [j for j in range(6) if (population[j] == population[i]).all()]
+        assert all((moments[j] == moments[i]).all() for j in twins)
+    assert (state.arrays["learnt"][0] <= 2).all()
+    step()
+    assert state.arrays["learnt"][0].max() == 4
+
+
+def test_absent_connections_stay_absent_while_children_learn():
+    algorithm = Memetic(
+        population_size=6, elite=1, clones=1.0, evolve=("weights", "activations", "connections"), gradient_steps=5
+    )
+    network = algorithm.extend(Network((3, 6, 2), "tanh", "softmax"))
+    problem = make_problem(network=network, learning_rate=0.1)
+    state, step = start(algorithm, problem)
+    gone = np.flatnonzero(network.penalty_mask)[::3]
+    state.arrays["population"][0][:, gone] = 0.0
+    choices = state.arrays["population"][0][:, network.choices[1]].copy()
+    before = state.arrays["population"][0].copy()
+    step._teach()
+    after = state.arrays["population"][0]
+    assert not after[:, gone].any()
+    np.testing.assert_array_equal(after[:, network.choices[1]], choices)
+    assert (after[1:] != before[1:]).any(axis=1).all()
+
+
+def test_descent_after_evolution_leaves_absent_connections_at_0_too():
+    algorithm = GeneticAlgorithm(evolve=("weights", "connections"))
+    network = algorithm.extend(Network((3, 6, 2), "tanh", "softmax"))
+    problem = make_problem(network=network, l2=0.01, weight_decay=0.01)
+    first = network.initialize(1, seeds(1))
+    first[:, np.flatnonzero(network.penalty_mask)[::2]] = 0.0
+    training = Training(Backprop(), problem, first, seeds(1)).run(problem, Stopping(5, 100, 0.0))
+    np.testing.assert_array_equal(
+        training.parameters[0, network.penalty_mask] == 0, first[0, network.penalty_mask] == 0
+    )
+
+
+def test_learning_diverges_without_winning():
+    problem = make_problem(learning_rate=1e9, optimizer="sgd", mode="batch", l2=1.0)
+    algorithm = Memetic(population_size=6, elite=2, gradient_steps=60, batch_size=None)
+    first = problem.network.initialize(1, seeds(1))
+    training = Training(algorithm, problem, first, seeds(1)).run(problem, Stopping(4, 100, 0.0))
+    assert np.isfinite(training.parameters).all()
+    assert np.isfinite(training.best_error).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"gradient_share": 1.5}, "Memetic(gradient_share=...) must be in [0, 1]"),
+        ({"gradient_steps": 0}, "Memetic(gradient_steps=...)"),
+        ({"learning": "lamarkian"}, "Memetic(learning=...)"),
+        ({"clones": -0.1}, "Memetic(clones=...)"),
+        ({"population_size": 1}, "Memetic(population_size=...)"),
+        ({"elite": 20}, "Memetic(elite=...)"),
+        ({"mutation": "nonsense"}, "Memetic(mutation=...)"),
+    ],
+)
+def test_impossible_settings_name_the_parameter(settings, said):
+    with pytest.raises(ValueError) as caught:
+        BackpropMLP(algorithm=Memetic(**settings)).fit(*XOR)
+    assert said in str(caught.value)
+
+
+def test_it_is_copied_and_compared_by_its_settings():
+    one = Memetic(gradient_share=0.5)
+    assert copy.deepcopy(one) == one
+    assert Memetic() != one
+    assert repr(one) == "Memetic(gradient_share=0.5)"
