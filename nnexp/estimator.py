@@ -91,7 +91,7 @@ Array = NDArray[Any]
 # From this many samples for each network on, several networks are cross-fitted unless told otherwise.
 _CROSS_SAMPLES = 20
 # From this many samples on, an algorithm that wants validation gets some unless told otherwise.
-_WANTED_SAMPLES = 50
+_WANTED_SAMPLES = 200
 # The steps of a training that something else stops.
 _UNLIMITED = 2**31 - 1
 # What predict works on at a time, in rows and in bytes of their inputs, so that its memory does not grow with them.

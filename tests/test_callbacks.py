@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
-from nnexp import BackpropMLP, Checkpoint, GeneticAlgorithm, ProgressBar
+from nnexp import BackpropMLP, Checkpoint, ProgressBar
 from nnexp.saving import SavingError
+from tests.algorithms import EVERY, small
+
+ROOT = Path(__file__).parent.parent
 
 IRIS = scale(load_iris().data), load_iris().target
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 12, "random_state": 0, "n_iter_no_change": 1000}
@@ -38,9 +42,10 @@ class Recorder:
         self.calls.append("end")
 
 
-@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=8)])
+@pytest.mark.parametrize("algorithm", EVERY)
 def test_a_callback_sees_every_step_and_changes_nothing(algorithm):
     recorder = Recorder()
+    algorithm = small(algorithm)
     model = BackpropMLP(**SMALL, algorithm=algorithm, callbacks=[recorder]).fit(*IRIS)
     plain = BackpropMLP(**SMALL, algorithm=algorithm).fit(*IRIS)
     np.testing.assert_array_equal(model.parameters_, plain.parameters_)
@@ -100,10 +105,10 @@ def test_a_progress_bar_says_how_far_it_is(capsys):
     assert "validation 0." in out
 
 
-@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=8)])
+@pytest.mark.parametrize("algorithm", EVERY)
 @pytest.mark.parametrize("more", [{}, {"n_networks": 3, "validation": "cross", "n_iter_no_change": 3, "max_iter": 30}])
 def test_a_fit_goes_on_from_a_checkpoint_to_the_same_bits(algorithm, more, tmp_path):
-    settings = SMALL | {"algorithm": algorithm} | more
+    settings = SMALL | {"algorithm": small(algorithm)} | more
     whole = BackpropMLP(**settings).fit(*IRIS)
 
     def breaks(state):
@@ -127,22 +132,26 @@ FIT = """
 import sys, time
 import numpy as np
 from nnexp import BackpropMLP, Checkpoint
+from tests.algorithms import small
 rng = np.random.default_rng(0)
 X = rng.normal(size=(300, 5)); y = (X[:, 0] * X[:, 1] > 0).astype(int)
 slow = [lambda state: time.sleep(float(sys.argv[3]))]
-model = BackpropMLP(hidden_layer_sizes=(8,), max_iter=60, random_state=0, dropout=0.1,
+algorithm = small(sys.argv[4])
+more = {"dropout": 0.1} if algorithm.uses_gradient else {}
+model = BackpropMLP(hidden_layer_sizes=(8,), max_iter=60, random_state=0, algorithm=algorithm, n_iter_no_change=1000, **more,
                     callbacks=[Checkpoint(sys.argv[1], every=1, resume=True), *slow]).fit(X, y)
 np.save(sys.argv[2], model.parameters_)
 """
 
 
-def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize("algorithm", EVERY)
+def test_a_fit_that_was_killed_goes_on_to_the_same_bits(algorithm, tmp_path):
     def start(checkpoint, out, pause):
-        command = [sys.executable, "-c", FIT, tmp_path / checkpoint, tmp_path / out, str(pause)]
-        return subprocess.Popen(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+        command = [sys.executable, "-c", FIT, tmp_path / checkpoint, tmp_path / out, str(pause), algorithm]
+        return subprocess.Popen(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, cwd=ROOT)
 
     assert start("whole.nnexp", "whole.npy", 0).wait(60) == 0
-    for _ in range(3):  # killed three times while it works
+    for _ in range(2):  # killed while it works
         process = start("c.nnexp", "killed.npy", 0.05)
         deadline = time.monotonic() + 60
         while not (tmp_path / "c.nnexp").exists() and time.monotonic() < deadline:

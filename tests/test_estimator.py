@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from nnexp import Activation, BackpropMLP, ErrorFunction, GeneticAlgorithm, Network, load
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
 from nnexp.training import OPTIMIZERS
+from tests.algorithms import EVERY, small
 
 IRIS = scale(load_iris().data), load_iris().target
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
@@ -234,19 +235,19 @@ def test_early_stopping_is_automatic_from_10000_samples_on():
     assert model.fit(X[1:], y[1:]).history_.validation_error.isna().all()
 
 
-@pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=20)])
+@pytest.mark.parametrize("algorithm", EVERY)
 @pytest.mark.parametrize("validation", ["holdout", "none"])
 def test_a_warm_start_goes_on_to_the_same_bits(algorithm, validation):
     settings = dict(
         hidden_layer_sizes=(8,),
-        algorithm=algorithm,
+        algorithm=small(algorithm),
         validation=validation,
         random_state=3,
         n_iter_no_change=500,
         schedule={"name": "cosine", "horizon": 20},
         dropout=0.2,
     )
-    if algorithm != "backprop":
+    if not small(algorithm).uses_gradient:
         settings["dropout"] = 0
     whole = BackpropMLP(**settings, max_iter=20).fit(*IRIS)
     parts = BackpropMLP(**settings, max_iter=8, warm_start=True).fit(*IRIS)
@@ -258,9 +259,11 @@ def test_a_warm_start_goes_on_to_the_same_bits(algorithm, validation):
         parts.set_params(hidden_layer_sizes=(9,)).fit(*IRIS)
 
 
-@pytest.mark.parametrize("algorithm", ["backprop", "genetic"])
+@pytest.mark.parametrize("algorithm", EVERY)
 def test_random_state_decides_everything(algorithm):
-    settings = dict(hidden_layer_sizes=(8,), connections=0.5, algorithm=algorithm, validation="holdout", max_iter=5)
+    settings = dict(
+        hidden_layer_sizes=(8,), connections=0.5, algorithm=small(algorithm), validation="holdout", max_iter=5
+    )
     one, two, other = (BackpropMLP(**settings, random_state=s).fit(*IRIS) for s in (0, 0, 1))
     np.testing.assert_array_equal(one.parameters_, two.parameters_)
     assert one.network_ == two.network_
@@ -718,10 +721,11 @@ def test_partial_fit_goes_on_from_a_fit():
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
-@pytest.mark.parametrize("algorithm", ["backprop", "genetic", GeneticAlgorithm(population_size=8, batch_size=None)])
+@pytest.mark.parametrize("algorithm", [*EVERY, GeneticAlgorithm(population_size=8, batch_size=None)])
 def test_sparse_x_gives_what_dense_x_gives(kind, algorithm):
     X = np.where(np.random.default_rng(0).random((200, 30)) < 0.1, 1.5, 0.0)
     y = (X @ np.arange(30) > 40).astype(int)
+    algorithm = small(algorithm) if isinstance(algorithm, str) else algorithm
     model = BackpropMLP(**QUICK, algorithm=algorithm, n_networks=2, validation="cross")
     dense, thin = clone(model).fit(X, y), clone(model).fit(kind(X), y)
     np.testing.assert_allclose(thin.parameters_, dense.parameters_, rtol=1e-6, atol=1e-9)

@@ -6,17 +6,32 @@ from unittest import SkipTest
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from nnexp import BackpropMLP, GeneticAlgorithm
+from nnexp import Alternate, BackpropMLP, Chain, GeneticAlgorithm, Memetic, PopulationBasedTraining
+from nnexp.training import ALGORITHMS
+from nnexp.training.genetic import EVOLVE
 
+# Evolution needs a larger population than most tests do, to learn what the checks want learnt.
+SETTINGS = {
+    "genetic": GeneticAlgorithm(population_size=32),
+    "memetic": Memetic(population_size=6),
+    "chain": Chain(GeneticAlgorithm(population_size=32), "backprop"),
+    "alternate": Alternate(GeneticAlgorithm(population_size=32), "backprop"),
+    "pbt": PopulationBasedTraining(4),
+}
+FEW = {"hidden_layer_sizes": (8,), "max_iter": 60}
 ESTIMATORS = [
-    BackpropMLP(task, algorithm=algorithm, **settings)
-    for task in ("classification", "regression")
-    for algorithm, settings in [
-        ("backprop", {}),
-        (GeneticAlgorithm(population_size=32), {"hidden_layer_sizes": (8,), "max_iter": 60}),
-        ("backprop", {"n_networks": 3}),
-        (GeneticAlgorithm(population_size=32), {"hidden_layer_sizes": (8,), "max_iter": 60, "n_networks": 3}),
-    ]
+    *[
+        BackpropMLP(task, algorithm=SETTINGS.get(name, name), **({} if name == "backprop" else FEW))
+        for task in ("classification", "regression")
+        for name in ALGORITHMS
+    ],
+    *[
+        BackpropMLP(task, algorithm=algorithm, n_networks=3, **settings)
+        for task in ("classification", "regression")
+        for algorithm, settings in [("backprop", {}), (SETTINGS["genetic"], FEW), ("snes", FEW)]
+    ],
+    BackpropMLP(algorithm=GeneticAlgorithm(population_size=32, evolve=tuple(EVOLVE)), **FEW),
+    BackpropMLP(algorithm=SETTINGS["genetic"], error_function="zero_one", **FEW),
 ]
 
 

@@ -15,6 +15,7 @@ from sklearn.preprocessing import scale
 from nnexp import Activation, BackpropMLP, GeneticAlgorithm, load
 from nnexp.saving import SavingError
 from nnexp.training.schedules import Cosine
+from tests.algorithms import EVERY, small
 
 IRIS = scale(load_iris().data), load_iris().target
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
@@ -39,6 +40,9 @@ MODELS = {
     ),
     "sparse": (BackpropMLP(**FEW, connections={(0, 1): 0.5, "hidden_1 -> output": "full"}, bias=False), IRIS),
     "genetic": (BackpropMLP(**FEW, algorithm=GeneticAlgorithm(population_size=8), activation="step"), IRIS),
+    **{
+        name: (BackpropMLP(**FEW, algorithm=small(name)), IRIS) for name in EVERY
+    },
     "quantile": (
         BackpropMLP("regression", **FEW, error_function={"name": "quantile", "quantile": 0.9}), (IRIS[0], IRIS[0][:, 0]),
     ),

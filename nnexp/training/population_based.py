@@ -29,8 +29,8 @@ class PopulationBasedTraining(Algorithm):
 
     The steps are epochs of descent, set by the estimator's ``descent``, ``batch_size``, ``optimizer`` and ``schedule``; its
     ``learning_rate``, ``l2`` and ``dropout`` are the middle of what the networks begin with. The best network on the
-    validation rows is kept, so some are set aside unless the estimator says otherwise. The history has the settings of the
-    best network in each step, the schedule that has emerged.
+    validation rows is kept, so from 200 samples on some are set aside unless the estimator says otherwise. The history has the
+    settings of the best network in each step, the schedule that has emerged.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ class PopulationBasedTraining(Algorithm):
     factor : float, default=1.25
         What a setting is multiplied with or divided by when it changes; more than 1.
     explore : sequence of {"learning_rate", "l2", "dropout"}, default=("learning_rate", "l2", "dropout")
-        The settings that evolve. A dropout of 0 begins between 0 and 0.2.
+        The settings that evolve. A dropout of 0 begins between 0 and 0.2 where an update sees a part of the samples only, so
+        that it is random anyway; else it stays 0.
 
     Examples
     --------
@@ -119,7 +120,8 @@ class PopulationBasedTraining(Algorithm):
                 own[i] = middle
                 if name in self.explore:
                     own[i, 1:] *= np.exp(rng.uniform(low, high, own[i, 1:].shape))  # the first has the user's own
-                if name == "dropout" and name in self.explore and not np.any(middle):
+                random = problem.descent.samples_per_update(len(problem.training[i])) < len(problem.training[i])
+                if name == "dropout" and name in self.explore and random and not np.any(middle):
                     own[i, 1:] = rng.uniform(0.0, 0.2, own[i, 1:].shape)
         rates["dropout"] = np.minimum(rates["dropout"], 0.9)
         individuals = self._individuals(problem, rates)

@@ -6,33 +6,18 @@ import pickle
 import numpy as np
 import pytest
 
-from nnexp import Algorithm, GeneticAlgorithm
-from nnexp.training import ALGORITHMS, Backprop, Stopping, Training
+from nnexp import Algorithm, GeneticAlgorithm, Network
+from nnexp.training import Backprop, Stopping, Training
 from nnexp.training.algorithm import Progress, State
+from tests.algorithms import EVERY, small
 from tests.training.problems import make_problem, seeds
 
 LONG = Stopping(max_iter=12, patience=1000, tol=0.0)
 
 
-_GENETIC = GeneticAlgorithm(population_size=16, elite=2, batch_size=20)
-SMALL = {
-    "backprop": {},
-    "evolution": {},
-    "genetic": {"population_size": 16, "elite": 2, "batch_size": 20},
-    "snes": {"population_size": 12, "batch_size": 20},
-    "openai_es": {"population_size": 12, "batch_size": 20},
-    "cma_es": {"batch_size": 20},
-    "sep_cma_es": {"batch_size": 20},
-    "memetic": {"population_size": 6, "batch_size": 20, "gradient_steps": 5},
-    "chain": {"algorithms": [_GENETIC, "backprop"], "shares": [10, 1]},
-    "alternate": {"algorithms": [_GENETIC, "backprop"], "steps": [2, 1]},
-    "pbt": {"population_size": 4, "interval": 2},
-}
-
-
-def small(algorithm):
-    """Make an algorithm of the table with settings for a small problem; a new one needs its line above."""
-    return ALGORITHMS.resolve({"name": algorithm, **SMALL[algorithm]}, "algorithm")
+def problem_of(algorithm, **settings):
+    """Make a problem with the network that an algorithm trains."""
+    return make_problem(network=small(algorithm).extend(Network((3, 6, 2), "tanh", "softmax")), **settings)
 
 
 def train(algorithm, problem, stopping=LONG, first=0):
@@ -41,13 +26,13 @@ def train(algorithm, problem, stopping=LONG, first=0):
     return Training(algorithm, problem, parameters, seeds(members, first)).run(problem, stopping)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", EVERY)
 @pytest.mark.parametrize("mode", ["stochastic", "mini-batch", "batch"])
 @pytest.mark.parametrize("validation", [0, 15])
 @pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "weights"])
 def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone(algorithm, mode, validation, weighted):
     weight = np.random.default_rng(2).uniform(0.1, 3, 60) if weighted else None
-    problem = make_problem(members=8, mode=mode, validation=validation, weight=weight)
+    problem = problem_of(algorithm, members=8, mode=mode, validation=validation, weight=weight)
     together = train(small(algorithm), problem)
     for i in range(8):
         only = problem.select(np.arange(8) == i)
@@ -57,9 +42,9 @@ def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone
         assert together.n_iter[i] == alone.n_iter[0]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", EVERY)
 def test_members_that_stop_early_do_not_disturb_the_others(algorithm):
-    problem = make_problem(members=4, validation=15, learning_rate=0.05)
+    problem = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
     stopping = Stopping(max_iter=60, patience=3, tol=0.0)
     together = train(small(algorithm), problem, stopping)
     assert len(set(together.n_iter)) > 1
@@ -71,10 +56,10 @@ def test_members_that_stop_early_do_not_disturb_the_others(algorithm):
         assert len(together.history[i]) == together.n_iter[i]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", EVERY)
 @pytest.mark.parametrize("between", [copy.deepcopy, lambda training: pickle.loads(pickle.dumps(training))])
 def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, between):
-    problem = make_problem(optimizer="adam")
+    problem = problem_of(algorithm, optimizer="adam")
     whole = train(small(algorithm), problem, Stopping(20, 1000, 0.0))
     parts = between(train(small(algorithm), problem, Stopping(8, 1000, 0.0)))
     parts.run(problem, Stopping(12, 1000, 0.0))
@@ -82,10 +67,10 @@ def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, betw
     assert [row["error"] for row in parts.history[0]] == [row["error"] for row in whole.history[0]]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", EVERY)
 def test_a_stack_whose_members_stopped_at_different_steps_goes_on_like_each_alone(algorithm):
     """Patience is set so that members stop by it at different steps; then all go on for some steps."""
-    problem = make_problem(members=4, validation=15, learning_rate=0.05)
+    problem = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
     stopping, more = Stopping(max_iter=60, patience=3, tol=0.0), Stopping(max_iter=5, patience=1000, tol=0.0)
     together = pickle.loads(pickle.dumps(train(small(algorithm), problem, stopping)))
     assert len(set(together.n_iter)) > 1
@@ -110,10 +95,10 @@ def test_patience_counts_on_where_training_goes_on():
     assert steps(30, 30) == 12 + 10  # stopped by patience, it has all of it again
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", EVERY)
 def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm):
-    problem = make_problem(validation=20, learning_rate=0.05)
-    turned = make_problem(validation=20, learning_rate=0.05)
+    problem = problem_of(algorithm, validation=20, learning_rate=0.05)
+    turned = problem_of(algorithm, validation=20, learning_rate=0.05)
     turned.expected[:] = turned.expected[:, ::-1]
     training = train(small(algorithm), problem, Stopping(60, 1000, 0.0))
     before = training.parameters.copy()
@@ -126,9 +111,9 @@ def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm)
     assert new < 0.95 * old
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", EVERY)
 def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorithm):
-    problem = make_problem(validation=20, learning_rate=0.1, n=40)
+    problem = problem_of(algorithm, validation=20, learning_rate=0.1, n=40)
     training = train(small(algorithm), problem, Stopping(80, 1000, 0.0))
     errors = [row["validation_error"] for row in training.history[0]]
     assert training.best_error[0] == min(errors)

@@ -1,0 +1,48 @@
+"""Every algorithm with settings for small problems. A new one in the table needs a line here; many tests go over all."""
+
+from nnexp import GeneticAlgorithm
+from nnexp.training import ALGORITHMS
+
+GENETIC = GeneticAlgorithm(population_size=16, elite=2, batch_size=20)
+SMALL = {
+    "backprop": {},
+    "evolution": {},
+    "genetic": {"population_size": 16, "elite": 2, "batch_size": 20},
+    "snes": {"population_size": 12, "batch_size": 20},
+    "openai_es": {"population_size": 12, "batch_size": 20},
+    "cma_es": {"batch_size": 20},
+    "sep_cma_es": {"batch_size": 20},
+    "memetic": {"population_size": 6, "batch_size": 20, "gradient_steps": 5},
+    "chain": {"algorithms": [GENETIC, "backprop"], "shares": [10, 1]},
+    "alternate": {"algorithms": [GENETIC, "backprop"], "steps": [2, 1]},
+    "pbt": {"population_size": 4, "interval": 2},
+}
+# Variants whose state is more than that of the plain ones.
+VARIANTS = {
+    "islands": GeneticAlgorithm(
+        population_size=16, elite=2, batch_size=20, islands=2, migration_interval=3, immigrants=0.2, stagnation=2,
+        mutation={"name": "gesmr", "groups": 3},
+    ),
+    "structures": GeneticAlgorithm(
+        population_size=16, elite=2, batch_size=20, crossover="aligned", mutation="safe", structure_rate=0.05,
+        evolve=("weights", "activations", "connections"),
+    ),
+    "baldwinian": ALGORITHMS.resolve(
+        {"name": "memetic", "population_size": 6, "batch_size": 20, "gradient_steps": 3, "learning": "baldwinian"}, "algorithm"
+    ),
+    "mixture": ALGORITHMS.resolve(
+        {"name": "chain", "algorithms": [{"name": "snes", "batch_size": 20}, {"name": "memetic", "population_size": 4}, "pbt"]},
+        "algorithm",
+    ),
+}  # fmt: skip
+
+
+def small(name):
+    """Make an algorithm of the table, or a variant, with settings for a small problem."""
+    if name in VARIANTS:
+        return VARIANTS[name]
+    return ALGORITHMS.resolve({"name": name, **SMALL[name]}, "algorithm")
+
+
+EVERY = [*ALGORITHMS, *VARIANTS]
+EVOLVING = [name for name in EVERY if not small(name).uses_gradient]
