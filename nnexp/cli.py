@@ -103,6 +103,12 @@ def _parser() -> argparse.ArgumentParser:
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
         help="change a value of the file, such as model.backprop.learning_rate=0.1; may be repeated",
     )  # fmt: skip
+    run.add_argument(
+        "--tables",
+        metavar="FOLDER",
+        default=None,
+        help="run on the tables of a folder instead: CSV files with a column target, and manifest.csv with name and task",
+    )
     run.add_argument("--quick", action="store_true", help="2 folds, 1 repeat, 10 steps: to try a file")
     run.add_argument("--jobs", metavar="N", type=_positive, default=None, help="processes (default: one for each core)")
     run.set_defaults(do=_run)
@@ -136,7 +142,7 @@ def _run(given: argparse.Namespace, console: Console) -> int:
         if not equals or not key:
             raise SpecificationError(f"--set {change}: write it as KEY=VALUE.")
         changes[key.strip()] = value.strip()
-    specification = load_specification(given.file, changes, given.quick)
+    specification = load_specification(given.file, changes, given.quick, given.tables)
     jobs = given.jobs or _cores()
     with _Progress(console, specification.question) as progress:
         summary = run_experiment(
@@ -176,6 +182,8 @@ def _command(given: argparse.Namespace) -> str:
     parts = ["nnexp", "run", given.file]
     for change in given.changes:
         parts += ["--set", change]
+    if given.tables:
+        parts += ["--tables", given.tables]
     if given.quick:
         parts.append("--quick")
     if given.results != "results":

@@ -262,7 +262,7 @@ def run_experiment(
         notes = [journal.lost] if journal.lost else []
         notes += [note for own in data.values() for note in doubtful_columns(own)]
         environment = _environment(specification, data, command, len(runs))
-        write_atomically(folder / "experiment.json", json.dumps(specification.as_dict(), indent=2) + "\n")
+        write_atomically(folder / "experiment.json", json.dumps(specification.as_dict(folder), indent=2) + "\n")
         write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         interrupted = False
         try:

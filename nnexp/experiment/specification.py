@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import importlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -136,13 +139,19 @@ class Specification:
     source: Path
     quick: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the experiment with everything that was left to a default, as JSON has it."""
+    def as_dict(self, folder: Path | None = None) -> dict[str, Any]:
+        """Return the experiment with everything that was left to a default, as JSON has it.
+
+        The paths of data are relative to the folder, if one is given that can name them so, so that it can be moved with them.
+        """
         models = {model.name: {"class": model.classes, **model.parameters} for model in self.models}
         data = {name: own.model_dump(exclude_none=True) for name, own in self.data.items()}
         for own in data.values():
             if "path" in own:  # so that the record can be run from where it stands
-                own["path"] = str((self.source.parent / own["path"]).expanduser().resolve())
+                own["path"] = os.path.abspath((self.source.parent / own["path"]).expanduser())
+                if folder is not None:
+                    with contextlib.suppress(ValueError):  # on another drive
+                        own["path"] = os.path.relpath(own["path"], folder.absolute())
         return {
             "name": self.name,
             "question": self.question,
@@ -179,7 +188,10 @@ class _Mistakes:
 
 
 def load_specification(
-    path: str | Path, changes: Mapping[str, str] | None = None, quick: bool = False
+    path: str | Path,
+    changes: Mapping[str, str] | None = None,
+    quick: bool = False,
+    tables: str | Path | None = None,
 ) -> Specification:
     """Read and check an experiment file.
 
@@ -191,6 +203,9 @@ def load_specification(
         Values by dotted key, such as ``{"model.backprop.learning_rate": "0.1"}``, written as TOML has them.
     quick : bool, default=False
         Whether to shrink it to a small budget, to try the file: 2 folds, 1 repeat, 10 steps.
+    tables : str or Path, default=None
+        A folder whose tables take the place of the file's data sets: CSV or Parquet files with a column ``target``, and
+        ``manifest.csv`` with their ``name`` (of the file, without its endings) and ``task``, in that order.
 
     Raises
     ------
@@ -199,6 +214,8 @@ def load_specification(
     """
     source = Path(path)
     content, text = _read(source)
+    if tables is not None:
+        content["data"] = _tables(Path(tables).expanduser())
     for key, value in (changes or {}).items():
         _change(content, key, value, source)
     mistakes = _Mistakes(source, text, set(changes or {}))
@@ -213,7 +230,9 @@ def load_specification(
     _check_metrics(file, mistakes)
     models = _make_models(file, mistakes)
     mistakes.raise_if_any()
-    evaluation, name = file.evaluation, file.name or re.sub(r"^\W+|[^\w.-]", "", source.stem) or "experiment"
+    evaluation, name = file.evaluation, file.name or _as_name(source.stem) or "experiment"
+    if tables is not None:
+        name = f"{name}-{_as_name(Path(tables).name) or 'tables'}"
     if quick:
         evaluation = evaluation.model_copy(update={"folds": 2, "repeats": 1})
         models, name = [_quick(model) for model in models], f"{name}-quick"
@@ -235,6 +254,36 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(content, dict):
         raise SpecificationError(f"{source.name}: an experiment is a table of keys.")
     return content, text
+
+
+def _as_name(text: str) -> str:
+    """Return what of a text can be a part of a folder's name."""
+    return re.sub(r"^\W+|[^\w.-]", "", text)
+
+
+def _tables(folder: Path) -> dict[str, Any]:
+    """Return the data sets of a folder of tables, as a file would have them."""
+    manifest = folder / "manifest.csv"
+    if not manifest.is_file():
+        raise SpecificationError(
+            f"--tables: there is no file {manifest}, with the columns name and task of the tables."
+        )
+    found: dict[str, Any] = {}
+    try:
+        with open(manifest, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise SpecificationError(f"--tables: {manifest} cannot be read: {error}") from error
+    if not rows or not {"name", "task"} <= set(rows[0]):
+        raise SpecificationError(f"--tables: {manifest} needs rows with the columns name and task.")
+    for row in rows:
+        files = [own for own in sorted(folder.glob(f"{row['name']}.*")) if set(own.suffixes) & {".csv", ".parquet"}]
+        task = "classification" if row["task"] in ("binary", "multiclass") else row["task"]
+        if files:  # a table of another kind, such as one of pixels, is not for this
+            found[row["name"]] = {"path": os.path.abspath(files[0]), "target": "target", "task": task}
+    if not found:
+        raise SpecificationError(f"--tables: {folder} holds no CSV or Parquet file that {manifest.name} names.")
+    return found
 
 
 def _change(content: dict[str, Any], key: str, value: str, source: Path) -> None:

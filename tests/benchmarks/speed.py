@@ -21,7 +21,7 @@ from sklearn.model_selection import cross_validate as one_by_one
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
-from nnexp import BackpropMLP, GeneticAlgorithm, cross_validate
+from nnexp import BackpropMLP, cross_validate
 from tests.benchmarks import peers
 
 ROUNDS = 5
@@ -166,24 +166,10 @@ def growth(console):
     console.print(table)
 
 
-def generations(console, X, y):
-    table = table_of("digits: a generation of 100 networks 64-32-10, float32", "samples", "ms")
-    data = X.astype(np.float32)
-    for batch in (len(X), 128):
-
-        def fit(steps):
-            algorithm = GeneticAlgorithm(population_size=100, batch_size=batch)
-            BackpropMLP(hidden_layer_sizes=(32,), algorithm=algorithm, max_iter=steps, random_state=0).fit(data, y)
-
-        long, short = medians(lambda: fit(12), lambda: fit(2))
-        table.add_row(str(batch), f"{(long - short) / 10 * 1e3:.1f}")
-    console.print(table)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=["updates", "stacks", "growth", "generations"], default=[])
-    parts = parser.parse_args().part or ["updates", "stacks", "growth", "generations"]
+    parser.add_argument("part", nargs="*", choices=["updates", "stacks", "growth"], default=[])
+    parts = parser.parse_args().part or ["updates", "stacks", "growth"]
     X, y = load_digits(return_X_y=True)
     console = Console(width=130)
     for part in parts:

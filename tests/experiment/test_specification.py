@@ -1,11 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
 from nnexp import BackpropMLP, GeneticAlgorithm
 from nnexp.experiment import SpecificationError, load_specification
+from nnexp.experiment.runs import load_data
 
 GALLERY = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
 
@@ -170,3 +173,50 @@ def test_a_missing_file_names_the_nearest(small):
         SpecificationError, match=r"There is no experiment file .*smal\.toml.*Did you mean .*small\.toml"
     ):
         load_specification(small.with_name("smal.toml"))
+
+
+@pytest.fixture
+def tables(tmp_path):
+    folder = tmp_path / "my tables"
+    folder.mkdir()
+    pd.DataFrame({"a": range(30), "target": [0, 1] * 15}).to_csv(folder / "coins.csv.gz", index=False)
+    pd.DataFrame({"a": range(30), "target": np.linspace(0, 1, 30)}).to_csv(folder / "slope.csv", index=False)
+    (folder / "pixels.npz").write_bytes(b"")
+    (folder / "manifest.csv").write_text("name,task,rows\ncoins,binary,30\nslope,regression,30\npixels,multiclass,0\n")
+    return folder
+
+
+def test_tables_of_a_folder_take_the_place_of_the_data_sets(tables, tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text('question = "?"\n[data.iris]\n[model.small]\nhidden_layer_sizes = [2]\n')
+    specification = load_specification(file, tables=tables)
+    assert specification.name == "own-mytables"
+    assert {name: own.task for name, own in specification.data.items()} == {
+        "coins": "classification",
+        "slope": "regression",
+    }
+    loaded = load_data(load_specification(file, {"evaluation.folds": "2"}, tables=tables))
+    assert {name: len(own.y) for name, own in loaded.items()} == {"coins": 30, "slope": 30}
+    # The record names the files from where it stands.
+    folder = tmp_path / "results" / "own"
+    assert specification.as_dict(folder)["data"]["slope"]["path"] == "../../my tables/slope.csv"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (None, "there is no file .*manifest.csv"),
+        ("", "needs rows with the columns name and task"),
+        ("name,kind\ncoins,binary\n", "needs rows with the columns name and task"),
+        ("name,task\nlost,binary\n", "holds no CSV or Parquet file that manifest.csv names"),
+        ("name,task\ncoins,clasification\n", "data.coins.task"),
+    ],
+)
+def test_a_folder_of_tables_that_cannot_be_used_is_named(tables, tmp_path, manifest, said):
+    file = tmp_path / "own.toml"
+    file.write_text('question = "?"\n[data.iris]\n[model.small]\nhidden_layer_sizes = [2]\n')
+    (tables / "manifest.csv").unlink()
+    if manifest is not None:
+        (tables / "manifest.csv").write_text(manifest)
+    with pytest.raises(SpecificationError, match=said):
+        load_specification(file, tables=tables)
