@@ -34,7 +34,7 @@ class Memetic(GeneticAlgorithm):
 
     Parameters
     ----------
-    gradient_share : float, default=0.9
+    gradient_share : float, default=0.98
         What part of the evaluations gradients get, in [0, 1]: 0 is a `GeneticAlgorithm` and 1 descent of one network, to
         the same bits.
     gradient_steps : int or None, default=None
@@ -44,11 +44,19 @@ class Memetic(GeneticAlgorithm):
     clones : float, default=0.5
         The share of the children, in [0, 1], that are copies of one parent and only learn.
     population_size : int or None, default=None
-        Networks in a generation, at least 2. None for 128 times what gradients do not get, and at least 8.
-    elite : int, default=2
-        As for `GeneticAlgorithm`, like all that follow.
-    selection, crossover, crossover_rate, mutation, batch_size, islands, migration_interval, migrants, immigrants, stagnation,
-    evolve, activations, structure_rate, parsimony
+        Networks in a generation, at least 2. None for 128 times what gradients do not get, and at least 4.
+    elite : int, default=1
+        The best networks of an island that survive unchanged.
+    selection : str, mapping or Selection, default={"name": "truncation", "share": 0.75}
+        Which networks become parents.
+    crossover : str, mapping or Crossover, default="arithmetic"
+        How a child's weights come from two parents: networks that descend from one have much in common, and their mean is
+        often better than both.
+    crossover_rate : float, default=1.0
+        The probability that a child that is no clone has two parents, in [0, 1].
+    mutation : str, mapping or Mutation, default={"name": "scaled", "sigma": 0.01}
+        How weights change at random.
+    batch_size, islands, migration_interval, migrants, immigrants, stagnation, evolve, activations, structure_rate, parsimony
         As for `GeneticAlgorithm`.
 
     Notes
@@ -70,16 +78,16 @@ class Memetic(GeneticAlgorithm):
 
     def __init__(
         self,
-        gradient_share: float = 0.9,
+        gradient_share: float = 0.98,
         gradient_steps: int | None = None,
         learning: str = "lamarckian",
         clones: float = 0.5,
         population_size: int | None = None,
-        elite: int = 2,
-        selection: Any = {"name": "truncation", "share": 0.3},  # noqa: B006 - it is never changed
-        crossover: Any = "neuron",
-        crossover_rate: float = 0.5,
-        mutation: Any = "scaled",
+        elite: int = 1,
+        selection: Any = {"name": "truncation", "share": 0.75},  # noqa: B006 - it is never changed
+        crossover: Any = "arithmetic",
+        crossover_rate: float = 1.0,
+        mutation: Any = {"name": "scaled", "sigma": 0.01},  # noqa: B006
         batch_size: int | None = 512,
         islands: int = 1,
         migration_interval: int = 10,
@@ -103,7 +111,7 @@ class Memetic(GeneticAlgorithm):
     def size(self, n_parameters: int) -> int:
         if self.population_size is not None:
             return int(self.population_size)
-        wanted = max(8, round(128 * (1.0 - self.gradient_share)))
+        wanted = max(4, round(128 * (1.0 - self.gradient_share)))
         return -(-wanted // int(self.islands)) * int(self.islands)
 
     def check(self) -> None:

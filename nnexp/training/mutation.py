@@ -56,7 +56,7 @@ class Gaussian(Mutation):
     ----------
     sigma : float, default=0.02
         The standard deviation at the start.
-    rate : float, default=0.3
+    rate : float, default=0.1
         The share of a child's weights that change, in (0, 1].
     adaptation : float, default=0.1
         How fast a network's own σ changes; 0 keeps it as it is.
@@ -64,7 +64,7 @@ class Gaussian(Mutation):
 
     name: ClassVar[str] = "gaussian"
     sigma: float = 0.02
-    rate: float = 0.3
+    rate: float = 0.1
     adaptation: float = 0.1
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Scaled(Gaussian):
     ----------
     sigma : float, default=0.1
         The standard deviation at the start, in units of the weight's initial scale.
-    rate : float, default=0.3
+    rate : float, default=0.1
         The share of a child's weights that change, in (0, 1].
     adaptation : float, default=0.1
         How fast a network's own σ changes; 0 keeps it as it is.
@@ -113,7 +113,7 @@ class Polynomial(Gaussian):
     ----------
     sigma : float, default=1.0
         The largest change at the start, in units of the weight's initial scale.
-    rate : float, default=0.3
+    rate : float, default=0.1
         The share of a child's weights that change, in (0, 1].
     adaptation : float, default=0.1
         How fast a network's own σ changes; 0 keeps it as it is.
@@ -154,7 +154,7 @@ class GroupElite(Mutation):
         The geometric middle of the first ones, in units of the weight's initial scale.
     groups : int, default=8
         How many strengths there are, at least 2.
-    rate : float, default=0.3
+    rate : float, default=0.1
         The share of a child's weights that change, in (0, 1].
     spread : float, default=0.7
         How far a σ may move in a generation, as a logarithm.
@@ -163,7 +163,7 @@ class GroupElite(Mutation):
     name: ClassVar[str] = "gesmr"
     sigma: float = 0.1
     groups: int = 8
-    rate: float = 0.3
+    rate: float = 0.1
     spread: float = 0.7
 
     def __post_init__(self) -> None:
@@ -207,7 +207,7 @@ class Safe(Gaussian):
     ----------
     sigma : float, default=0.02
         The standard deviation at the start, in units of the change of an output neuron's input.
-    rate : float, default=0.3
+    rate : float, default=0.1
         The share of a child's weights that change, in (0, 1].
     adaptation : float, default=0.1
         How fast a network's own σ changes; 0 keeps it as it is.

@@ -29,7 +29,7 @@ class OpenAIES(SearchDistribution):
         Networks drawn in a generation, an even number. None for 2 √D, D being the number of weights, and at least 16.
     sigma : float, default=0.1
         The standard deviation of the noise, in units of each weight's initial scale.
-    learning_rate : float, default=0.03
+    learning_rate : float, default=0.1
         How far an update goes, in the same units.
     optimizer : str, mapping or Optimizer, default="adam"
         What the estimated gradient does to the weights.
@@ -44,7 +44,7 @@ class OpenAIES(SearchDistribution):
     --------
     >>> from nnexp import BackpropMLP
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
-    >>> model = BackpropMLP(hidden_layer_sizes=(4,), algorithm=OpenAIES(learning_rate=0.1), random_state=0).fit(X, y)
+    >>> model = BackpropMLP(hidden_layer_sizes=(4,), algorithm=OpenAIES(), random_state=0).fit(X, y)
     >>> model.score(X, y)
     1.0
     """
@@ -55,7 +55,7 @@ class OpenAIES(SearchDistribution):
         self,
         population_size: int | None = None,
         sigma: float = 0.1,
-        learning_rate: float = 0.03,
+        learning_rate: float = 0.1,
         optimizer: Any = "adam",
         batch_size: int | None = 512,
     ) -> None:

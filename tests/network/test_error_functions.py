@@ -6,7 +6,7 @@ from sklearn import metrics
 from nnexp import ErrorFunction, Network
 from nnexp.network import ERROR_FUNCTIONS
 from nnexp.network.activations import ACTIVATIONS
-from nnexp.network.error_functions import Huber, Quantile, make_objective, resolve_error_function
+from nnexp.network.error_functions import Huber, Quantile, ZeroOne, make_objective, resolve_error_function
 
 RNG = np.random.default_rng(0)
 ACTUAL = RNG.uniform(0.05, 0.95, (3, 50))
@@ -108,3 +108,30 @@ def test_impossible_parameters_are_refused(make, error):
 def test_an_unknown_name_gives_the_nearest():
     with pytest.raises(ValueError, match="Did you mean 'cross_entropy'"):
         resolve_error_function("crossentropy")
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "each", "error"),
+    [
+        # one column a sample: the highest output is the class
+        ([[0.6, 0.2, 0.1], [0.3, 0.5, 0.4], [0.1, 0.3, 0.5]], [[1, 1, 0], [0, 0, 0], [0, 0, 1]], False, [0, 1, 0]),
+        # one output: above the half or not
+        ([[0.6, 0.4, 0.7, 0.1]], [[1, 1, 0, 0]], False, [0, 1, 1, 0]),
+        # labels, each by itself: the errors add up
+        ([[0.6, 0.4, 0.7], [0.2, 0.8, 0.9]], [[1, 1, 0], [0, 1, 0]], True, [0, 1, 2]),
+        # what is no number is neither right nor wrong
+        ([[np.nan, 0.4], [0.3, 0.6]], [[1, 1], [0, 0]], False, [np.nan, 1]),
+        ([[np.nan, 0.4]], [[1, 1]], False, [np.nan, 1]),
+    ],
+)
+def test_the_zero_one_error_counts_mistakes(actual, expected, each, error):
+    function = ZeroOne(each=each)
+    got = function.value(np.array(actual, dtype=float), np.array(expected, dtype=float)).sum(axis=-2)
+    np.testing.assert_array_equal(got, error)
+    stacked = function.value(np.array([actual, actual], dtype=float), np.array(expected, dtype=float)).sum(axis=-2)
+    np.testing.assert_array_equal(stacked, [error, error])
+
+
+def test_the_zero_one_error_has_no_gradient():
+    with pytest.raises(ValueError, match="minimise it by evolution"):
+        ZeroOne().gradient(np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 3)))

@@ -51,7 +51,7 @@ def test_it_follows_the_gradient_of_a_smooth_error():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_it_learns_xor_without_a_mistake(seed):
-    model = BackpropMLP(hidden_layer_sizes=(8,), algorithm=OpenAIES(learning_rate=0.1), max_iter=400, random_state=seed)
+    model = BackpropMLP(hidden_layer_sizes=(8,), algorithm=OpenAIES(), max_iter=400, random_state=seed)
     assert model.fit(*XOR).score(*XOR) == 1.0
 
 
