@@ -26,6 +26,8 @@ _COLUMNS = {
     "curves.csv": [*RUN_KEYS, "step", "error", "validation_error", "evaluations"],
     "times.csv": [*RUN_KEYS, "fit_seconds", "score_seconds"],
 }
+# What tables have had only since a later version.
+_ADDED = {"curves.csv": ["validation_score"]}
 
 
 class ResultsError(ValueError):
@@ -42,7 +44,7 @@ class Results:
     runs : pandas.DataFrame
         A row for each run: data, model, repeat, fold, scores, cost in evaluations, how it ended.
     curves : pandas.DataFrame
-        A row for each step of each run: error, validation_error, evaluations so far.
+        A row for each step of each run: error, validation_error, validation_score, evaluations so far.
     times : pandas.DataFrame
         Seconds of each run. They differ from machine to machine and so stand apart.
     experiment : dict
@@ -99,6 +101,8 @@ def load_results(folder: str | Path) -> Results:
             missing = [column for column in _COLUMNS[name] if column not in frame.columns]
             if missing:
                 raise ResultsError(f"{wrong}: it has no column {missing[0]!r}.")
+            for column in [own for own in _ADDED.get(name, ()) if own not in frame.columns]:
+                frame[column] = ""  # tables of an earlier version
             for column in frame.columns.difference(_TEXT):
                 frame[column] = pd.to_numeric(frame[column].replace("", None))
         except ResultsError:
@@ -238,7 +242,7 @@ def write_tables(folder: Path, records: Iterable[dict[str, Any]], metrics: list[
         times.append({**own, **record["times"]})
         if record["curve"]:
             curves.append(pd.DataFrame({**own, **record["curve"]}))
-    joined = pd.concat(curves) if curves else pd.DataFrame(columns=_COLUMNS["curves.csv"])
+    joined = pd.concat(curves) if curves else pd.DataFrame(columns=[*_COLUMNS["curves.csv"], *_ADDED["curves.csv"]])
     columns = [column for part in (BEFORE_SCORES, metrics, AFTER_SCORES) for column in part]
     runs, spent = pd.DataFrame(rows, columns=columns), pd.DataFrame(times, columns=_COLUMNS["times.csv"])
     write_atomically(folder / "runs.csv", runs.to_csv(index=False, lineterminator="\n"))

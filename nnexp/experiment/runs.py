@@ -414,10 +414,10 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
     """Return what a fitted estimator tells of its training: cost and size, and the learning curve."""
     if isinstance(estimator, BackpropMLP):
         history = estimator.history_
-        columns = ["step", "error", "validation_error", "evaluations"]
+        columns = ["step", "error", "validation_error", "validation_score", "evaluations"]
         if "network" in history:  # the mean of the networks that still train, and what all have cost
             costs = history.pivot_table(index="step", columns="network", values="evaluations").ffill().sum(axis=1)
-            history = history.groupby("step", as_index=False)[columns[1:3]].mean().assign(evaluations=costs.to_numpy())
+            history = history.groupby("step", as_index=False)[columns[1:4]].mean().assign(evaluations=costs.to_numpy())
         facts = {
             "evaluations": estimator.evaluations_,
             "n_iter": estimator.n_iter_,
@@ -438,6 +438,7 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
             "step": steps,
             "error": [float(e) for e in getattr(estimator, "loss_curve_", [])],
             "validation_error": [None] * len(steps),
+            "validation_score": [None] * len(steps),
             "evaluations": [round(3 * int(estimator.t_) * step / max(len(steps), 1)) for step in steps],
         }
         return facts, curve if steps else {}

@@ -77,36 +77,66 @@ def scores(comparison: Comparison) -> str:
 
 def learning_curves(results: Results, comparison: Comparison) -> str:
     """Draw the error against the evaluations spent: the median over runs and the band of the middle 80 %."""
+    text = (
+        "Training error against evaluations spent, on logarithmic axes: the median over the runs, and a band from "
+        "the 10th to the 90th percentile."
+    )
+    return _curves(results.curves, comparison, "error", "learning-curves", text)
+
+
+def score_curves(results: Results, comparison: Comparison) -> str:
+    """Draw the best score so far on the samples set aside against the evaluations spent, in the same way."""
+    text = (
+        "The best score so far on the validation samples against evaluations spent: the median over the runs, and a band "
+        "from the 10th to the 90th percentile."
+    )
+    return _curves(best_so_far(results.curves), comparison, "validation_score", "score-curves", text)
+
+
+def best_so_far(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves with the highest validation score that each run has had up to each step."""
+    runs = [curves[name] for name in ("data", "model", "repeat", "fold")]
+    return curves.assign(validation_score=curves.groupby(runs, sort=False)["validation_score"].cummax())
+
+
+def _curves(curves: pd.DataFrame, comparison: Comparison, column: str, name_of_figure: str, text: str) -> str:
     from matplotlib import rc_context
 
-    curves = results.curves
-    if curves["error"].notna().sum() == 0 or not comparison.models:
+    if curves[column].notna().sum() == 0 or not comparison.models:
         return ""
+    is_error = column == "error"
     styles = style_of(comparison.models)
     names = [name for name in comparison.data if name in set(curves["data"])]
     with rc_context(_STYLE):
         figure, panels = _grid(len(names), height=2.1)
         for panel, name in zip(panels, names, strict=False):
             for model in comparison.models:
-                own = curves[(curves["data"] == name) & (curves["model"] == model) & curves["error"].notna()]
+                own = curves[(curves["data"] == name) & (curves["model"] == model) & curves[column].notna()]
                 if own.empty:
                     continue
-                band = _band(own)
+                band = _band(own, column)
                 color, _ = styles[model]
                 panel.plot(band["evaluations"], band["median"], color=color, label=_label(model), linewidth=1.5)
                 panel.fill_between(band["evaluations"], band["low"], band["high"], color=color, alpha=0.2, linewidth=0)
             panel.set_xscale("log")
-            panel.set_yscale("log")
+            if is_error:
+                panel.set_yscale("log")
+            else:  # what lies far below the rest of the panel is a beginning that nobody asks about
+                panel.set_ylim(bottom=_low_end(panel))
             panel.set_title(_label(name))
             panel.set_xlabel("evaluations")
-            panel.set_ylabel("training error")
+            panel.set_ylabel("training error" if is_error else "validation score")
             panel.grid(color="#888888", alpha=0.2, linewidth=0.5)
         _legend(figure, panels, names)
-        text = (
-            "Training error against evaluations spent, on logarithmic axes: the median over the runs, and a band from "
-            "the 10th to the 90th percentile."
-        )
-        return _svg(figure, "learning-curves", text)
+        return _svg(figure, name_of_figure, text)
+
+
+def _low_end(panel: Axes) -> float:
+    """Return where a panel of scores begins, so that the ends of the curves fill most of it."""
+    ends = [float(np.asarray(line.get_ydata())[-1]) for line in panel.get_lines()]
+    starts = [float(np.nanmin(np.asarray(line.get_ydata(), dtype=float))) for line in panel.get_lines()]
+    spread = max(max(ends) - min(ends), 0.02)
+    return max(min(starts), min(ends) - 2.0 * spread)
 
 
 def cost(comparison: Comparison) -> str:
@@ -145,10 +175,10 @@ def _label(name: str) -> str:
     return f"\u200b{text}" if text.startswith("_") else text
 
 
-def _band(curves: pd.DataFrame) -> pd.DataFrame:
+def _band(curves: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the median and the band over runs for each step; a run that has ended keeps its last error."""
     keys = ["repeat", "fold"]
-    errors = curves.pivot_table(index="step", columns=keys, values="error").ffill()
+    errors = curves.pivot_table(index="step", columns=keys, values=column).ffill()
     spent = curves.pivot_table(index="step", columns=keys, values="evaluations").ffill()
     quantiles = errors.quantile([0.1, 0.5, 0.9], axis=1).T
     table = pd.DataFrame(

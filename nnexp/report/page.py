@@ -50,6 +50,7 @@ def write_report(results: Results) -> Path:
     drawings = {
         "scores": figures.scores(comparison) if comparison.models else "",
         "curves": figures.learning_curves(results, comparison),
+        "progress": figures.score_curves(results, comparison),
         "cost": figures.cost(comparison),
     }
     page = environment.get_template("page.html.jinja").render(**content, figures=drawings, style=style)
@@ -167,6 +168,11 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
             "Paired over the same splits; corrected resampled t-test (Nadeau and Bengio 2003), adjusted by Holm's method at 5 % "
             "over all pairs of models and all data sets, because the best model was chosen by these scores. A point is a "
             "hundredth."
+        ),
+        "progress": (
+            "The best score so far, accuracy or R² unless a model names another, on the samples that were set aside to choose "
+            "the best step; the scores above are those on the test samples. Median over all runs, band from the 10th to the "
+            "90th percentile. Models without validation samples are not drawn."
         ),
         "curves": (
             "Median over all runs, band from the 10th to the 90th percentile. For evolution, the error of the best network. The "

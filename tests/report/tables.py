@@ -9,7 +9,14 @@ from nnexp import Results
 
 
 def make_results(
-    scores, folder=Path("results/made"), task="classification", repeats=2, evaluations=None, planned=None, quick=False
+    scores,
+    folder=Path("results/made"),
+    task="classification",
+    repeats=2,
+    evaluations=None,
+    planned=None,
+    quick=False,
+    validates=False,
 ):
     """Make results from {data: {model: scores of all splits, or None where a run failed}}."""
     rows, curves = [], []
@@ -40,6 +47,7 @@ def make_results(
                             "step": steps,
                             "error": 1 / steps,
                             "validation_error": np.nan,
+                            "validation_score": [0.5, 0.8, 0.6, 0.7, 0.9] if validates else np.nan,
                             "evaluations": 300 * steps,
                         }
                     )

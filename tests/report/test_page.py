@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from nnexp.report import write_report
+from nnexp.report.figures import best_so_far
 from tests.report.tables import make_results
 from tests.report.test_statistics import around
 
@@ -132,3 +133,18 @@ def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(page, 
         browser.close()
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_scores_on_validation_samples_are_drawn_against_evaluations_where_there_are_any(tmp_path):
+    title = "<h2>Score against evaluations</h2>"
+    assert title not in write_report(make_results(SCORES, folder=tmp_path)).read_text()
+    page = write_report(make_results(SCORES, folder=tmp_path, validates=True)).read_text()
+    assert title in page
+    assert "The best score so far on the validation samples against evaluations spent" in page
+
+
+def test_a_score_counts_until_the_run_has_a_better_one():
+    curves = make_results(SCORES, validates=True).curves
+    best = best_so_far(curves)
+    assert best["validation_score"].tolist()[:10] == [0.5, 0.8, 0.8, 0.8, 0.9] * 2
+    assert curves["validation_score"].tolist()[:5] == [0.5, 0.8, 0.6, 0.7, 0.9]
