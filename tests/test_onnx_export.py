@@ -8,6 +8,7 @@ from sklearn.preprocessing import scale
 
 from nnexp import Activation, BackpropMLP
 from nnexp.network import ACTIVATIONS
+from tests.algorithms import small
 
 IRIS = scale(load_iris().data), load_iris().target
 FEW = {"hidden_layer_sizes": (6, 5), "max_iter": 3, "random_state": 0}
@@ -40,6 +41,8 @@ def test_every_activation(activation):
         {"output_activation": "sigmoid"},
         {"error_function": "hinge"},
         {"hidden_layer_sizes": ()},
+        {"algorithm": small("structures"), "max_iter": 20},
+        {"algorithm": small("structures"), "max_iter": 20, "n_networks": 2},
     ],
     ids=str,
 )

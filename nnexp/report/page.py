@@ -108,6 +108,37 @@ def map_table(comparison: Comparison) -> tuple[list[str], list[list[dict[str, An
     return ["data set", *order], rows
 
 
+def head_to_head_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of the table that says how often each model is ahead of each other one.
+
+    A cell such as ``9–5 (2–0)``: on 9 data sets the model of the row has the higher mean, on 5 that of the column, and 2 and 0 of
+    these differences are clear. Empty for fewer than three models or two data sets, of which other tables say it all.
+    """
+    order = [str(model) for model in comparison.leaderboard.index]
+    if len(order) < 3 or len(comparison.data) < 2:
+        return [], []
+    means = comparison.cells.pivot_table(index="data", columns="model", values="mean", dropna=False)
+    clear = comparison.differences[comparison.differences["clear"]] if len(comparison.differences) else None
+
+    def ahead(model: str, other: str) -> tuple[int, int]:
+        """Count the data sets on which a model has the higher mean, and those on which that is clear."""
+        higher = int((means[model] > means[other]).sum()) if {model, other} <= set(means) else 0
+        if clear is None:
+            return higher, 0
+        forward = (clear["model"] == model) & (clear["other"] == other) & (clear["difference"] > 0)
+        backward = (clear["model"] == other) & (clear["other"] == model) & (clear["difference"] < 0)
+        return higher, int((forward | backward).sum())
+
+    rows = []
+    for model in order:
+        row = [model]
+        for other in order:
+            (wins, sure), (losses, lost) = ahead(model, other), ahead(other, model)
+            row.append("" if model == other else f"{wins}–{losses} ({sure}–{lost})")
+        rows.append(row)
+    return ["ahead of", *order], rows
+
+
 def _with_width(mean: Any, width: Any) -> str:
     if np.isnan(mean):
         return "—"
@@ -117,6 +148,7 @@ def _with_width(mean: Any, width: Any) -> str:
 def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
     head, rows = leaderboard_table(comparison)
     map_head, map_rows = map_table(comparison)
+    head_to_head = head_to_head_table(comparison)
     experiment, environment = results.experiment, results.environment
     problems = results.runs[results.runs["status"] == "failed"] if len(results.runs) else results.runs
     warned = results.runs[results.runs["warnings"].fillna("") != ""] if len(results.runs) else results.runs
@@ -130,6 +162,7 @@ def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
         "cautions": comparison.cautions,
         "leaderboard": {"head": head, "rows": rows},
         "map": {"head": map_head, "rows": map_rows, "plain": [_plain(row) for row in map_rows]},
+        "head_to_head": {"head": head_to_head[0], "rows": head_to_head[1]},
         "texts": _texts(experiment),
         "differences": _difference_rows(comparison),
         "best": comparison.best,
@@ -163,6 +196,11 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
         "map": (
             "Mean ± half of the 95 % interval. The stronger the colour, the nearer to the best of its row, which is bold; "
             "without colour is what lies further off than the row's widest interval."
+        ),
+        "head_to_head": (
+            "How many data sets the model of the row is ahead on, and how many that of the column, by their means; in brackets "
+            "how many of these differences are clear: by the corrected resampled t-test, adjusted by Holm's method over all "
+            "pairs and data sets. Equal means count for neither."
         ),
         "differences": (
             "Paired over the same splits; corrected resampled t-test (Nadeau and Bengio 2003), adjusted by Holm's method at 5 % "

@@ -4,8 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nnexp.report import write_report
+from nnexp.report import compare, write_report
 from nnexp.report.figures import best_so_far
+from nnexp.report.page import head_to_head_table
 from tests.report.tables import make_results
 from tests.report.test_statistics import around
 
@@ -148,3 +149,24 @@ def test_a_score_counts_until_the_run_has_a_better_one():
     best = best_so_far(curves)
     assert best["validation_score"].tolist()[:10] == [0.5, 0.8, 0.8, 0.8, 0.9] * 2
     assert curves["validation_score"].tolist()[:5] == [0.5, 0.8, 0.6, 0.7, 0.9]
+
+
+def test_head_to_head_counts_the_data_sets_that_each_model_is_ahead_on():
+    scores = {
+        "a": {"x": around(0.95, seed=1), "y": around(0.8, seed=2), "z": around(0.7, seed=3)},
+        "b": {"x": around(0.6, seed=4), "y": around(0.9, seed=5), "z": around(0.6, seed=4)},
+        "c": {"x": around(0.9, seed=6), "y": [None, *around(0.9, n=9)], "z": around(0.5, seed=7)},
+    }
+    head, rows = head_to_head_table(compare(make_results(scores)))
+    table = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
+    assert table["x"]["y"].startswith("1–1 (1–1)")  # on c one has failed, and counts for neither
+    assert table["x"]["z"] == "2–0 (2–0)"  # equal on b
+    assert table["z"]["x"] == "0–2 (0–2)"
+    assert table["y"]["z"] == "2–0 (2–0)"
+    assert table["x"]["x"] == ""
+
+
+def test_two_models_or_one_data_set_need_no_head_to_head():
+    assert head_to_head_table(compare(make_results({"a": SCORES["a"]}))) == ([], [])
+    two = {name: {model: own[model] for model in "xy"} for name, own in SCORES.items()}
+    assert head_to_head_table(compare(make_results(two))) == ([], [])
