@@ -155,8 +155,9 @@ class Registry(Mapping[str, T], Generic[T]):
             if several and not isinstance(positional, list | tuple):
                 raise TypeError(f"{parameter}: {several} must be a list. Got {positional!r}.")
             return cls(*positional, **settings)
+        article = "an" if self.kind[0] in "aeiou" else "a"
         raise TypeError(
-            f"{parameter} must be the name of an {self.kind} ({', '.join(self)}), a mapping with its 'name', "
+            f"{parameter} must be the name of {article} {self.kind} ({', '.join(self)}), a mapping with its 'name', "
             f"or an object of {self.base.__name__}. Got {part!r}."
         )
 

@@ -138,13 +138,14 @@ def _threshold(activation: Activation, error_function: ErrorFunction) -> float:
     return 0.5 if activation.limits == (0.0, 1.0) else error_function.threshold
 
 
-def _fingerprint(problem: Problem) -> str:
-    """Return a hash of all that the errors of a problem depend on besides the weights."""
+def _fingerprint(problem: Problem, scores: Any) -> str:
+    """Return a hash of all that the errors of a problem depend on besides the weights, and of the scores that decide."""
     digest = hashlib.blake2b(digest_size=16)
     arrays = [*problem.samples.parts, problem.expected, problem.weight, problem.shift]
     for array in (*arrays, *problem.training, *(problem.validation or [])):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
-    digest.update(repr((problem.objective, problem.settings.l1, problem.settings.l2, problem.score_decides)).encode())
+    settings = problem.settings
+    digest.update(repr((problem.objective, settings.l1, settings.l2, problem.score_decides, scores)).encode())
     return digest.hexdigest()
 
 
@@ -155,6 +156,8 @@ class _Prepared:
     Attributes
     ----------
     task : Task
+    algorithm : Algorithm
+        As the parameters have it; that of the task is what it chose.
     network : Network
     target : Target
         Of all networks, or for `Numbers` with a mean and a scale for each.
@@ -173,6 +176,7 @@ class _Prepared:
     """
 
     task: Task
+    algorithm: Algorithm
     network: Network
     target: Target
     rows: Array
@@ -333,8 +337,8 @@ def _best_of(columns: dict[str, list[Any]], by_score: bool, first: int) -> tuple
     if first < len(columns["step"]):
         columns = {name: values[first:] for name, values in columns.items()}
     validation, scores = columns["validation_error"], columns["validation_score"]
-    if by_score:
-        best = int(np.nanargmax(scores)) if not np.isnan(scores).all() else 0
+    if by_score and not np.isnan(scores).all():
+        best = int(np.nanargmax(scores))
         return validation[best], scores[best]
     errors = columns["error"] if np.isnan(validation).all() else validation
     best = int(np.nanargmin(errors)) if not np.isnan(errors).all() else 0
@@ -869,11 +873,11 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         network = tables.get(key) if tables is not None and checked is not None else None
         if network is None:
             network = self._make_network(*key[1:])
-            algorithm = algorithm.choose(network)
-            network = algorithm.extend(network)
-            self._check_trainable(network, algorithm)
+            network = algorithm.choose(network).extend(network)
+            self._check_trainable(network, algorithm.choose(network))
         if tables is not None:
             tables[key] = network
+        described, algorithm = algorithm, algorithm.choose(network)
 
         more = self._check_validation_data(X_val, y_val, features, target)
         how = "none" if one_step else "given" if more is not None else self._resolve_validation(len(rows), algorithm)
@@ -882,6 +886,11 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             more = (*more, of_class[np.searchsorted(target.classes, more[1])])
         if more is not None:
             validation = [np.arange(len(rows), len(rows) + more[0].shape[0])] * self.n_networks
+        if one_step and not algorithm.endless:
+            raise ValueError(
+                f"algorithm={algorithm.name!r} shares out a number of steps, and a stream of data has no end: use fit, or "
+                "algorithm='alternate'."
+            )
         chosen_by = 0 if validation is None else len(validation[0])
         stopping = self._stopping(algorithm, network, len(training[0]), chosen_by, one_step)
         done = 0 if left is None or left.training is None else int(left.training.n_iter.max())
@@ -902,9 +911,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         left_out = None
         if how == "cross" and len(rows) < n_given:
             left_out = _safe_indexing(X, np.setdiff1d(np.arange(n_given), rows))
-        prepared = _Prepared(task, network, target, rows, weight, n_given, left_out, how)
+        prepared = _Prepared(task, described, network, target, rows, weight, n_given, left_out, how)
         if self.warm_start or any(isinstance(own, Checkpoint) for own in check_callbacks(self.callbacks)):
-            prepared.key = _fingerprint(problem)
+            prepared.key = _fingerprint(problem, _content([self.scoring, self.fitness]))
         if left is not None:
             self._check_goes_on(left, prepared)
         return prepared
@@ -1702,12 +1711,13 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         schedule = resolve_schedule(self.schedule)
         descent = self._descent(schedule, 1)
         steps = algorithm.default_steps(-(-n // descent.samples_per_update(n)))
-        if self.max_evaluations is not None or (self.max_seconds is not None and not algorithm.uses_gradient):
+        budget = np.inf if self.max_evaluations is None else float(self.max_evaluations)
+        if np.isfinite(budget) or (self.max_seconds is not None and not algorithm.uses_gradient):
             steps = _UNLIMITED
         max_iter: Any = steps if _is_auto(self.max_iter) else self.max_iter
-        if self.max_evaluations is not None:
+        if np.isfinite(budget):
             cost = algorithm.cost(network, n, chosen_by, descent)
-            max_iter = min(max_iter, max(1, int(self.max_evaluations // cost)))
+            max_iter = min(max_iter, max(1, int(budget // cost)))
         patience: Any = self.n_iter_no_change
         if patience == "auto":
             patience = algorithm.patience
@@ -1718,7 +1728,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             patience,
             float(self.tol),
             np.inf if self.max_seconds is None else float(self.max_seconds),
-            np.inf if self.max_evaluations is None else float(self.max_evaluations),
+            budget,
         )
 
     @classmethod

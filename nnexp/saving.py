@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nnexp._names import Registry
 from nnexp._version import __version__
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
-from nnexp.network.activations import OneOf, PerNeuron
+from nnexp.network.activations import Activation, OneOf, PerNeuron
 from nnexp.targets import Classes, Labels, Numbers, Target
 from nnexp.training import ALGORITHMS, CROSSOVERS, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS, Training
 
@@ -48,7 +48,7 @@ _PLAIN = [
 ]  # fmt: skip
 _ARRAYS = ["parameters_", "oof_prediction_"]
 # Parameters that may hold code of the user's and that no prediction needs.
-_LEFT_OUT = ["callbacks", "scoring", "random_state"]
+_LEFT_OUT = ["callbacks", "scoring", "fitness", "random_state"]
 
 
 class SavingError(ValueError):
@@ -134,7 +134,10 @@ class _Reader:
         if "!neurons" in value:
             return PerNeuron(tuple(self.value(own) for own in value["!neurons"]))
         if "!one_of" in value:
-            return OneOf(tuple(self.value(own) for own in value["!one_of"]))
+            among = tuple(self.value(own) for own in value["!one_of"])
+            if not among or not all(isinstance(own, Activation) for own in among):
+                raise ValueError("what its neurons choose from are no activations")
+            return OneOf(among)
         kind, name, settings = value["!part"]
         named = {key: self.value(own) for key, own in settings.items()}
         return _REGISTRIES[kind].resolve({"name": name, **named}, kind)
@@ -150,8 +153,7 @@ def save(path: str | Path, model: Any) -> None:
     }
     seed = model.random_state
     params["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
-    if isinstance(model.scoring, str):
-        params["scoring"] = model.scoring
+    params |= {name: getattr(model, name) for name in ("scoring", "fitness") if isinstance(getattr(model, name), str)}
     header = {
         "kind": "model",
         "params": params,

@@ -115,7 +115,7 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters
             prepared = fit.network._prepare(X, fit.y, **fit.params, tables=tables, checked=checked)
             ready.append((fit, prepared, X))
             if same_parameters:
-                checked = prepared.task.algorithm
+                checked = prepared.algorithm
     if not ready:
         return
     start = time.perf_counter()

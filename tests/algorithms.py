@@ -31,7 +31,7 @@ VARIANTS = {
         {"name": "memetic", "population_size": 6, "batch_size": 20, "gradient_steps": 3, "learning": "baldwinian"}, "algorithm"
     ),
     "mixture": ALGORITHMS.resolve(
-        {"name": "chain", "algorithms": [{"name": "snes", "batch_size": 20}, {"name": "memetic", "population_size": 4}, "pbt"]},
+        {"name": "chain", "algorithms": [{"name": "snes", "batch_size": 20}, {"name": "memetic", "population_size": 4, "gradient_steps": 3}, "pbt"]},
         "algorithm",
     ),
 }  # fmt: skip

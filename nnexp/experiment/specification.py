@@ -256,6 +256,9 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
     return content, text
 
 
+_TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".parquet")
+
+
 def _as_name(text: str) -> str:
     """Return what of a text can be a part of a folder's name."""
     return re.sub(r"^\W+|[^\w.-]", "", text)
@@ -277,10 +280,22 @@ def _tables(folder: Path) -> dict[str, Any]:
     if not rows or not {"name", "task"} <= set(rows[0]):
         raise SpecificationError(f"--tables: {manifest} needs rows with the columns name and task.")
     for row in rows:
-        files = [own for own in sorted(folder.glob(f"{row['name']}.*")) if set(own.suffixes) & {".csv", ".parquet"}]
-        task = "classification" if row["task"] in ("binary", "multiclass") else row["task"]
-        if files:  # a table of another kind, such as one of pixels, is not for this
-            found[row["name"]] = {"path": os.path.abspath(files[0]), "target": "target", "task": task}
+        name, task = row["name"] or "", row["task"] or ""
+        where = f"--tables: {manifest}, table {name!r}"
+        if not re.fullmatch(r"\w[\w.-]*", name) or name in found:
+            raise SpecificationError(f"{where}: a name is that of a file without its endings, and occurs once.")
+        if task not in ("binary", "multiclass", "classification", "regression"):
+            raise SpecificationError(
+                f"{where}: the task must be binary, multiclass, classification or regression. Got {task!r}."
+            )
+        files = [folder / f"{name}{ending}" for ending in _TABLE_ENDINGS if (folder / f"{name}{ending}").is_file()]
+        if files:
+            task = "regression" if task == "regression" else "classification"
+            found[name] = {"path": os.path.abspath(files[0]), "target": "target", "task": task}
+        elif not any(
+            own.name.startswith(f"{name}.") for own in folder.iterdir()
+        ):  # another kind of file is not for this
+            raise SpecificationError(f"{where}: {folder} has no file of this name.")
     if not found:
         raise SpecificationError(f"--tables: {folder} holds no CSV or Parquet file that {manifest.name} names.")
     return found
@@ -500,7 +515,8 @@ def _quick(model: ModelSpecification) -> ModelSpecification:
     known = _parameters_of(_import(next(iter(model.classes.values()))))
     if "max_iter" not in known:
         return model
-    steps = min(int(model.parameters.get("max_iter", 10)), 10)
+    given = model.parameters.get("max_iter", 10)
+    steps = 10 if isinstance(given, str) else min(int(given), 10)
     return ModelSpecification(model.name, model.classes, {**model.parameters, "max_iter": steps})
 
 

@@ -306,6 +306,10 @@ class Network:
         network.zero_is_absent = self.zero_is_absent or connections
         return network
 
+    def present(self, parameters: Array) -> Array:
+        """Return 1 for what exists in parameters of shape (..., D) and 0 for connections whose weight is 0."""
+        return ((parameters != 0) | ~self.penalty_mask).astype(parameters.dtype)
+
     def plain(self, parameters: ArrayLike) -> tuple[Network, Array]:
         """Return the ordinary network that a row of parameters stands for, and its own row.
 

@@ -106,7 +106,8 @@ def _curves(curves: pd.DataFrame, comparison: Comparison, column: str, name_of_f
         return ""
     is_error = column == "error"
     styles = style_of(comparison.models)
-    names = [name for name in comparison.data if name in set(curves["data"])]
+    drawn = set(curves.loc[curves[column].notna(), "data"])
+    names = [name for name in comparison.data if name in drawn]
     with rc_context(_STYLE):
         figure, panels = _grid(len(names), height=2.1)
         for panel, name in zip(panels, names, strict=False):
@@ -189,8 +190,8 @@ def _band(curves: pd.DataFrame, column: str) -> pd.DataFrame:
             "high": quantiles[0.9],
         }
     )
-    if len(table) > 200:  # more points than a panel has pixels only make the file larger
-        rows = np.unique(np.geomspace(1, len(table), 200).astype(int)) - 1
+    if len(table) > 120:  # more points than an eye can tell apart only make the file larger
+        rows = np.unique(np.geomspace(1, len(table), 120).astype(int)) - 1
         table = table.iloc[rows]
     return table
 

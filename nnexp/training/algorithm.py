@@ -71,7 +71,9 @@ class State:
         becomes a member of the part; those of one member draw from its generator, one after the other.
         """
         arrays = {
-            name.removeprefix(f"{prefix}."): values if individuals is None else values.reshape(-1, *values.shape[2:])
+            name.removeprefix(f"{prefix}."): values
+            if individuals is None
+            else values.reshape(len(values) * individuals, *values.shape[2:])
             for name, values in self.arrays.items()
             if name.startswith(f"{prefix}.")
         }
@@ -130,6 +132,8 @@ class Algorithm(ABC):
         Whether it breeds networks, so that a fitness can stand in for the error.
     wants_validation : bool
         Whether it should set rows aside unless the user says how to validate.
+    endless : bool
+        Whether it can go on with a stream of data, step by step, without knowing how many there will be.
     patience : int
         Steps without improvement before it stops, unless the user names a number.
     advice : str
@@ -142,6 +146,7 @@ class Algorithm(ABC):
     competes: bool = False
     evolves: bool = False
     wants_validation: bool = False
+    endless: bool = True
     patience: int = 10
     advice: str = "Standardised inputs help."
 
@@ -154,7 +159,7 @@ class Algorithm(ABC):
         return network
 
     def memory(self, problem: Problem) -> int:
-        """Return about how many bytes it needs for each member, where that may be more than a few networks."""
+        """Return about how many bytes it needs for all members, where that may be more than a few networks for each."""
         return 0
 
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
@@ -164,6 +169,10 @@ class Algorithm(ABC):
         be a forward and backward pass over all rows.
         """
         return 3 * n_training + n_validation
+
+    def cost_in(self, phase: int, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        """Return the same for a step in a phase."""
+        return self.cost(network, n_training, n_validation, descent)
 
     def phase(self, state: State) -> Array:
         """Return a number for each member, shape (members,): members train together while theirs are equal."""
@@ -225,6 +234,10 @@ class Algorithm(ABC):
             setattr(self, name, value)
         return self
 
+    def said(self, name: str) -> tuple[str, Any]:
+        """Return how a message calls a setting, and its value."""
+        return f"{type(self).__name__}({name}=...)", getattr(self, name)
+
     @classmethod
     def _names(cls) -> list[str]:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
@@ -247,6 +260,11 @@ class Algorithm(ABC):
             if n not in several and v != signature[n].default
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def generators(rng: np.random.Generator, n: int) -> list[np.random.Generator]:
+    """Return n generators by what one draws: unlike spawned ones they depend on nothing but its state."""
+    return [np.random.default_rng(seed) for seed in rng.integers(0, 1 << 63, (n, 2))]
 
 
 # The table of names; nnexp.training fills it, so that an algorithm made of others can look them up.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nnexp.network.network import Network, Sweep, Workspace
 from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.training.optimizers import as_factor
 from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
@@ -45,6 +46,10 @@ class Backprop(Algorithm):
 
     def bind(self, problem: Problem, state: State) -> Step:
         return Epoch(problem, state)
+
+    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+        """Go on from another network, with the moments of the gradient and the schedule as they are."""
+        state.arrays["parameters"][:] = parameters
 
     def resume(self, problem: Problem, state: State) -> None:
         for name, values in problem.descent.schedule.start(problem.n_members).items():
@@ -247,7 +252,9 @@ class Epoch:
         self._clip = clip.astype(dtype).reshape((*self._leading, 1)) if np.isfinite(clip).any() else None
         self._present: Array | None = None
         if network.zero_is_absent:
-            self._present = ((self._parameters != 0) | ~network.penalty_mask).astype(dtype)
+            self._present = network.present(self._parameters)
+            for values in self._moments:  # else what they remember would bring an absent connection back
+                np.multiply(values, self._present.reshape(values.shape), out=values)
         parts = (self._l1, self._l2, self._clip, self._present)
         self._changes_gradient = any(part is not None for part in parts)
         for buffers in self._buffers.values():
@@ -288,7 +295,7 @@ class Epoch:
                         self._change_gradient()
                     if self._decay is not None:
                         np.multiply(self._parameters, self._decay, out=self._scratch)
-                        np.multiply(self._scratch, rate, out=self._scratch)
+                        np.multiply(self._scratch, as_factor(rate, self._scratch), out=self._scratch)
                         np.subtract(self._parameters, self._scratch, out=self._parameters)
                     self._t += 1
                     self._update(rate, self._t)
@@ -345,7 +352,7 @@ class Epoch:
             rates = list((factors * base[: len(at), np.newaxis]).T)
         if same:
             return [float(rate[0]) for rate in rates]
-        return [rate.astype(self._parameters.dtype)[:, np.newaxis] for rate in rates]
+        return [rate[:, np.newaxis] for rate in rates]
 
     def _size_of_batch(self, chunk: _Chunk, slot: int) -> int:
         n = self._n

@@ -75,8 +75,14 @@ class Composite(Algorithm):
         """Change settings by name; those of a part by its place, such as ``0__population_size``."""
         for name, value in params.items():
             place, _, own = name.partition("__")
-            if own and place.isdigit() and int(place) < len(self.algorithms):
-                self.algorithms[int(place)].set_params(**{own: value})
+            if own and place.isdecimal() and place.isascii() and int(place) < len(self.algorithms):
+                part = self.algorithms[int(place)]
+                if not isinstance(part, Algorithm):
+                    raise ValueError(
+                        f"{type(self).__name__}: the algorithm at place {place} is {part!r}. To set its {own!r}, give it as an "
+                        "object."
+                    )
+                part.set_params(**{own: value})
             else:
                 super().set_params(**{name: value})
         return self
@@ -87,9 +93,13 @@ class Composite(Algorithm):
     __hash__ = None
 
     def check(self) -> None:
+        if not isinstance(self.algorithms, list | tuple):
+            raise TypeError(f"{type(self).__name__}(...) takes algorithms one by one. Got {self.algorithms!r}.")
         if len(self.algorithms) < 2:
             raise ValueError(f"{type(self).__name__}(...) needs at least 2 algorithms. Got {len(self.algorithms)}.")
         for part in self.parts:
+            if isinstance(part, Composite):
+                raise ValueError(f"A part of {type(self).__name__}(...) must be a single algorithm. Got {part!r}.")
             part.check()
 
     def choose(self, network: Network) -> Algorithm:
@@ -174,6 +184,14 @@ class Composite(Algorithm):
         ]
 
 
+def _whole_steps(wanted: Array, horizon: int) -> list[int]:
+    """Round numbers of steps so that each is at least 1, and all together no more than there are, if that can be."""
+    steps = [max(1, round(own)) for own in wanted]
+    while sum(steps) > max(horizon, len(steps)):
+        steps[int(np.argmax(steps))] -= 1
+    return steps
+
+
 class Chain(Composite):
     """One algorithm after the other: each goes on with the best network of the one before.
 
@@ -198,6 +216,7 @@ class Chain(Composite):
     """
 
     name: ClassVar[str] = "chain"
+    endless = False  # it shares out a number of steps
 
     def __init__(self, *algorithms: Any, shares: Sequence[float] | None = None) -> None:
         self.algorithms = algorithms
@@ -208,7 +227,7 @@ class Chain(Composite):
         shares: Any = self.shares
         if shares is None:
             return
-        if not isinstance(shares, list | tuple | np.ndarray) or not all(is_number(own) for own in shares):
+        if not isinstance(shares, list | tuple) or not all(is_number(own) for own in shares):
             raise TypeError(f"Chain(shares=...) must be a sequence of numbers. Got {shares!r}.")
         if len(shares) != len(self.algorithms):
             raise ValueError(
@@ -218,7 +237,10 @@ class Chain(Composite):
             check_number("Each of Chain(shares=...)", own, low=0, high=1e9, open_low=True)
 
     def at(self, phase: int) -> Algorithm:
-        return self.parts[phase].at(0)
+        return self.parts[phase]
+
+    def cost_in(self, phase: int, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        return self.parts[phase].cost(network, n_training, n_validation, descent)
 
     def _rates(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> Array:
         """Return the steps of each part for one evaluation of the whole."""
@@ -232,7 +254,7 @@ class Chain(Composite):
     def phase_steps(self, problem: Problem) -> list[int]:
         n_validation = 0 if problem.validation is None else len(problem.validation[0])
         rates = self._rates(problem.network, len(problem.training[0]), n_validation, problem.descent)
-        return [max(1, round(own)) for own in problem.descent.horizon * rates / rates.sum()]
+        return _whole_steps(problem.descent.horizon * rates / rates.sum(), problem.descent.horizon)
 
     def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
         phase, steps = state.arrays["phase"], np.array(self.phase_steps(problem))
@@ -273,32 +295,37 @@ class Alternate(Composite):
 
     def _turns(self) -> list[int]:
         steps: Any = self.steps
-        return [steps] * len(self.algorithms) if is_number(steps) else list(steps)
+        return [int(own) for own in ([steps] * len(self.algorithms) if is_number(steps) else steps)]
 
     def check(self) -> None:
         super().check()
         steps: Any = self.steps
         if not (is_number(steps) or isinstance(steps, list | tuple)):
             raise TypeError(f"Alternate(steps=...) must be an integer, or one for each algorithm. Got {steps!r}.")
+        for own in [steps] if is_number(steps) else steps:
+            check_number("Alternate(steps=...)", own, low=1, high=1e6, integer=True)
         if len(self._turns()) != len(self.algorithms):
             raise ValueError(
                 f"Alternate(steps=...) needs a number for each of {len(self.algorithms)} algorithms. Got {self.steps!r}."
             )
-        for own in self._turns():
-            check_number("Alternate(steps=...)", own, low=1, integer=True)
 
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
         turns = np.array(self._turns())
-        judged = n_validation or n_training
-        costs = [
-            part.cost(network, n_training, n_validation, descent) + (0 if part.competes or n_validation else judged)
-            for part in self.parts
-        ]
+        costs = [self.cost_in(i, network, n_training, n_validation, descent) for i in range(len(turns))]
         return int(np.ceil((turns * costs).sum() / turns.sum()))
+
+    def cost_in(self, phase: int, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
+        part = self.parts[phase]
+        # All candidates compete here, also those of a part that would not judge them.
+        judged = 0 if part.competes or n_validation else n_training
+        return part.cost(network, n_training, n_validation, descent) + judged
+
+    def extend(self, network: Network) -> Network:
+        return super().extend(super().extend(network))  # each part has its say on what the later ones have added
 
     def phase_steps(self, problem: Problem) -> list[int]:
         turns = np.array(self._turns())
-        return [max(1, round(own)) for own in problem.descent.horizon * turns / turns.sum()]
+        return _whole_steps(problem.descent.horizon * turns / turns.sum(), problem.descent.horizon)
 
     def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
         due = state.arrays["done"] >= np.array(self._turns())[state.arrays["phase"]]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnexp._names import check_number
+from nnexp.network.network import Network
 from nnexp.training.algorithm import Progress, State, Step
 from nnexp.training.population import Evolutionary, Scores, Spread, as_columns
 from nnexp.training.problem import Problem
@@ -35,6 +36,19 @@ class SearchDistribution(Evolutionary):
     def check(self) -> None:
         super().check()
         check_number(*self.said("sigma"), low=0, high=1e6, open_low=True)
+
+    def extend(self, network: Network) -> Network:
+        if network.zero_is_absent:
+            raise ValueError(
+                f"algorithm={self.name!r} moves every weight, and brings back the connections that evolution has removed. After "
+                "evolve='connections' use 'backprop' or another genetic algorithm."
+            )
+        return network
+
+    def memory(self, problem: Problem) -> int:
+        # the distributions, with a copy while they are at work, and for all members the networks of one and the noise
+        d = problem.network.n_parameters
+        return (4 * problem.n_members + 2 * self.size(d) + self.n_candidates) * d * problem.dtype.itemsize
 
     @abstractmethod
     def sampler(self, problem: Problem, state: State) -> Sampler:

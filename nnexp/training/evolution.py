@@ -41,7 +41,8 @@ class Evolution(Algorithm):
         pass
 
     def choose(self, network: Network) -> SearchDistribution:
-        return CMAES() if network.n_parameters <= self.SMALL else SNES()
+        small = np.count_nonzero(network.initial_scale) >= 2 and network.n_parameters <= self.SMALL
+        return CMAES() if small else SNES()
 
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
         return self.choose(network).cost(network, n_training, n_validation, descent)

@@ -9,7 +9,7 @@ Grefenstette 1992.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nnexp._names import check_choice, check_number
 from nnexp.network.activations import Activation, OneOf, resolve_activation
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Progress, State, Step
+from nnexp.training.algorithm import Progress, State, Step, generators
 from nnexp.training.crossover import CROSSOVERS, Crossover
 from nnexp.training.genome import Genome
 from nnexp.training.mutation import MUTATIONS, Mutation, Safe, chosen
@@ -131,11 +131,13 @@ class GeneticAlgorithm(Evolutionary):
     @property
     def n_candidates(self) -> int:  # type: ignore[override]
         """The elite of all islands."""
-        return int(self.elite * self.islands)
+        return int(self.elite) * int(self.islands)
 
     def check(self) -> None:
-        super().check()
         said, kind = self.said, type(self).__name__
+        if type(self).size is Evolutionary.size and self.population_size is None:
+            raise TypeError(f"{kind}(population_size=...) must be an integer. Got None.")
+        super().check()
         check_number(*said("islands"), low=1, integer=True)
         size = self.size(0)
         if size % self.islands:
@@ -153,15 +155,15 @@ class GeneticAlgorithm(Evolutionary):
         check_number(*said("stagnation"), low=1, integer=True)
         check_number(*said("structure_rate"), low=0, high=1, open_low=True)
         check_number(*said("parsimony"), low=0, high=1e6)
-        self.operators()
+        self._check_operators()
         if isinstance(self.evolve, str) or not isinstance(self.evolve, list | tuple) or not self.evolve:
             raise TypeError(f"{kind}(evolve=...) must be a sequence of {', '.join(EVOLVE)}. Got {self.evolve!r}.")
         for part in self.evolve:
             check_choice(f"{kind}(evolve=...)", part, EVOLVE)
         if "activations" in self.evolve:
             self._choice()
-        elif self.evolves_structure and self.parsimony and "connections" not in self.evolve:
-            raise ValueError(f"{kind}(parsimony=...) needs 'connections' among evolve.")
+        if self.parsimony and "connections" not in self.evolve:
+            raise ValueError(f"{kind}(parsimony=...) needs 'connections' in evolve. Got {self.evolve!r}.")
 
     @property
     def evolves_structure(self) -> bool:
@@ -177,10 +179,24 @@ class GeneticAlgorithm(Evolutionary):
             MUTATIONS.resolve(self.mutation, f"{kind}(mutation=...)"),
         )
 
+    def _check_operators(self) -> None:
+        """Raise an error for operators, such as a user's, whose sigma or cost is none."""
+        kind = type(self).__name__
+        _, crossover, mutation = self.operators()
+        check_number(
+            f"The sigma of {kind}(mutation=...)", getattr(mutation, "sigma", None), low=0, high=1e6, open_low=True
+        )
+        costs = {"crossover": crossover.evaluations(512), "mutation": mutation.evaluations(512, 2)}
+        for name, cost in costs.items():
+            check_number(f"The evaluations of {kind}({name}=...)", cost, low=0, high=1e12, integer=True)
+
     def _choice(self) -> OneOf:
         said = f"{type(self).__name__}(activations=...)"
         if isinstance(self.activations, str) or not isinstance(self.activations, list | tuple):
             raise TypeError(f"{said} must be a sequence of activations. Got {self.activations!r}.")
+        for entry in self.activations:
+            if not isinstance(entry, str | Activation | Mapping):
+                raise TypeError(f"{said} must hold names of activations, or activations. Got {entry!r}.")
         options: list[Activation] = [resolve_activation(own, 1, said) for own in self.activations]
         if len(set(options)) < 2 or any(not own.elementwise for own in options):
             raise ValueError(f"{said} must name at least 2 different activations of single neurons.")
@@ -190,7 +206,7 @@ class GeneticAlgorithm(Evolutionary):
         _, _, mutation = self.operators()
         if "activations" in self.evolve:
             if network.n_layers < 3:
-                raise ValueError("evolve='activations' needs a hidden layer.")
+                raise ValueError(f"{type(self).__name__}(evolve=...): evolve='activations' needs a hidden layer.")
             network = network.evolvable(self._choice())
         if "connections" in self.evolve:
             network = network.evolvable(connections=True)
@@ -218,14 +234,19 @@ class GeneticAlgorithm(Evolutionary):
         _, _, mutation = self.operators()
         population = np.empty((members, size, parameters.shape[1]), dtype=parameters.dtype)
         for own, first, rng in zip(population, parameters, rngs, strict=True):
-            own[:] = problem.network.initialize(size, _seeded(rng, size), parameters.dtype)
+            own[:] = problem.network.initialize(size, generators(rng, size), parameters.dtype)
             own[0] = first
+            if problem.network.zero_is_absent and "connections" not in self.evolve:
+                own *= problem.network.present(
+                    first
+                )  # what evolution has removed before is not for this algorithm to bring back
         arrays = {
             "population": population,
             "sigma": np.full((members, size), float(mutation.sigma)),
+            "mutated": np.zeros((members, size), dtype=bool),
             "stagnant": np.zeros(members, dtype=np.int64),
             "best": np.full(members, np.inf),
-            **{f"mutation.{name}": values for name, values in mutation.start(members, size).items()},
+            **{f"mutation.{name}": values for name, values in _memory_of(mutation, members, size).items()},
         }
         return State(rngs, arrays, np.zeros(members, dtype=np.int64))
 
@@ -237,6 +258,11 @@ class GeneticAlgorithm(Evolutionary):
     def bind(self, problem: Problem, state: State) -> Step:
         return Generation(self, problem, state)
 
+    def memory(self, problem: Problem) -> int:
+        # the populations, with a copy while they are at work, and for all members the children, their second parents, the noise
+        d = problem.network.n_parameters
+        return (2 * problem.n_members + 3) * self.size(d) * d * problem.dtype.itemsize
+
     def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
         better = watched < state.arrays["best"]
         state.arrays["stagnant"][:] = np.where(better, 0, state.arrays["stagnant"] + 1)
@@ -247,9 +273,17 @@ class GeneticAlgorithm(Evolutionary):
         state.arrays["stagnant"][:] = 0
 
 
-def _seeded(rng: np.random.Generator, n: int) -> list[np.random.Generator]:
-    """Return n generators by what one draws: unlike spawned ones they depend on nothing but its state."""
-    return [np.random.default_rng(seed) for seed in rng.integers(0, 1 << 63, (n, 2))]
+def _memory_of(mutation: Mutation, members: int, size: int) -> dict[str, Array]:
+    """Return what a mutation remembers at the start; raise a ValueError if that cannot be kept."""
+    memory = mutation.start(members, size)
+    if not isinstance(memory, dict) or not all(
+        isinstance(own, np.ndarray) and own.shape[:1] == (members,) and own.ndim > 1 for own in memory.values()
+    ):
+        raise ValueError(
+            f"mutation={mutation!r} must start with a dictionary of arrays whose first axis is that of {members} members, and "
+            "which have another."
+        )
+    return memory
 
 
 class Generation:
@@ -273,6 +307,7 @@ class Generation:
         size, self._islands = settings.size(network.n_parameters), int(settings.islands)
         self._size = size // self._islands
         self._elite = int(settings.elite)
+        self._clones = 0
         self._next = np.empty((size, network.n_parameters), dtype=dtype)
         self._candidates = np.empty((problem.n_members, settings.n_candidates, network.n_parameters), dtype=dtype)
         self._connections = np.flatnonzero(network.penalty_mask & (network.initial_scale > 0))
@@ -340,26 +375,25 @@ class Generation:
         generation, memory = int(self._state.updates[member]), self._memory[member]
         if not generation or not memory:  # the first networks are nobody's children
             return
-        children = islands[:, self._elite :].copy()
-        if self._migrates(generation - 1):
-            children[:, children.shape[1] - int(self._settings.migrants) :] = np.inf
+        mutated = self._state.arrays["mutated"][member].reshape(islands.shape)
+        children = np.where(mutated, islands, np.inf)[:, self._elite :]
         self._mutation.learn(children.min(axis=0), memory, self._state.rngs[member])
 
     def _migrates(self, generation: int) -> bool:
         settings = self._settings
-        return self._islands > 1 and settings.migrants > 0 and (generation + 1) % settings.migration_interval == 0
+        return self._islands > 1 and settings.migrants > 0 and (generation + 1) % int(settings.migration_interval) == 0
 
     def _breed(self, member: int, order: Array, value: Array) -> None:
         """Replace a population by the elite and the children of its islands, each ranked by order, (islands, size)."""
         settings, state = self._settings, self._state
         rng, elite = state.rngs[member], self._elite
         population, sigma = state.arrays["population"][member], state.arrays["sigma"][member]
-        self._genome.begin(population, self._scores.inputs if self._looks() else np.empty((0, 0)))
+        self._genome.begin(population, self._scores.inputs)
         strange = 0
         if settings.immigrants and state.arrays["stagnant"][member] >= settings.stagnation:
             strange, state.arrays["stagnant"][member] = round(settings.immigrants * (self._size - elite)), 0
         heirs = np.empty(len(population), dtype=np.intp)  # from whom each inherits what is not mixed
-        strength = np.empty_like(sigma)
+        strength, mutated = np.empty_like(sigma), state.arrays["mutated"][member]
         for island, ranked in enumerate(order):
             place = slice(island * self._size, (island + 1) * self._size)
             born, n = self._next[place], self._size - elite
@@ -368,26 +402,26 @@ class Generation:
             heirs[place] = np.concatenate([ranked[:elite], parents[:, 0]])
             strength[place] = sigma[heirs[place]]
             strength[place][elite:] = self._make_children(born[elite:], parents, sigma, member, rng)
+            mutated[place] = np.arange(self._size) >= elite
+            mutated[place][self._size - self._clones :] = False
             if strange:
+                mutated[place][self._size - strange :] = False
                 born[self._size - strange :] = self._problem.network.initialize(
-                    strange, _seeded(rng, strange), population.dtype
+                    strange, generators(rng, strange), population.dtype
                 )
                 strength[place][self._size - strange :] = self._mutation.sigma
         for name in self.carried:
             own = state.arrays[name][member]
             own[:] = own[heirs]
+            if strange:  # nobody's heirs
+                own.reshape(self._islands, self._size, *own.shape[1:])[:, self._size - strange :] = 0
         sigma[:], population[:] = strength, self._next
         if self._migrates(int(state.updates[member])):
             m = int(settings.migrants)
-            for name in ("population", "sigma", *self.carried):
+            for name in ("population", "sigma", "mutated", *self.carried):
                 own = state.arrays[name][member]
                 cut = own.reshape(self._islands, self._size, *own.shape[1:])
-                cut[:, self._size - m :] = np.roll(cut[:, :m], 1, axis=0)
-
-    def _looks(self) -> bool:
-        """Whether an operator looks at what networks put out."""
-        one, two = self._crossover.evaluations(2), self._mutation.evaluations(2, 1)
-        return bool(one or two)
+                cut[:, self._size - m :] = np.roll(cut[:, :m], 1, axis=0)  # the elite, which has not mutated
 
     def _parents(self, errors: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw the ranks of two parents for each of n children, shape (n, 2)."""
@@ -408,20 +442,28 @@ class Generation:
             np.take(population, parents[:crossed, 1], axis=0, out=others, mode="clip")
             two = children[:crossed]
             kept = None if self._crossover.exchanges else two[:, genome.choices]
-            self._crossover.cross(two, others, parents[:crossed], genome, rng)
+            self._crossover.cross(two, others, parents[:crossed].copy(), genome, rng)
             if kept is not None:
                 two[:, genome.choices] = kept
-        strength = self._mutation.inherit(sigma[parents], self._memory[member], rng)
-        if strength.shape != (len(children),) or not np.isfinite(strength).all():
-            raise ValueError(
-                f"mutation={self._mutation!r} must inherit a finite sigma for each of {len(children)} children. Got shape "
-                f"{strength.shape}."
-            )
-        if settings.evolves_structure:
+        strength = self._strength(self._mutation.inherit(sigma[parents], self._memory[member], rng), len(children))
+        if settings.evolves_structure or self._problem.network.zero_is_absent:
             self._change_structure(children, strength, rng)
         else:
             self._mutation.perturb(children, strength, genome, rng)
         self._check(children, parents)
+        return strength
+
+    def _strength(self, inherited: Any, n: int) -> Array:
+        """Return the sigma of n children; raise a ValueError if a mutation has returned something else."""
+        try:
+            strength = np.asarray(inherited, dtype=np.float64)
+        except (TypeError, ValueError):
+            strength = np.empty(0)
+        if strength.shape != (n,) or not (np.isfinite(strength) & (strength > 0)).all():
+            raise ValueError(
+                f"mutation={self._mutation!r} must inherit a positive and finite sigma for each of {n} children, an array of shape "
+                f"({n},). Got {inherited!r:.200}."
+            )
         return strength
 
     def _change_structure(self, children: Array, strength: Array, rng: np.random.Generator) -> None:
@@ -430,7 +472,7 @@ class Generation:
         if "weights" in settings.evolve:
             absent = children == 0  # of bias weights too, but those are put back only where connections evolve
             self._mutation.perturb(children, strength, genome, rng)
-            if "connections" in settings.evolve:
+            if self._problem.network.zero_is_absent:
                 absent[:, ~self._problem.network.penalty_mask] = False
                 children[absent] = 0.0
         if "connections" in settings.evolve:
@@ -448,10 +490,18 @@ class Generation:
             children[:, genome.choices] = numbers
 
     def _check(self, children: Array, parents: Array) -> None:
-        """Raise a ValueError if an operator of the user's has made numbers that are none of finite parents."""
+        """Raise a ValueError if an operator of the user's has made what cannot be."""
         known = (type(self._crossover).__module__, type(self._mutation).__module__)
         if known == (Crossover.__module__, Mutation.__module__):
             return
+        fixed = self._genome.scale == 0
+        fixed[self._genome.choices] = False
+        numbers = children[:, self._genome.choices]
+        if children[:, fixed].any() or (numbers != np.rint(numbers)).any():
+            raise ValueError(
+                f"crossover={self._crossover!r} or mutation={self._mutation!r} changes what it may not, where Genome.scale is 0: "
+                "weights of connections that do not exist, or the numbers of activations."
+            )
         wrong = ~np.isfinite(children).all(axis=1)
         if wrong.any() and np.isfinite(self._genome.population[parents[wrong]]).all():
             raise ValueError(

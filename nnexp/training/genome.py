@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,21 +50,23 @@ class Genome:
         places = [np.arange(place.start, place.stop) for place in self.network.choices.values()]
         self.choices = np.concatenate(places) if places else np.empty(0, dtype=np.intp)
         self.population = np.empty((0, self.network.n_parameters), dtype=problem.dtype)
-        self._inputs = np.empty((0, problem.samples.width), dtype=problem.dtype)
+        self._sample: Callable[[int], Array] = self._no_sample
         self._outputs: Sequence[Array] | None = None
         self._workspaces: dict[tuple[int, int, bool], Workspace] = {}
         self._buffers: dict[str, Array] = {}
 
-    def begin(self, population: Array, inputs: Array) -> None:
-        """Take the parents of a generation, and the inputs, shape (n, n_inputs + 1), that they were scored on."""
-        self.population, self._inputs, self._outputs = population, inputs, None
+    def _no_sample(self, count: int) -> Array:
+        return np.empty((0, self._problem.samples.width), dtype=self.dtype)
 
-    def buffer(self, name: str, rows: int, dtype: Any = None) -> Array:
+    def begin(self, population: Array, sample: Callable[[int], Array]) -> None:
+        """Take the parents of a generation, and a function that returns inputs, shape (n, n_inputs + 1), of the batch."""
+        self.population, self._sample, self._outputs = population, sample, None
+
+    def buffer(self, name: str, rows: int) -> Array:
         """Return room of shape (rows, D) that is used again in each generation."""
-        wanted = np.dtype(self.dtype if dtype is None else dtype)
         kept = self._buffers.get(name)
-        if kept is None or len(kept) < rows or kept.dtype != wanted:
-            kept = self._buffers[name] = np.empty((rows, self.network.n_parameters), dtype=wanted)
+        if kept is None or len(kept) < rows:
+            kept = self._buffers[name] = np.empty((rows, self.network.n_parameters), dtype=self.dtype)
         return kept[:rows]
 
     def outputs(self, rows: int) -> Sequence[Array]:
@@ -73,7 +75,7 @@ class Genome:
         One array of shape (P, neurons, rows) for each hidden layer; computed once a generation.
         """
         if self._outputs is None:
-            inputs = self._inputs[:rows]
+            inputs = self._sample(rows)
             workspace = self._workspace(len(self.population), len(inputs), False)
             workspace.bind(self.population).forward(inputs.T)
             self._outputs = [workspace.fed(layer).copy() for layer in range(1, self.network.n_layers - 1)]
@@ -85,7 +87,7 @@ class Genome:
         The root of the sum over the output neurons of the squared mean derivative of their inputs z by the weight (SM-G-SUM
         of Lehman et al. 2018).
         """
-        inputs = self._inputs[:rows]
+        inputs = self._sample(rows)
         workspace = self._workspace(len(parameters), len(inputs), True)
         workspace.bind(parameters).forward(inputs.T)
         total = np.zeros_like(parameters)
@@ -95,10 +97,6 @@ class Genome:
             workspace.backward(inputs.T, one, 1.0)
             total += np.square(workspace.gradient)
         return np.sqrt(total)
-
-    def rows(self, wanted: int) -> int:
-        """Return how many of the wanted rows a batch has."""
-        return min(wanted, len(self._inputs))
 
     def _workspace(self, networks: int, rows: int, gradient: bool) -> Workspace:
         key = networks, rows, gradient

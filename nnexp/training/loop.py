@@ -281,7 +281,7 @@ class _Group:
         self.phase = int(algorithm.phase(self.state)[0])
         self.step, self.judge = algorithm.bind(self.problem, self.state), _Judge(self.problem, algorithm.at(self.phase))
         self.finite = np.ones(len(members), dtype=bool)
-        self.cost = 0
+        self.cost: Any = 0
 
     def decide(self, training: Training, stopping: Stopping, first: Array, seconds: float) -> None:
         """Give the members that stop their reason."""
@@ -294,9 +294,16 @@ class _Group:
         impatient = now - training._mark_step[members] >= stopping.patience
         handed = self._algorithm.hand_over(self.problem, self.state, training.parameters[members], impatient)
         if handed.any():  # the next algorithm has its own patience, and may watch another error
-            training._mark[members[handed]] = training._lowest[members[handed]] = np.inf
-            training._mark_step[members[handed]] = now[handed]
+            self._begin_anew(training, handed)
             impatient &= ~handed
+        after = self._algorithm.phase(self.state)
+        if (after != self.phase).any():
+            validation = 0 if self.problem.validation_rows is None else self.problem.validation_rows.shape[1]
+            sizes = self.problem.training_rows.shape[1], validation
+            costs = {
+                p: self._algorithm.cost_in(p, self.problem.network, *sizes, self.problem.descent) for p in set(after)
+            }
+            self.cost = np.array([costs[phase] for phase in after])
         training._out_of_patience[members] = impatient
         finished = now - first[members] >= stopping.max_iter
         spent = training.evaluations[members] + self.cost > stopping.max_evaluations
@@ -322,6 +329,19 @@ class _Group:
                 reason = f"max_seconds={stopping.max_seconds:g} were over."
             training.stop_reason[member] = reason
 
+    def _begin_anew(self, training: Training, handed: Array) -> None:
+        """Measure members that were handed on to another algorithm by what that one watches."""
+        members = self.members[handed]
+        training._mark[members] = training._lowest[members] = np.inf
+        training._mark_step[members] = training.n_iter[members]
+        phase = int(self._algorithm.phase(self.state)[handed][0])
+        judge = _Judge(self.problem.select(handed), self._algorithm.at(phase))
+        if judge.selects and not self.judge.selects:  # what was kept is the last network, and not the best
+            training.best_error[members] = judge.errors(training.parameters[members])
+            training.evaluations[members] += judge.n_rows
+        elif self.judge.selects and not judge.selects:
+            training.best_error[members] = np.inf
+
     def of_those_that_go_on(self, training: Training) -> list[_Group]:
         """Return this group, a smaller one, or none; what stops leaves its state behind."""
         going = np.array([not training.stop_reason[member] for member in self.members])
@@ -339,7 +359,7 @@ def _groups_by_phase(algorithm: Algorithm, problem: Problem, state: State, membe
 
 def check_memory(algorithm: Algorithm, problem: Problem) -> None:
     """Raise a MemoryError if an algorithm needs more memory than the machine has free."""
-    needed = algorithm.memory(problem) * problem.n_members
+    needed = algorithm.memory(problem)
     if needed > 1 << 28:  # nothing to ask for less
         free = psutil.virtual_memory().available
         if needed > free:
@@ -396,6 +416,11 @@ class _Judge:
         """Return what judging cost each member."""
         known = not self._validates and not self._by_score and progress.candidate_errors is not None
         return 0 if known or not self.selects else self._rows.shape[1] * progress.candidates.shape[1]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows a network is judged on."""
+        return int(self._rows.shape[1])
 
     def errors(self, parameters: Array) -> Array:
         """Return what is watched for one network of each member, shape (members,); infinite if nothing decides."""

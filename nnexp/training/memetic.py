@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from nnexp._names import check_choice, check_number
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.training.algorithm import Algorithm, Progress, State, Step, generators
 from nnexp.training.backprop import Backprop, Epoch
 from nnexp.training.genetic import Generation, GeneticAlgorithm
 from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
+# Updates of a child in a generation, at most.
+MOST_UPDATES = 100_000
 LEARNING = {
     "lamarckian": "children inherit what their parents have learnt",
     "baldwinian": "children inherit the weights that their parents were born with; learning decides who becomes a parent",
@@ -34,7 +36,7 @@ class Memetic(GeneticAlgorithm):
 
     Parameters
     ----------
-    gradient_share : float, default=0.98
+    gradient_share : float, default=0.99
         What part of the evaluations gradients get, in [0, 1]: 0 is a `GeneticAlgorithm` and 1 descent of one network, to
         the same bits.
     gradient_steps : int or None, default=None
@@ -78,7 +80,7 @@ class Memetic(GeneticAlgorithm):
 
     def __init__(
         self,
-        gradient_share: float = 0.98,
+        gradient_share: float = 0.99,
         gradient_steps: int | None = None,
         learning: str = "lamarckian",
         clones: float = 0.5,
@@ -117,7 +119,7 @@ class Memetic(GeneticAlgorithm):
     def check(self) -> None:
         check_number(*self.said("gradient_share"), low=0, high=1)
         if self.gradient_steps is not None:
-            check_number(*self.said("gradient_steps"), low=1, integer=True)
+            check_number(*self.said("gradient_steps"), low=1, high=MOST_UPDATES, integer=True)
         check_choice(f"{type(self).__name__}(learning=...)", self.learning, LEARNING)
         check_number(*self.said("clones"), low=0, high=1)
         super().check()
@@ -133,24 +135,27 @@ class Memetic(GeneticAlgorithm):
     def default_steps(self, updates: int) -> int:
         return 100
 
-    def updates(self, n: int, descent: Descent) -> int:
+    def updates(self, network: Network, n: int, n_validation: int, descent: Descent) -> int:
         """Return for how many updates each child learns in a generation, on n rows."""
         if self.gradient_steps is not None:
             return int(self.gradient_steps)
-        size = self.size(0)
-        children = size - self.n_candidates
-        judged = 0 if self.batch(n) == n else n
-        scoring = size * self.batch(n) + self.n_candidates * judged
+        children = self.size(network.n_parameters) - self.n_candidates
+        scoring = super().cost(network, n, n_validation, descent)
         ratio = self.gradient_share / max(1e-9, 1.0 - self.gradient_share)
-        return max(1, round(ratio * scoring / (3 * descent.samples_per_update(n) * children)))
+        wanted = round(ratio * scoring / (3 * descent.samples_per_update(n) * children))
+        return min(max(1, wanted), MOST_UPDATES)
 
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
         children = self.size(network.n_parameters) - self.n_candidates
-        learnt = 3 * sum(passes(n_training, self.updates(n_training, descent), descent))
+        updates = self.updates(network, n_training, n_validation, descent)
+        learnt = 3 * sum(passes(n_training, updates, descent))
         return super().cost(network, n_training, n_validation, descent) + children * learnt
 
     def memory(self, problem: Problem) -> int:
-        return super().memory(problem) * (3 + problem.descent.optimizer.n_moments) // 2
+        # besides the populations their moments, twice, and for the children that learn as much again and the gradients
+        d, moments = problem.network.n_parameters, problem.descent.optimizer.n_moments
+        networks = problem.n_members * self.size(d) * (3 * moments + 4)
+        return super().memory(problem) + networks * d * problem.dtype.itemsize
 
     def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
         state = super().start(problem, parameters, rngs)
@@ -158,17 +163,31 @@ class Memetic(GeneticAlgorithm):
         for i in range(problem.descent.optimizer.n_moments):
             state.arrays[f"moment_{i}"] = np.zeros_like(population)
         state.arrays["learnt"] = np.zeros(population.shape[:2], dtype=np.int64)
+        state.arrays |= problem.descent.schedule.start(problem.n_members)
         if self.learning == "baldwinian":
             state.arrays["phenotype"] = population.copy()
         return state
 
     def accept(self, problem: Problem, state: State, parameters: Array) -> None:
         super().accept(problem, state, parameters)
+        for name in ("learnt", *(f"moment_{i}" for i in range(problem.descent.optimizer.n_moments))):
+            state.arrays[name][:, -1] = 0
         if self.learning == "baldwinian":
             state.arrays["phenotype"][:, -1] = parameters
 
     def bind(self, problem: Problem, state: State) -> Step:
         return _Generation(self, problem, state)
+
+    def resume(self, problem: Problem, state: State) -> None:
+        Backprop().resume(problem, state)
+
+    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
+        super().observe(problem, state, watched, each)
+        problem.descent.schedule.observe(state.arrays, watched)
+
+    def forget(self, problem: Problem, state: State) -> None:
+        super().forget(problem, state)
+        problem.descent.schedule.forget(state.arrays)
 
 
 def passes(n: int, updates: int, descent: Descent) -> list[int]:
@@ -193,13 +212,15 @@ class _Generation(Generation):
         children = self._children.size
         self._clones = round(settings.clones * (self._size - self._elite))
         self._moments = [f"moment_{i}" for i in range(problem.descent.optimizer.n_moments)]
-        self.carried = (*self._moments, "learnt", *(() if self._inherits else ("phenotype",)))
+        # What a child of no learning inherits starts to learn anew.
+        self.carried = (*self._moments, "learnt") if self._inherits else ("phenotype",)
+        self._schedule = list(problem.descent.schedule.start(1))
 
         individuals = problem.select(np.repeat(np.arange(members), children))
         first = np.zeros((members * children, problem.network.n_parameters), dtype=problem.dtype)
-        rngs = [rng for rng in state.rngs for _ in range(children)]
-        self._learner = Backprop().start(individuals, first, rngs)
-        rows = passes(n, settings.updates(n, problem.descent), problem.descent)
+        self._learner = Backprop().start(individuals, first, [rng for rng in state.rngs for _ in range(children)])
+        validation = 0 if problem.validation_rows is None else problem.validation_rows.shape[1]
+        rows = passes(n, settings.updates(problem.network, n, validation, problem.descent), problem.descent)
         epochs = {own: Epoch(individuals, self._learner, own) for own in dict.fromkeys(rows)}
         self._epochs = [epochs[own] for own in rows]
         self._cost += children * 3 * sum(rows)
@@ -220,6 +241,10 @@ class _Generation(Generation):
             return own.reshape(-1, *own.shape[2:])
 
         own = learner.arrays
+        # Each draws from a generator of its own, so that it does not matter in which pieces a batch is done.
+        learner.rngs[:] = [each for rng in self._state.rngs for each in generators(rng, children.size)]
+        for name in self._schedule:
+            own[name][:] = np.repeat(arrays[name], children.size)
         own["parameters"][:] = flat("population")
         for name in self._moments:
             own[name][:] = flat(name)
@@ -233,9 +258,10 @@ class _Generation(Generation):
         shape = len(self._state.rngs), children.size
         learnt = own["parameters"].reshape(*shape, -1)
         arrays["population" if self._inherits else "phenotype"][:, children] = learnt
-        for name in self._moments:
-            arrays[name][:, children] = own[name].reshape(*shape, -1)
-        arrays["learnt"][:, children] = learner.updates.reshape(shape)
+        if self._inherits:
+            for name in self._moments:
+                arrays[name][:, children] = own[name].reshape(*shape, -1)
+            arrays["learnt"][:, children] = learner.updates.reshape(shape)
 
     def _make_children(
         self, children: Array, parents: Array, sigma: Array, member: int, rng: np.random.Generator

@@ -71,10 +71,11 @@ class Gaussian(Mutation):
         kind = type(self).__name__
         check_number(f"{kind}(sigma=...)", self.sigma, low=0, high=1e6, open_low=True)
         check_number(f"{kind}(rate=...)", self.rate, low=0, high=1, open_low=True)
-        check_number(f"{kind}(adaptation=...)", self.adaptation, low=0, high=1e6)
+        check_number(f"{kind}(adaptation=...)", self.adaptation, low=0, high=10)
 
     def inherit(self, sigma: Array, memory: dict[str, Array], rng: np.random.Generator) -> Array:
-        return super().inherit(sigma, memory, rng) * np.exp(self.adaptation * rng.standard_normal(len(sigma)))
+        changed = super().inherit(sigma, memory, rng) * np.exp(self.adaptation * rng.standard_normal(len(sigma)))
+        return np.clip(changed, 1e-12, 1e6)
 
     def scales(self, genome: Genome) -> Array:
         """Return the unit of σ for each weight, shape (D,)."""
@@ -200,8 +201,8 @@ class GroupElite(Mutation):
 class Safe(Gaussian):
     """Adds N(0, σ²) divided by how strongly a weight acts on the outputs (SM-G, Lehman et al. 2018).
 
-    Weights that hardly matter may change much, and those on which all depends little. Only networks whose activations have
-    derivatives can use it; a child costs a forward and, for each output, a backward pass.
+    Weights that hardly matter may change much, and those on which all depends little; one that acts on nothing changes by
+    σ. Only networks whose activations have derivatives can use it; a child costs a forward and, for each output, a backward pass.
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ class Safe(Gaussian):
 
     name: ClassVar[str] = "safe"
     samples: int = 64
-    # What a sensitivity counts at least, as in the authors' code.
+    # What a sensitivity counts at least; the authors' code has the same bound for sums over samples instead of means.
     LEAST: ClassVar[float] = 0.01
 
     def __post_init__(self) -> None:
@@ -230,7 +231,9 @@ class Safe(Gaussian):
     def perturb(self, children: Array, sigma: Array, genome: Genome, rng: np.random.Generator) -> None:
         noise = np.zeros_like(children)
         add_noise(noise, sigma, np.sign(genome.scale), self.rate, genome, rng)
-        noise /= np.maximum(genome.sensitivity(children, self.samples), self.LEAST)
+        sensitivity = genome.sensitivity(children, self.samples)
+        sensitivity[sensitivity == 0] = 1.0  # what acts on nothing here may act elsewhere
+        noise /= np.maximum(sensitivity, self.LEAST)
         children += noise
 
 

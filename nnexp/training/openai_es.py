@@ -68,7 +68,9 @@ class OpenAIES(SearchDistribution):
     def check(self) -> None:
         super().check()
         check_number(*self.said("learning_rate"), low=0, high=1e3, open_low=True)
-        OPTIMIZERS.resolve(self.optimizer, "OpenAIES(optimizer=...)")
+        optimizer = OPTIMIZERS.resolve(self.optimizer, "OpenAIES(optimizer=...)")
+        if hasattr(optimizer, "weight_decay"):
+            raise ValueError(f"OpenAIES(optimizer=...) knows no weight decay; use l2 instead. Got {optimizer!r}.")
         if self.population_size is not None and self.population_size % 2:
             raise ValueError(
                 f"OpenAIES(population_size=...) must be even: networks are drawn in pairs. Got {self.population_size}."

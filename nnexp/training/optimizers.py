@@ -17,6 +17,11 @@ Array = NDArray[Any]
 Update = Callable[[Any, Any], None]
 
 
+def as_factor(value: Any, like: Array) -> Any:
+    """Return a number, or an array in the precision of another, so that both give the same bits in a product."""
+    return value if np.ndim(value) == 0 else value.astype(like.dtype, copy=False)
+
+
 class Optimizer(ABC):
     """Settings of an update rule.
 
@@ -91,7 +96,7 @@ class SGD(Optimizer):
 
     def _bind(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
         def update(learning_rate: Any, t: Any) -> None:
-            np.multiply(gradient, learning_rate, out=gradient)
+            np.multiply(gradient, as_factor(learning_rate, gradient), out=gradient)
             np.subtract(parameters, gradient, out=parameters)
 
         return update
@@ -118,7 +123,7 @@ class Momentum(Optimizer):
         (velocity,) = moments
 
         def update(learning_rate: Any, t: Any) -> None:
-            np.multiply(gradient, learning_rate, out=gradient)
+            np.multiply(gradient, as_factor(learning_rate, gradient), out=gradient)
             np.multiply(velocity, self.momentum, out=velocity)
             np.subtract(velocity, gradient, out=velocity)
             np.add(parameters, velocity, out=parameters)
@@ -136,7 +141,7 @@ class Nesterov(Momentum):
         (velocity,) = moments
 
         def update(learning_rate: Any, t: Any) -> None:
-            np.multiply(gradient, learning_rate, out=gradient)
+            np.multiply(gradient, as_factor(learning_rate, gradient), out=gradient)
             np.multiply(velocity, self.momentum, out=velocity)
             np.subtract(velocity, gradient, out=velocity)
             np.multiply(velocity, self.momentum, out=scratch)
@@ -178,10 +183,17 @@ class RMSprop(Optimizer):
             np.sqrt(square, out=scratch)
             np.add(scratch, self.epsilon, out=scratch)
             np.divide(gradient, scratch, out=scratch)
-            np.multiply(scratch, learning_rate, out=scratch)
+            np.multiply(scratch, as_factor(learning_rate, scratch), out=scratch)
             np.subtract(parameters, scratch, out=parameters)
 
         return update
+
+
+def _share(beta: float, t: Any) -> Any:
+    """Return 1 − βᵗ; for an array of t each as by itself, to the bit."""
+    if np.ndim(t) == 0:
+        return 1.0 - beta**t
+    return np.array([1.0 - beta ** int(own) for own in np.ravel(t)]).reshape(np.shape(t))
 
 
 @dataclass(frozen=True)
@@ -218,12 +230,12 @@ class Adam(Optimizer):
             np.multiply(gradient, gradient, out=gradient)
             np.multiply(second, self.beta_2, out=second)
             np.add(second, gradient, out=second)
-            root = ((1.0 - self.beta_2) / (1.0 - self.beta_2**t)) ** 0.5
-            rate = learning_rate * (1.0 - self.beta_1) / (1.0 - self.beta_1**t) / root
+            root = ((1.0 - self.beta_2) / _share(self.beta_2, t)) ** 0.5
+            rate = learning_rate * (1.0 - self.beta_1) / _share(self.beta_1, t) / root
             np.sqrt(second, out=scratch)
-            np.add(scratch, self.epsilon / root, out=scratch, casting="same_kind")
+            np.add(scratch, as_factor(self.epsilon / root, scratch), out=scratch)
             np.divide(first, scratch, out=scratch)
-            np.multiply(scratch, rate, out=scratch, casting="same_kind")
+            np.multiply(scratch, as_factor(rate, scratch), out=scratch)
             np.subtract(parameters, scratch, out=parameters)
 
         return update

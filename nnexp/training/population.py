@@ -45,10 +45,6 @@ class Evolutionary(Algorithm):
         if self.population_size is not None:
             check_number(*self.said("population_size"), low=2, integer=True)
 
-    def said(self, name: str) -> tuple[str, Any]:
-        """Return how a message calls a setting, and its value."""
-        return f"{type(self).__name__}({name}=...)", getattr(self, name)
-
     def size(self, n_parameters: int) -> int:
         """Return how many networks a generation has."""
         assert self.population_size is not None
@@ -67,11 +63,6 @@ class Evolutionary(Algorithm):
     def knows_errors(self) -> bool:
         """Whether a generation that was scored on all rows has thereby scored the candidates too."""
         return False
-
-    def memory(self, problem: Problem) -> int:
-        """Return about how many bytes a population takes: the networks, their children and the noise."""
-        d = problem.network.n_parameters
-        return 4 * self.size(d) * d * problem.dtype.itemsize
 
 
 class Scores:
@@ -96,6 +87,7 @@ class Scores:
     def __init__(self, problem: Problem, batch: int) -> None:
         network, n = problem.network, problem.training_rows.shape[1]
         self._problem, self.evaluations, self.whole = problem, batch, batch == n
+        self._targets: dict[int, tuple[Array, Array]] = {}
         self._sweeps: list[Sweep] = []
         self._inputs = np.empty((0, problem.samples.width), dtype=problem.dtype)
         if self.whole:  # each member's rows stay the same
@@ -114,13 +106,15 @@ class Scores:
             rows = rows[rng.choice(len(rows), self.evaluations, replace=False, shuffle=False)]
             problem.samples.take(rows, self._inputs)
         self.rows, self.member = rows, member
-        self._expected = np.ascontiguousarray(problem.expected_of(rows, member).T)
-        self._weight = problem.weight_of(rows, member)
+        if not self.whole or member not in self._targets:
+            expected = np.ascontiguousarray(problem.expected_of(rows, member).T)
+            self._targets[member] = expected, problem.weight_of(rows, member)
+        self._expected, self._weight = self._targets[member]
 
-    @property
-    def inputs(self) -> Array:
-        """The inputs of the present batch, shape (batch, n_inputs + 1)."""
-        return self._problem.samples.block(self.rows) if self.whole else self._inputs
+    def inputs(self, count: int) -> Array:
+        """Return the inputs of some rows of the present batch, evenly spaced, shape (count, n_inputs + 1)."""
+        chosen = np.linspace(0, len(self.rows) - 1, min(count, len(self.rows))).astype(int)
+        return self._problem.samples.block(self.rows[chosen])
 
     def errors(self, population: Array) -> Array:
         """Return the error of each network, shape (P,), on the present batch; note their fitness if that counts."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nnexp._names import check_choice, check_number
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.training.algorithm import Algorithm, Progress, State, Step, generators
 from nnexp.training.backprop import Backprop, Epoch
 from nnexp.training.problem import Descent, Problem
 
@@ -79,9 +79,7 @@ class PopulationBasedTraining(Algorithm):
         self.explore = explore
 
     def check(self) -> None:
-        def said(name: str) -> tuple[str, Any]:
-            return f"PopulationBasedTraining({name}=...)", getattr(self, name)
-
+        said = self.said
         check_number(*said("population_size"), low=2, integer=True)
         check_number(*said("interval"), low=1, integer=True)
         check_number(*said("share"), low=0, high=0.5, open_low=True)
@@ -98,7 +96,8 @@ class PopulationBasedTraining(Algorithm):
         return int(self.population_size) * (3 * n_training + (n_validation or n_training))
 
     def memory(self, problem: Problem) -> int:
-        networks = int(self.population_size) * (4 + problem.descent.optimizer.n_moments)
+        # weights and moments, with a copy while they are at work, their gradients and candidates
+        networks = problem.n_members * int(self.population_size) * (2 * problem.descent.optimizer.n_moments + 5)
         return networks * problem.network.n_parameters * problem.dtype.itemsize
 
     def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
@@ -112,9 +111,10 @@ class PopulationBasedTraining(Algorithm):
         }
         low, high = np.log(_FIRST)
         for i, rng in enumerate(rngs):
-            seeds = [np.random.default_rng(seed) for seed in rng.integers(0, 1 << 63, (size, 2))]
-            population[i] = problem.network.initialize(size, seeds, parameters.dtype)
+            population[i] = problem.network.initialize(size, generators(rng, size), parameters.dtype)
             population[i, 0] = parameters[i]
+            if problem.network.zero_is_absent:
+                population[i] *= problem.network.present(parameters[i])
             for name, own in rates.items():
                 middle = getattr(settings, name)[i]
                 own[i] = middle
@@ -134,15 +134,26 @@ class PopulationBasedTraining(Algorithm):
 
     def accept(self, problem: Problem, state: State, parameters: Array) -> None:
         """Put a network in the place of the last one."""
+        for name, values in state.arrays.items():
+            if name.startswith(("networks.moment_", "networks.updates")):
+                values[:, -1] = 0
         state.arrays["networks.parameters"][:, -1] = parameters
 
     def bind(self, problem: Problem, state: State) -> Step:
         return _Step(self, problem, state)
 
+    def resume(self, problem: Problem, state: State) -> None:
+        size = int(self.population_size)
+        for name, values in problem.descent.schedule.start(problem.n_members * size).items():
+            state.arrays.setdefault(f"networks.{name}", values.reshape(problem.n_members, size, *values.shape[1:]))
+
+    def forget(self, problem: Problem, state: State) -> None:
+        problem.descent.schedule.forget(state.part("networks", int(self.population_size)).arrays)
+
     def _individuals(self, problem: Problem, rates: dict[str, Array]) -> Problem:
         """Return the problem in which each network of a population is a member, with settings that are those arrays."""
         spread = problem.select(np.repeat(np.arange(problem.n_members), int(self.population_size)))
-        own = {name: rates[name].reshape(-1, *rates[name].shape[2:]) for name in EXPLORED}
+        own = {name: rates[name].reshape(spread.n_members, *rates[name].shape[2:]) for name in EXPLORED}
         return replace(spread, settings=replace(spread.settings, **own))
 
     def individuals(self, problem: Problem, state: State) -> Problem:
@@ -150,11 +161,12 @@ class PopulationBasedTraining(Algorithm):
         return self._individuals(problem, state.arrays)
 
     def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
-        if (state.updates % int(self.interval)).any():
-            return
         size = int(self.population_size)
+        problem.descent.schedule.observe(state.part("networks", size).arrays, each.reshape(-1))
         count = max(1, int(self.share * size))
         for member, rng in enumerate(state.rngs):
+            if state.updates[member] % int(self.interval):
+                continue
             order = np.where(np.isnan(each[member]), np.inf, each[member]).argsort(kind="stable")
             worst, models = order[size - count :], rng.choice(order[:count], count)
             for name, values in state.arrays.items():
@@ -178,6 +190,9 @@ class _Step:
 
     def __call__(self) -> Progress:
         state, size, problem = self._state, self._size, self._problem
+        # Each draws from a generator of its own, so that it does not matter in which pieces a batch is done.
+        self._learner.rngs[:] = [each for rng in state.rngs for each in generators(rng, size)]
+        self._epoch.resume()
         self._epoch.refresh()
         progress = self._epoch()
         errors = progress.error.reshape(-1, size)
@@ -186,6 +201,7 @@ class _Step:
         best = np.where(np.isfinite(errors), errors, np.inf).argmin(axis=1)
         arrays = state.arrays
         metrics = {
+            "population_best_error": errors[np.arange(problem.n_members), best],
             "population_median_error": np.median(errors, axis=1),
             "population_worst_error": errors.max(axis=1),
         }

@@ -264,7 +264,7 @@ class Problem:
             training += [rows + start for rows in problem.training]
             validation += [rows + start for rows in problem.validation or []]
             scorers += problem.scorers or []
-            fitness += [_Moved(own, start) for own in problem.fitness or []]
+            fitness += [_Moved(own, int(start)) for own in problem.fitness or []]
             shifts.append(problem.shift + (target_start - start))
             if weight is not None and problem.weight is not None:
                 weight[target_start : target_start + len(problem.expected)] = problem.weight
@@ -285,12 +285,15 @@ class Problem:
         )
 
 
-@dataclass(frozen=True)
 class _Moved:
     """A fitness of rows that have moved down in a joined table."""
 
-    fitness: Fitness
-    start: int
+    def __init__(self, fitness: Fitness, start: int) -> None:
+        self._fitness, self._start = fitness, start
+        self._rows: Array | None = None
+        self._own = np.empty(0, dtype=int)
 
     def __call__(self, outputs: Array, parameters: Array, rows: Array) -> float:
-        return self.fitness(outputs, parameters, rows - self.start)
+        if rows is not self._rows:  # the same for a whole population
+            self._rows, self._own = rows, rows - self._start
+        return self._fitness(outputs, parameters, self._own)

@@ -75,7 +75,7 @@ class Tournament(Selection):
     size: int = 4
 
     def __post_init__(self) -> None:
-        check_number("Tournament(size=...)", self.size, low=1, integer=True)
+        check_number("Tournament(size=...)", self.size, low=1, high=10_000, integer=True)
 
     def draw(self, errors: Array, n: int, rng: np.random.Generator) -> Array:
         return rng.integers(0, len(errors), (n, 2, self.size)).min(axis=2)
@@ -139,7 +139,7 @@ class Roulette(Selection):
         total = fitness.sum()
         if total > 0 and np.isfinite(total):
             return rng.choice(len(errors), (n, 2), p=fitness / total)
-        equal = max(1, int(finite.sum()))  # all are equally good
+        equal = int(finite.sum()) or len(errors)  # all are equally good
         return rng.integers(0, equal, (n, 2))
 
 
@@ -150,7 +150,10 @@ SELECTIONS: Registry[Selection] = Registry(
 
 def check_parents(selection: Selection, ranks: Any, n: int, population: int) -> Array:
     """Return the ranks that a selection has drawn; raise a ValueError if they are none."""
-    drawn = np.asarray(ranks)
+    try:
+        drawn = np.asarray(ranks)
+    except ValueError:  # rows of different lengths
+        drawn = np.empty(0)
     if drawn.shape != (n, 2) or drawn.dtype.kind not in "iu" or drawn.min() < 0 or drawn.max() >= population:
         raise ValueError(
             f"selection={selection!r} must return the ranks of two parents for each of {n} children: integers of shape "

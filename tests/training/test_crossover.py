@@ -18,7 +18,7 @@ def setup(network=None, dtype=np.float64, rows=40):
 def cross(crossover, one, other, genome, inputs, seed=0):
     """Cross pairs of the rows of one and other; return the children."""
     population = np.concatenate([one, other])
-    genome.begin(population, inputs)
+    genome.begin(population, lambda count: inputs[:count])
     parents = np.stack([np.arange(len(one)), len(one) + np.arange(len(one))], axis=1)
     children, others = one.copy(), other.copy()
     crossover.cross(children, others, parents, genome, np.random.default_rng(seed))

@@ -384,7 +384,9 @@ class Halves(Crossover):
 def test_a_mutation_of_the_users_that_makes_nan_is_named():
     with pytest.raises(ValueError, match="gives NaN or infinite weights to children of finite parents"):
         BackpropMLP(algorithm=GeneticAlgorithm(mutation=Broken())).fit(*XOR)
-    with pytest.raises(ValueError, match="must inherit a finite sigma for each of 124 children. Got shape"):
+    with pytest.raises(
+        ValueError, match="must inherit a positive and finite sigma for each of 124 children, an array of shape"
+    ):
         BackpropMLP(algorithm=GeneticAlgorithm(mutation=Wrong())).fit(*XOR)
 
 

@@ -117,7 +117,7 @@ def test_the_share_is_what_gradients_get_of_the_evaluations(share, n):
     problem = make_problem(n=n)
     algorithm = Memetic(gradient_share=share)
     children = algorithm.size(0) - algorithm.elite
-    updates = algorithm.updates(n, problem.descent)
+    updates = algorithm.updates(problem.network, n, 0, problem.descent)
     learnt = 3 * children * sum(passes(n, updates, problem.descent))
     whole = algorithm.cost(problem.network, n, 0, problem.descent)
     one_update = 3 * children * problem.descent.batch_size

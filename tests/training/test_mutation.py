@@ -16,7 +16,7 @@ def mutated(mutation, sigma=None, network=MIXED, n=3000, seed=0, parents=None):
     genome = Genome(problem)
     start = np.zeros((n, network.n_parameters)) if parents is None else np.tile(parents, (n, 1))
     children = start.copy()
-    genome.begin(children.copy(), problem.samples.block(np.arange(30)))
+    genome.begin(children.copy(), lambda count: problem.samples.block(np.arange(30)[:count]))
     mutation.perturb(
         children, np.full(n, mutation.sigma if sigma is None else sigma), genome, np.random.default_rng(seed)
     )
@@ -105,7 +105,7 @@ def test_sensitivities_are_the_derivatives_of_the_outputs_inputs(connections):
     genome = Genome(problem)
     parameters = network.initialize(2, np.random.default_rng(0))
     inputs = problem.samples.block(np.arange(25))
-    genome.begin(parameters, inputs)
+    genome.begin(parameters, lambda count: inputs[:count])
     got = genome.sensitivity(parameters, 20)
     X = inputs[:20, :3]
     expected = np.zeros_like(parameters)
@@ -123,7 +123,7 @@ def test_safe_mutations_are_normal_with_sigma_over_the_sensitivity():
     changes = mutated(Safe(sigma=0.1, rate=1.0, samples=30), network=network, n=6000, parents=parents)
     problem = make_problem(network=network)
     genome = Genome(problem)
-    genome.begin(parents[np.newaxis], problem.samples.block(np.arange(30)))
+    genome.begin(parents[np.newaxis], lambda count: problem.samples.block(np.arange(30)[:count]))
     sensitivity = np.maximum(genome.sensitivity(parents[np.newaxis], 30)[0], 0.01)
     np.testing.assert_allclose(changes.std(axis=0), 0.1 / sensitivity, rtol=0.05)
 

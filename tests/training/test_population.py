@@ -37,7 +37,9 @@ def test_errors_are_the_means_over_the_rows_of_the_batch(batch, weighted):
             population, X, problem.expected[rows], "cross_entropy", None if weight is None else weight[rows]
         )
         np.testing.assert_allclose(scores.errors(population), expected, rtol=1e-10)
-        np.testing.assert_array_equal(scores.inputs[:, :3], X)
+        np.testing.assert_array_equal(scores.inputs(batch)[:, :3], X)
+        few = scores.inputs(7)[:, :3]
+        np.testing.assert_array_equal(few, X[np.linspace(0, batch - 1, 7).astype(int)])
 
 
 def test_batches_are_drawn_evenly_without_repetition():
@@ -131,9 +133,9 @@ def test_the_zero_one_error_of_several_labels_counts_each_label():
 def test_more_memory_than_the_machine_has_is_refused_before_it_is_taken(algorithm, monkeypatch):
     network = Network((3, 1000, 2), "tanh", "softmax")
     problem = make_problem(network=small(algorithm).extend(network) if algorithm != "cma_es" else network)
-    estimate = small(algorithm).memory(problem)
-    least = 8 * problem.network.n_parameters * 4
-    assert estimate >= least  # no less than 4 networks
+    one, two = small(algorithm).memory(problem), small(algorithm).memory(problem.select(np.array([0, 0])))
+    assert one >= 8 * problem.network.n_parameters * 4  # no less than 4 networks
+    assert one < two <= 2 * one  # what all members share is counted once
     monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(available=1 << 20))
     monkeypatch.setattr(type(small(algorithm)), "memory", lambda self, problem: 1 << 31)
     with pytest.raises(MemoryError, match=r"needs about 2.1 GB .* 0.0 GB are free. A smaller population or network"):
