@@ -96,6 +96,8 @@ class Progress:
     candidate_errors : array of shape (members, candidates), or None
         The candidates' errors on all of a member's training rows, without the penalty, where the step has computed
         them anyway.
+    candidate_penalty : array of shape (members, candidates), or None
+        What candidates cost besides the problem's penalty, where the training rows choose.
     metrics : dict of arrays of shape (members,)
         More columns of the history.
     candidate_metrics : dict of arrays of shape (members, candidates)
@@ -106,6 +108,7 @@ class Progress:
     error: Array
     evaluations: int
     candidate_errors: Array | None = None
+    candidate_penalty: Array | None = None
     metrics: dict[str, Array] = field(default_factory=dict)
     candidate_metrics: dict[str, Array] = field(default_factory=dict)
 

@@ -74,7 +74,8 @@ class GeneticAlgorithm(Evolutionary):
     structure_rate : float, default=0.01
         The probability, in (0, 1], that a neuron's activation is drawn anew, or that a connection comes or goes.
     parsimony : float, default=0.0
-        What the connections cost where they evolve: selection adds it to the error times the share of all that are present.
+        What the connections cost where they evolve: it is added to the error times the share of all that are present, where
+        networks are selected, and where the best one is chosen by the training data.
 
     Notes
     -----
@@ -139,18 +140,16 @@ class GeneticAlgorithm(Evolutionary):
             raise TypeError(f"{kind}(population_size=...) must be an integer. Got None.")
         super().check()
         check_number(*said("islands"), low=1, integer=True)
-        size = self.size(0)
-        if size % self.islands:
-            raise ValueError(f"{kind}(population_size=...) must be a multiple of islands={self.islands}. Got {size}.")
-        own = size // self.islands
+        size, islands = self.size(0), int(self.islands)
+        if size % islands:
+            raise ValueError(f"{kind}(population_size=...) must be a multiple of islands={islands}. Got {size}.")
+        own = size // islands
         if own < 2:
-            raise ValueError(
-                f"{kind}(islands=...) leaves {own} network to an island, which needs 2. Got {self.islands}."
-            )
+            raise ValueError(f"{kind}(islands=...) leaves {own} network to an island, which needs 2. Got {islands}.")
         check_number(*said("elite"), low=1, high=own - 1, integer=True)
         check_number(*said("crossover_rate"), low=0, high=1)
         check_number(*said("migration_interval"), low=1, integer=True)
-        check_number(*said("migrants"), low=0, high=min(self.elite, own - self.elite), integer=True)
+        check_number(*said("migrants"), low=0, high=min(int(self.elite), own - int(self.elite)), integer=True)
         check_number(*said("immigrants"), low=0, high=1, open_high=True)
         check_number(*said("stagnation"), low=1, integer=True)
         check_number(*said("structure_rate"), low=0, high=1, open_low=True)
@@ -334,6 +333,7 @@ class Generation:
             errors[:, 0],
             evaluations=self.evaluations(),
             candidate_errors=errors if self._scores.whole else None,
+            candidate_penalty=self._price(self._candidates) if self._settings.parsimony else None,
             metrics=as_columns(rows),
         )
 
@@ -352,8 +352,8 @@ class Generation:
         networks = self.scored(member)
         errors = scores.errors(networks)
         value = scores.ranking(networks, errors)
-        if settings.parsimony and "connections" in settings.evolve:
-            value = value + settings.parsimony * (networks[:, self._connections] != 0).mean(axis=1)
+        if settings.parsimony:
+            value = value + self._price(networks)
         islands = value.reshape(self._islands, self._size)
         order = islands.argsort(axis=1, kind="stable") + self._size * np.arange(self._islands)[:, np.newaxis]
         best = order[:, : self._elite].ravel()
@@ -369,6 +369,10 @@ class Generation:
         self._learn(member, islands)
         self._breed(member, order, value)
         return errors[best], columns
+
+    def _price(self, networks: Array) -> Array:
+        """Return what the connections of networks, shape (..., D), cost."""
+        return self._settings.parsimony * (networks[..., self._connections] != 0).mean(axis=-1)
 
     def _learn(self, member: int, islands: Array) -> None:
         """Tell the mutation how its children have turned out."""

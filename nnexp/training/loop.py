@@ -436,6 +436,8 @@ class _Judge:
             first = np.zeros(len(chosen), dtype=np.intp)
             return _Verdict(first, chosen, watched, progress.error, watched[:, np.newaxis])
         watched, errors, scores = self._watched(progress.candidates, progress.candidate_errors)
+        if progress.candidate_penalty is not None and not self._validates:
+            watched = watched + progress.candidate_penalty
         best = watched.argmin(axis=1)
         members = np.arange(best.size)
         chosen, own = progress.candidates[members, best], errors[members, best]

@@ -208,8 +208,15 @@ def test_tables_of_a_folder_take_the_place_of_the_data_sets(tables, tmp_path):
         (None, "there is no file .*manifest.csv"),
         ("", "needs rows with the columns name and task"),
         ("name,kind\ncoins,binary\n", "needs rows with the columns name and task"),
-        ("name,task\nlost,binary\n", "holds no CSV or Parquet file that manifest.csv names"),
-        ("name,task\ncoins,clasification\n", "data.coins.task"),
+        ("name,task\nlost,binary\n", "table 'lost': .* has no file of this name"),
+        ("name,task\npixels,binary\n", "holds no CSV or Parquet file that manifest.csv names"),
+        (
+            "name,task\ncoins,clasification\n",
+            "table 'coins': the task must be binary, multiclass, .* Got 'clasification'",
+        ),
+        ("name,task\n../coins,binary\n", "a name is that of a file"),
+        ("name,task\n*,binary\n", "a name is that of a file"),
+        ("name,task\ncoins,binary\ncoins,binary\n", "occurs once"),
     ],
 )
 def test_a_folder_of_tables_that_cannot_be_used_is_named(tables, tmp_path, manifest, said):

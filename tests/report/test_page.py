@@ -170,3 +170,9 @@ def test_two_models_or_one_data_set_need_no_head_to_head():
     assert head_to_head_table(compare(make_results({"a": SCORES["a"]}))) == ([], [])
     two = {name: {model: own[model] for model in "xy"} for name, own in SCORES.items()}
     assert head_to_head_table(compare(make_results(two))) == ([], [])
+
+
+def test_data_sets_without_validation_samples_are_left_out_of_the_scores_against_evaluations(tmp_path):
+    results = make_results(SCORES, folder=tmp_path, validates=True)
+    results.curves.loc[results.curves["data"] == "b", "validation_score"] = float("nan")
+    assert "<h2>Score against evaluations</h2>" in write_report(results).read_text()

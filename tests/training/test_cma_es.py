@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nnexp import CMAES, BackpropMLP, Network, SeparableCMAES
+from nnexp.network.activations import OneOf, ReLU, Tanh
 from tests.training.problems import make_problem, seeds
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
@@ -88,3 +89,16 @@ def test_impossible_settings_name_the_parameter(kind, settings):
     with pytest.raises(ValueError) as caught:
         BackpropMLP(algorithm=kind(**settings)).fit(*XOR)
     assert f"{kind.__name__}({name}=...)" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [CMAES, SeparableCMAES])
+def test_a_network_that_is_handed_over_is_the_new_middle(kind):
+    among = OneOf((Tanh(), ReLU()))
+    problem = make_problem(network=Network((3, 6, 2), "tanh", "softmax").evolvable(among))
+    algorithm = kind()
+    state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
+    other = problem.network.initialize(1, seeds(1, 5))
+    algorithm.accept(problem, state, other)
+    np.testing.assert_allclose(algorithm.sampler(problem, state).mean(0), other[0], atol=1e-12)
+    algorithm.accept(problem, state, np.full_like(other, 1e200))  # beyond what the library takes
+    assert np.isfinite(algorithm.bind(problem, state)().candidates).all()

@@ -201,3 +201,80 @@ def test_impossible_settings_are_named(algorithm, error, said):
 def test_a_chain_of_gradients_needs_derivatives():
     with pytest.raises(ValueError, match="'chain' needs derivatives"):
         BackpropMLP(activation="step", algorithm=Chain("genetic", "backprop")).fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", [Chain, Alternate])
+def test_a_part_made_of_parts_is_refused(kind):
+    with pytest.raises(ValueError, match="must be a single algorithm"):
+        BackpropMLP(algorithm=kind("genetic", Chain("snes", "backprop"))).fit(X, Y)
+
+
+def test_a_part_that_chooses_goes_on_from_the_network_it_was_given():
+    """Descent without validation keeps its last network; what follows must beat that one, and not a better one that is gone."""
+    worse = Counting(1.0, errors=[0.01] + [5.0] * 100)
+    training, _ = run(Chain(worse, GeneticAlgorithm(population_size=10, elite=2, batch_size=None)), 40)
+    assert training.best_error[0] > 0.05  # on data that no network of this size gets all right at once
+    problem = make_problem(horizon=40)
+    inputs, expected = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
+    error, _ = problem.network.error_and_gradient(training.parameters[0], inputs, expected, "cross_entropy")
+    assert training.best_error[0] == pytest.approx(error)
+
+
+def test_descent_in_turn_keeps_its_moments_and_its_schedule():
+    problem = make_problem(horizon=70, schedule="cosine")
+    algorithm = Alternate("snes", "backprop", steps=(2, 5))
+    first = problem.network.initialize(1, seeds(1))
+    training = Training(algorithm, problem, first, seeds(1)).run(problem, Stopping(70, 1000, 0.0))
+    updates = -(-60 // 16)
+    assert training.state.arrays["1.steps"][0] == 50
+    assert training.state.arrays["1.updates"][0] == 50 * updates
+
+
+def test_every_part_has_a_step_however_small_its_share():
+    problem = make_problem(horizon=20)
+    chain = Chain(Counting(cost_of_a_step=1), Counting(cost_of_a_step=10_000))
+    assert chain.phase_steps(problem) == [19, 1]
+
+
+def test_a_budget_is_kept_where_the_next_part_is_dearer():
+    algorithm = Chain("backprop", GeneticAlgorithm(population_size=40, batch_size=None), shares=(0.85, 0.15))
+    model = BackpropMLP(
+        hidden_layer_sizes=(5,), algorithm=algorithm, max_evaluations=100_000, n_iter_no_change=np.inf, random_state=0
+    )
+    assert model.fit(X, Y).evaluations_ <= 100_000
+
+
+def test_a_stream_of_data_has_no_shares():
+    with pytest.raises(ValueError, match="'chain' shares out a number of steps, and a stream of data has no end"):
+        BackpropMLP(algorithm=Chain("genetic", "backprop")).partial_fit(X, Y, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("later", ["backprop", "genetic", "memetic", "pbt"])
+def test_connections_that_evolution_has_removed_do_not_come_back(later):
+    pruning = GeneticAlgorithm(
+        population_size=30, evolve=("weights", "connections"), structure_rate=0.3, parsimony=10.0
+    )
+    model = BackpropMLP(
+        hidden_layer_sizes=(6,),
+        algorithm=Chain(pruning, later, shares=(1, 1)),
+        max_iter=120,
+        n_iter_no_change=np.inf,
+        random_state=0,
+    ).fit(X, Y)
+    evolved = model.history_["connections"].dropna()
+    assert evolved.iloc[0] > 25  # of 36
+    assert model.architecture_["connections"][0] <= evolved.min() + 1
+
+
+@pytest.mark.parametrize("later", ["snes", "openai_es", "cma_es", "sep_cma_es"])
+@pytest.mark.parametrize("kind", [Chain, Alternate])
+def test_strategies_that_move_every_weight_do_not_follow_evolved_connections(later, kind):
+    with pytest.raises(ValueError, match=f"algorithm='{later}' moves every weight"):
+        BackpropMLP(hidden_layer_sizes=(4,), algorithm=kind(GeneticAlgorithm(evolve=("connections",)), later)).fit(X, Y)
+
+
+def test_a_part_given_by_name_has_no_settings_to_change():
+    with pytest.raises(
+        ValueError, match="the algorithm at place 0 is 'genetic'. To set its 'population_size', give it as an object"
+    ):
+        BackpropMLP(algorithm=Chain("genetic", "backprop")).set_params(algorithm__0__population_size=3)

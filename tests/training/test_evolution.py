@@ -31,3 +31,10 @@ def test_the_largest_small_network_is_the_last_for_cma_es():
 
     assert Evolution().choose(Network((1, (Evolution.SMALL - 1) // 3, 1))) == CMAES()  # 3 h + 1 weights
     assert Evolution().choose(Network((1, Evolution.SMALL // 3 + 1, 1))) == SNES()
+
+
+def test_one_weight_is_trained_too():
+    model = BackpropMLP("regression", hidden_layer_sizes=(), bias=False, algorithm="evolution", random_state=0)
+    assert model.fit(np.arange(20.0)[:, np.newaxis], 3 * np.arange(20.0)).algorithm_ == SNES()
+    with pytest.raises(ValueError, match="of 2 to 2,000 weights, and this one has 1. Here use 'snes'"):
+        model.set_params(algorithm="cma_es").fit(np.arange(20.0)[:, np.newaxis], np.arange(20.0))

@@ -403,6 +403,10 @@ def test_operators_of_the_users_own_work():
     [
         ({"population_size": 1}, ValueError),
         ({"population_size": 2.5}, TypeError),
+        ({"population_size": None}, TypeError),
+        ({"parsimony": 1.0}, ValueError),
+        ({"parsimony": 1.0, "evolve": ("weights", "activations")}, ValueError),
+        ({"activations": (["tanh"], "relu"), "evolve": ("activations",)}, TypeError),
         ({"population_size": 30, "islands": 4}, ValueError),
         ({"elite": 0}, ValueError),
         ({"elite": 128}, ValueError),
@@ -446,3 +450,98 @@ def test_activations_need_a_hidden_layer_to_evolve():
 def test_safe_mutation_needs_derivatives():
     with pytest.raises(ValueError, match="mutation='safe' needs derivatives, and the activation 'step' has none"):
         BackpropMLP(activation="step", algorithm=GeneticAlgorithm(mutation="safe")).fit(*XOR)
+
+
+class Everywhere(Mutation):
+    name, sigma = "everywhere", 0.1
+
+    def perturb(self, children, sigma, genome, rng):
+        children += 0.1
+
+
+def test_a_mutation_of_the_users_that_makes_connections_is_named():
+    masks = {"input -> hidden_1": np.eye(2), "hidden_1 -> output": "full"}
+    model = BackpropMLP(hidden_layer_sizes=(2,), connections=masks, algorithm=GeneticAlgorithm(mutation=Everywhere()))
+    with pytest.raises(
+        ValueError, match=r"changes what it may not, where Genome.scale is 0: weights of connections that do not"
+    ):
+        model.fit(*XOR)
+
+
+class Remembers(Wrong):
+    def __init__(self, memory, sigma=0.1):
+        self.memory, self.sigma = memory, sigma
+
+    def inherit(self, sigma, memory, rng):
+        return sigma[:, 0]
+
+    def start(self, members, population):
+        return self.memory
+
+
+@pytest.mark.parametrize("memory", [None, {"a": 3}, {"a": np.zeros(1)}, {"a": np.zeros((3, 2))}])
+def test_a_mutation_of_the_users_that_remembers_what_cannot_be_kept_is_named(memory):
+    with pytest.raises(
+        ValueError, match="must start with a dictionary of arrays whose first axis is that of 1 members"
+    ):
+        BackpropMLP(algorithm=GeneticAlgorithm(mutation=Remembers(memory))).fit(*XOR)
+
+
+@pytest.mark.parametrize("sigma", [None, -1, "large"])
+def test_a_sigma_of_the_users_that_is_none_is_named(sigma):
+    with pytest.raises((ValueError, TypeError), match=r"The sigma of GeneticAlgorithm\(mutation=...\) must be"):
+        BackpropMLP(algorithm=GeneticAlgorithm(mutation=Remembers({}, sigma))).fit(*XOR)
+
+
+@pytest.mark.parametrize("inherited", [None, [1.0], "much", np.full(124, -1.0), np.full(124, np.nan)])
+def test_a_strength_of_the_users_that_is_none_is_named(inherited):
+    class Own(Wrong):
+        def inherit(self, sigma, memory, rng):
+            return inherited
+
+    with pytest.raises(ValueError, match="must inherit a positive and finite sigma for each of 124 children"):
+        BackpropMLP(algorithm=GeneticAlgorithm(mutation=Own())).fit(*XOR)
+
+
+def test_only_children_that_a_group_has_mutated_count_for_its_sigma():
+    algorithm = GeneticAlgorithm(
+        population_size=40,
+        elite=2,
+        islands=2,
+        migrants=1,
+        migration_interval=2,
+        immigrants=0.25,
+        stagnation=1,
+        mutation="gesmr",
+    )
+    problem, state, step = generation(algorithm)
+    immigrants, told = round(0.25 * 18), []
+    for migrates, stagnates in [(False, False), (True, False), (False, True)]:
+        state.arrays["stagnant"][:] = stagnates
+        step()
+        strange = immigrants if stagnates else int(migrates)
+        expected = np.arange(20) >= 2
+        expected[20 - strange :] = False
+        np.testing.assert_array_equal(state.arrays["mutated"][0].reshape(2, 20), [expected, expected])
+        step._mutation, mutation = Recording(told), step._mutation
+        step._learn(0, np.ones((2, 20)))
+        step._mutation = mutation
+        np.testing.assert_array_equal(told[-1], np.where(expected[2:], 1.0, np.inf))
+
+
+class Recording:
+    def __init__(self, told):
+        self.told = told
+
+    def learn(self, errors, memory, rng):
+        self.told.append(errors)
+
+
+def test_small_integers_of_numpy_do_not_overflow():
+    algorithm = GeneticAlgorithm(
+        population_size=600, elite=np.uint8(100), islands=np.int8(3), migration_interval=np.int8(100)
+    )
+    model = BackpropMLP(
+        hidden_layer_sizes=(2,), algorithm=algorithm, max_iter=130, n_iter_no_change=np.inf, random_state=0
+    )
+    assert model.fit(*XOR).n_iter_ == 130

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnexp import Backprop, BackpropMLP, GeneticAlgorithm, Memetic, Network
+from nnexp import Backprop, BackpropMLP, GeneticAlgorithm, Memetic, Network, fit_many
 from nnexp.training import Stopping, Training
 from nnexp.training.memetic import passes
 from tests.training.problems import make_problem, seeds
@@ -215,3 +215,43 @@ def test_it_is_copied_and_compared_by_its_settings():
     assert copy.deepcopy(one) == one
     assert Memetic() != one
     assert repr(one) == "Memetic(gradient_share=0.5)"
+
+
+def test_a_plateau_lowers_the_rate_of_learning():
+    problem = make_problem(
+        mode="batch", optimizer="sgd", learning_rate=0.5, schedule={"name": "plateau", "patience": 2}
+    )
+    algorithm = Memetic(population_size=2, elite=1, clones=1.0, gradient_steps=1, batch_size=None)
+    state, step = start(algorithm, problem)
+    for _ in range(4):
+        algorithm.observe(problem, state, np.array([1.0]), np.ones((1, 1)))
+    assert state.arrays["plateau_factor"][0] == 0.5
+    before = state.arrays["population"][0][1].copy()
+    step._teach()
+    X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
+    _, gradient = problem.network.error_and_gradient(before, X, Y, "cross_entropy")
+    np.testing.assert_allclose(state.arrays["population"][0][1], before - 0.25 * gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("algorithm", ["memetic", "pbt"])
+@pytest.mark.parametrize("settings", [{"batch_size": 500}, {"descent": "batch"}, {}], ids=str)
+def test_a_fit_does_not_depend_on_the_fits_beside_it(algorithm, settings):
+    """Also where batches are cut into pieces, and dropout draws for each."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3)).astype(np.float32)
+    y = X[:, 0] * X[:, 1] > 0
+    models = [
+        BackpropMLP(
+            hidden_layer_sizes=(64,),
+            algorithm=algorithm,
+            max_iter=4,
+            dropout=0.2,
+            random_state=seed,
+            validation="none",
+            **settings,
+        )
+        for seed in range(3)
+    ]
+    alone = [copy.deepcopy(model).fit(X, y).parameters_ for model in models]
+    for model, own in zip(fit_many(models, X, y), alone, strict=True):
+        np.testing.assert_allclose(model.parameters_, own, rtol=1e-4, atol=1e-5)

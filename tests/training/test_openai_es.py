@@ -62,6 +62,7 @@ def test_it_learns_xor_without_a_mistake(seed):
         ({"sigma": 0}, "OpenAIES(sigma=...)"),
         ({"learning_rate": 0}, "OpenAIES(learning_rate=...)"),
         ({"optimizer": "adma"}, "OpenAIES(optimizer=...)"),
+        ({"optimizer": "adamw"}, "OpenAIES(optimizer=...) knows no weight decay"),
     ],
 )
 def test_impossible_settings_name_the_parameter(settings, said):

@@ -11,7 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, make_multilabel_
 from sklearn.metrics import make_scorer, roc_auc_score
 from sklearn.preprocessing import scale
 
-from nnexp import BackpropMLP, GeneticAlgorithm, Network
+from nnexp import BackpropMLP, GeneticAlgorithm, Network, load
 from nnexp.training.population import Scores
 from tests.algorithms import EVERY, EVOLVING, small
 from tests.training.problems import make_problem
@@ -186,3 +186,27 @@ def test_the_history_says_how_the_population_does(algorithm):
     assert (history["diversity"] > 0).all()
     assert (history["sigma"] > 0).all()
     assert (history["evaluations"].diff().dropna() > 0).all()
+
+
+def test_a_budget_without_end_is_none():
+    model = BackpropMLP(**QUICK | {"max_iter": "auto"}, algorithm="snes", max_evaluations=np.inf).fit(*CANCER)
+    assert model.n_iter_ == 200
+
+
+def test_another_fitness_counts_anew_where_training_goes_on():
+    model = BackpropMLP(**QUICK, algorithm="genetic", fitness="accuracy", warm_start=True).fit(*CANCER)
+    before = model.parameters_.copy()
+    model.set_params(fitness="neg_log_loss", max_iter=60).fit(*CANCER)
+    assert (model.parameters_ != before).any()
+    fresh = BackpropMLP(**QUICK | {"max_iter": 60}, algorithm="genetic", fitness="neg_log_loss").fit(*CANCER)
+    own = model.history_["population_best_fitness"].iloc[-1]
+    assert own > 1.5 * fresh.history_["population_best_fitness"].iloc[0]
+    assert np.isfinite(model.best_error_)
+
+
+def test_an_evolved_model_with_a_fitness_of_ones_own_is_saved_without_it(tmp_path):
+    model = BackpropMLP(
+        **QUICK, algorithm=small("genetic"), fitness=make_scorer(roc_auc_score, response_method="predict_proba")
+    )
+    model.fit(*CANCER).save(tmp_path / "m.nnexp")
+    assert load(tmp_path / "m.nnexp").fitness is None

@@ -119,3 +119,20 @@ def test_impossible_settings_name_the_parameter(settings):
     with pytest.raises(ValueError) as caught:
         BackpropMLP(algorithm=PopulationBasedTraining(**settings)).fit(*XOR)
     assert f"PopulationBasedTraining({name}=...)" in str(caught.value)
+
+
+def test_networks_without_hidden_layers_train_too():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    model = BackpropMLP(hidden_layer_sizes=(), algorithm=PopulationBasedTraining(4), max_iter=40, random_state=0)
+    assert model.fit(X, X[:, 0] > 0).score(X, X[:, 0] > 0) > 0.9
+
+
+def test_a_plateau_lowers_the_rate_of_each_network():
+    problem = make_problem(schedule={"name": "plateau", "patience": 3}, learning_rate=0.001)
+    algorithm = PopulationBasedTraining(4, interval=1000)
+    state, step = start(algorithm, problem)
+    each = np.array([[1.0, 1.0, 2.0, 2.0]])
+    for number in range(5):
+        step()
+        algorithm.observe(problem, state, np.array([1.0]), each - [[0, 0.1 * number, 0, 0.1 * number]])
+    np.testing.assert_array_equal(state.arrays["networks.plateau_factor"][0], [0.5, 1.0, 0.5, 1.0])

@@ -73,6 +73,8 @@ def test_equal_and_hopeless_populations_have_parents_too(name, errors):
     assert drawn.shape == (30, 2)
     assert drawn.min() >= 0
     assert drawn.max() < 8
+    if name == "roulette" and not np.isfinite(errors).any():
+        assert len(set(drawn.ravel())) == 8
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,7 @@ def test_equal_and_hopeless_populations_have_parents_too(name, errors):
         (lambda: Truncation(0.0), "Truncation(share=...) must be in (0, 1]"),
         (lambda: Truncation(1.5), "Truncation(share=...)"),
         (lambda: Tournament(0), "Tournament(size=...)"),
+        (lambda: Tournament(2**62), "Tournament(size=...)"),
         (lambda: Rank(1.0), "Rank(pressure=...) must be in (1, 2]"),
         (lambda: StochasticUniversal(2.1), "StochasticUniversal(pressure=...)"),
     ],
