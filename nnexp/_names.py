@@ -114,7 +114,10 @@ class Registry(Mapping[str, T], Generic[T]):
         """Return the first line of the part's docstring, and its settings with their defaults."""
         part = self._parts[name]
         line = (inspect.getdoc(part) or "").partition("\n")[0]
-        settings = [f"{p.name} = {p.default!r}" for p in inspect.signature(part).parameters.values()]
+        settings = [
+            f"{p.name}, a list" if p.kind is p.VAR_POSITIONAL else f"{p.name} = {p.default!r}"
+            for p in inspect.signature(part).parameters.values()
+        ]
         said = f"{line} Settings: {', '.join(settings)}." if settings else line
         return f"{said} (from {self.plugins.packages[name]})" if name in self.plugins.packages else said
 

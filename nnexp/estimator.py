@@ -133,6 +133,17 @@ def _is_margin(estimator: BackpropMLP) -> bool:
     return _is_classifier(estimator) and _output_name(estimator) not in ("softmax", "sigmoid")
 
 
+def _streams(estimator: BackpropMLP) -> bool:
+    """Whether the algorithm can train on a stream of data."""
+    with contextlib.suppress(ValueError, TypeError):  # what fit says is wrong
+        if not ALGORITHMS.resolve(estimator.algorithm, "algorithm").endless:
+            raise AttributeError(
+                "partial_fit trains on a stream of data, which has no end, and algorithm='chain' shares out a number of steps: use "
+                "fit, or algorithm='alternate'."
+            )
+    return True
+
+
 def _threshold(activation: Activation, error_function: ErrorFunction) -> float:
     """Return what one output that stands for two classes must exceed to mean the second."""
     return 0.5 if activation.limits == (0.0, 1.0) else error_function.threshold
@@ -724,6 +735,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         self._take(prepared, training)
         return self
 
+    @available_if(_streams)
     def partial_fit(
         self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> BackpropMLP:
@@ -886,11 +898,6 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             more = (*more, of_class[np.searchsorted(target.classes, more[1])])
         if more is not None:
             validation = [np.arange(len(rows), len(rows) + more[0].shape[0])] * self.n_networks
-        if one_step and not algorithm.endless:
-            raise ValueError(
-                f"algorithm={algorithm.name!r} shares out a number of steps, and a stream of data has no end: use fit, or "
-                "algorithm='alternate'."
-            )
         chosen_by = 0 if validation is None else len(validation[0])
         stopping = self._stopping(algorithm, network, len(training[0]), chosen_by, one_step)
         done = 0 if left is None or left.training is None else int(left.training.n_iter.max())

@@ -106,7 +106,7 @@ def test_a_progress_bar_says_how_far_it_is(capsys):
 
 
 @pytest.mark.parametrize("algorithm", EVERY)
-@pytest.mark.parametrize("more", [{}, {"n_networks": 3, "validation": "cross", "n_iter_no_change": 3, "max_iter": 30}])
+@pytest.mark.parametrize("more", [{}, {"n_networks": 3, "validation": "cross", "n_iter_no_change": 6, "max_iter": 30}])
 def test_a_fit_goes_on_from_a_checkpoint_to_the_same_bits(algorithm, more, tmp_path):
     settings = SMALL | {"algorithm": small(algorithm)} | more
     whole = BackpropMLP(**settings).fit(*IRIS)

@@ -96,6 +96,7 @@ def test_list_names_every_part_with_a_line(capsys):
     for name in [*ACTIVATIONS, *ERROR_FUNCTIONS, *ALGORITHMS, "adam", "he_normal", "iris"]:
         line = next(line for line in out.splitlines() if line.startswith(f"  {name} "))
         assert len(line.split()) >= 3
+    assert "inspect" not in out
     main(["list", "algorithms"])
     assert "\n  relu " not in capsys.readouterr().out
 

@@ -162,6 +162,11 @@ def cost(comparison: Comparison) -> str:
                 )  # fmt: skip
             panel.set_xscale("log")
             panel.margins(x=0.15)
+            low, high = float(own["evaluations"].min()), float(own["evaluations"].max())
+            if (
+                low > 0 and high < 2 * low
+            ):  # one budget for all: without a wide axis its ticks would differ in the last digits
+                panel.set_xlim(low / 3, high * 3)
             panel.set_title(_label(name))
             panel.set_xlabel("evaluations of a fit")
             panel.set_ylabel(comparison.metric[name])
