@@ -54,7 +54,7 @@ class Gaussian(Mutation):
 
     Parameters
     ----------
-    sigma : float, default=0.02
+    sigma : float, default=0.05
         The standard deviation at the start.
     rate : float, default=0.1
         The share of a child's weights that change, in (0, 1].
@@ -63,7 +63,7 @@ class Gaussian(Mutation):
     """
 
     name: ClassVar[str] = "gaussian"
-    sigma: float = 0.02
+    sigma: float = 0.05
     rate: float = 0.1
     adaptation: float = 0.1
 
@@ -112,7 +112,7 @@ class Polynomial(Gaussian):
 
     Parameters
     ----------
-    sigma : float, default=1.0
+    sigma : float, default=3.0
         The largest change at the start, in units of the weight's initial scale.
     rate : float, default=0.1
         The share of a child's weights that change, in (0, 1].
@@ -123,7 +123,7 @@ class Polynomial(Gaussian):
     """
 
     name: ClassVar[str] = "polynomial"
-    sigma: float = 1.0
+    sigma: float = 3.0
     eta: float = 20.0
 
     def __post_init__(self) -> None:
@@ -217,6 +217,7 @@ class Safe(Gaussian):
     """
 
     name: ClassVar[str] = "safe"
+    sigma: float = 0.02
     samples: int = 64
     # What a sensitivity counts at least; the authors' code has the same bound for sums over samples instead of means.
     LEAST: ClassVar[float] = 0.01
