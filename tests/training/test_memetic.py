@@ -163,6 +163,8 @@ def test_absent_connections_stay_absent_while_children_learn():
     gone = np.flatnonzero(network.penalty_mask)[::3]
     state.arrays["population"][0][:, gone] = 0.0
     choices = state.arrays["population"][0][:, network.choices[1]].copy()
+    # What the optimizer remembers of a connection that has just gone does not bring it back.
+    state.arrays["moment_0"][..., gone], state.arrays["moment_1"][..., gone], state.arrays["learnt"][:] = 0.5, 0.1, 3
     before = state.arrays["population"][0].copy()
     step._teach()
     after = state.arrays["population"][0]
@@ -255,3 +257,12 @@ def test_a_fit_does_not_depend_on_the_fits_beside_it(algorithm, settings):
     alone = [copy.deepcopy(model).fit(X, y).parameters_ for model in models]
     for model, own in zip(fit_many(models, X, y), alone, strict=True):
         np.testing.assert_allclose(model.parameters_, own, rtol=1e-4, atol=1e-5)
+
+
+def test_clones_and_the_elite_have_not_mutated():
+    algorithm = Memetic(
+        population_size=10, elite=2, clones=0.25, gradient_steps=1, mutation={"name": "gesmr", "groups": 2}
+    )
+    state, step = start(algorithm, make_problem())
+    step()
+    np.testing.assert_array_equal(np.flatnonzero(state.arrays["mutated"][0]), np.arange(2, 8))
