@@ -146,7 +146,10 @@ def cost(comparison: Comparison) -> str:
 
     styles = style_of(comparison.models)
     priced = comparison.cells.dropna(subset=["mean", "evaluations"])
-    names = [name for name in comparison.data if name in set(priced["data"])]
+    costs = priced.groupby("data")["evaluations"]
+    # Where all had one budget, a panel would be a single column, and the scores stand above already.
+    differ = costs.max() >= 1.25 * costs.min()
+    names = [name for name in comparison.data if differ.get(name, False)]
     if not names:
         return ""
     with rc_context(_STYLE):
@@ -162,11 +165,6 @@ def cost(comparison: Comparison) -> str:
                 )  # fmt: skip
             panel.set_xscale("log")
             panel.margins(x=0.15)
-            low, high = float(own["evaluations"].min()), float(own["evaluations"].max())
-            if (
-                low > 0 and high < 2 * low
-            ):  # one budget for all: without a wide axis its ticks would differ in the last digits
-                panel.set_xlim(low / 3, high * 3)
             panel.set_title(_label(name))
             panel.set_xlabel("evaluations of a fit")
             panel.set_ylabel(comparison.metric[name])
@@ -234,6 +232,8 @@ def _svg(figure: Figure, name: str, description: str) -> str:
     text = out.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    # Hundredths of a point are finer than any screen; more digits only make the file larger.
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), text)
     # Ids must differ between the figures of one page.
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", text)

@@ -19,7 +19,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 @pytest.fixture
 def page(tmp_path):
-    return write_report(make_results(SCORES, folder=tmp_path))
+    return write_report(make_results(SCORES, folder=tmp_path, evaluations={"x": 1000.0, "y": 5000.0, "z": 1000.0}))
 
 
 class Checker(HTMLParser):
@@ -92,7 +92,12 @@ def test_tables_of_the_twin_have_equal_columns(page):
 
 def test_the_same_tables_give_the_same_page(page, tmp_path):
     before = page.read_bytes()
-    assert write_report(make_results(SCORES, folder=tmp_path)).read_bytes() == before
+    assert (
+        write_report(
+            make_results(SCORES, evaluations={"x": 1000.0, "y": 5000.0, "z": 1000.0}, folder=tmp_path)
+        ).read_bytes()
+        == before
+    )
 
 
 def test_a_report_of_nothing_yet_and_of_one_model_is_a_page(tmp_path):
@@ -176,3 +181,10 @@ def test_data_sets_without_validation_samples_are_left_out_of_the_scores_against
     results = make_results(SCORES, folder=tmp_path, validates=True)
     results.curves.loc[results.curves["data"] == "b", "validation_score"] = float("nan")
     assert "<h2>Score against evaluations</h2>" in write_report(results).read_text()
+
+
+def test_costs_are_drawn_where_they_differ(tmp_path):
+    title = "<h2>What a score costs</h2>"
+    assert title not in write_report(make_results(SCORES, folder=tmp_path)).read_text()  # one budget for all
+    unequal = make_results(SCORES, folder=tmp_path, evaluations={"x": 1000.0, "y": 5000.0, "z": 1000.0})
+    assert title in write_report(unequal).read_text()
