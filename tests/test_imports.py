@@ -19,14 +19,16 @@ MAY_IMPORT = {
     "callbacks": {"training", "saving"},
     "estimator": {"network", "training", "targets", "callbacks", "saving", "onnx_export"},
     "together": {"training", "estimator"},
-    "experiment": {"network", "training", "estimator", "together"},
+    "engine": set(),
+    "sweep": {"engine", "estimator", "together", "training"},
+    "experiment": {"network", "training", "estimator", "together", "engine", "sweep"},
     "report": {"experiment.results"},
-    "cli": {"network", "training", "estimator", "experiment", "report", "cli"},
+    "cli": {"network", "training", "estimator", "experiment", "report", "cli", "sweep", "engine"},
 }
 FOREIGN = {
-    "sklearn": {"estimator", "together", "experiment"},
+    "sklearn": {"estimator", "together", "sweep", "experiment"},
     "optuna": {"pruning.py"},
-    "pandas": {"estimator", "experiment", "report"},
+    "pandas": {"estimator", "sweep", "experiment", "report"},
 }
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import importlib.metadata
 import inspect
 import json
 import platform
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.metrics import get_scorer
@@ -32,6 +28,7 @@ from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
 from nnexp._version import __version__
+from nnexp.engine import Engine, WorkerDied
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import (
     DATA_PLUGINS,
@@ -267,18 +264,16 @@ def run_experiment(
         interrupted = False
         try:
             wanted = {run.key for run in missing}
-            for record in _execute(_units(runs, wanted), data, n_jobs):
-                if record["key"] not in wanted:
-                    continue
-                journal.append(record)
-                if on_run:
-                    on_run(record["row"])
+            with Engine(n_jobs) as engine:
+                for record in _execute(_units(runs, wanted), data, engine):
+                    if record["key"] not in wanted:
+                        continue
+                    journal.append(record)
+                    if on_run:
+                        on_run(record["row"])
         except KeyboardInterrupt:
             interrupted = True
             journal.read()  # it may have come between a line's writing and its counting
-        except TerminatedWorkerError:
-            interrupted = True
-            notes.append("A worker process was killed, perhaps for lack of memory; fewer --jobs need less.")
         finished = [journal.records[run.key] for run in _by_name(runs, specification) if run.key in journal.records]
         metrics = specification.evaluation.metrics.model_dump()
         tasks = dict.fromkeys(own.task for own in data.values())
@@ -310,34 +305,21 @@ def _units(runs: list[Run], wanted: set[str]) -> list[list[Run]]:
     return [unit for unit in units.values() if any(run.key in wanted for run in unit)]
 
 
-def _execute(units: list[list[Run]], data: dict[str, DataSet], n_jobs: int) -> Any:
+def _execute(units: list[list[Run]], data: dict[str, DataSet], engine: Engine) -> Iterator[dict[str, Any]]:
     """Yield the record of each run as its unit is finished."""
-    if n_jobs == 1:
-        for unit in units:
-            yield from execute(unit, data[unit[0].data])
-        return
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-        with _workers_without_ctrl_c():  # the workers are started by the call
-            finished = parallel(delayed(execute)(unit, data[unit[0].data]) for unit in units)
-        for records in finished:
+    for number, records in engine.run(_execute_unit, data, units):
+        if isinstance(records, WorkerDied):
+            yield from (_record_of_death(run, data[run.data], records) for run in units[number])
+        else:
             yield from records
 
 
-@contextlib.contextmanager
-def _workers_without_ctrl_c() -> Iterator[None]:
-    """Leave Ctrl-C to this process alone: a worker started here inherits that the signal is blocked.
+def _execute_unit(data: dict[str, DataSet], unit: list[Run]) -> list[dict[str, Any]]:
+    return execute(unit, data[unit[0].data])
 
-    Without it each worker prints a traceback of its own.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+def _record_of_death(run: Run, data: DataSet, death: Exception) -> dict[str, Any]:
+    return _score(run, Fit(None, None, None, {}, error=death), data)
 
 
 def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:

@@ -11,14 +11,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 class MyClassifier(ClassifierMixin, BaseEstimator):
     """Predicts the first class; fails, waits or dies on request."""
 
-    def __init__(self, fails=False, waits=0.0, dies_once=""):
+    def __init__(self, fails=False, waits=0.0, dies_once="", dies_always=False):
         self.fails = fails
         self.waits = waits
         self.dies_once = dies_once
+        self.dies_always = dies_always
 
     def fit(self, X, y):
         if self.fails:
             raise RuntimeError("this one fails")
+        if self.dies_always:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.dies_once and not os.path.exists(self.dies_once):
             open(self.dies_once, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -181,16 +181,23 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(small, tmp_path):
     assert failed["accuracy"].isna().all()
 
 
-def test_a_worker_that_is_killed_loses_only_its_own_run(small, tmp_path):
+def test_a_run_whose_process_is_killed_is_tried_again(small, tmp_path):
     flag = tmp_path / "died"
     other = f'\n[model.dying]\nclass = "tests.experiment.other.MyClassifier"\ndies_once = "{flag}"\n'
     small.write_text('allow_modules = ["tests"]\n' + small.read_text() + other)
     summary = run(small, tmp_path / "results", n_jobs=2)
-    assert summary.interrupted
-    assert "A worker process was killed" in summary.notes[-1]
-    again = run(small, tmp_path / "results", n_jobs=2)
-    assert again.known + again.done == again.planned
-    assert again.failed == 0
+    assert (summary.done, summary.failed, summary.interrupted) == (summary.planned, 0, False)
+    assert flag.exists()
+
+
+def test_a_run_whose_process_always_dies_is_a_row_that_says_so(small, tmp_path):
+    other = '\n[model.dying]\nclass = "tests.experiment.other.MyClassifier"\nwaits = 0.0\n'
+    small.write_text('allow_modules = ["tests"]\n' + small.read_text() + other)
+    changes = {"evaluation.folds": "2", "evaluation.repeats": "1", "model.dying.dies_always": "true"}
+    summary = run_experiment(load_specification(small, changes), tmp_path / "results", n_jobs=2)
+    runs = load_results(summary.folder).runs.set_index("model")
+    assert summary.failed == 2
+    assert runs.loc["dying", "problem"].str.startswith("WorkerDied: Its process was killed, 3 times").all()
 
 
 def test_a_file_of_the_users_runs_from_csv(tmp_path):

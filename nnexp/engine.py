@@ -1,0 +1,233 @@
+"""Work on several processes: joblib starts them, on this machine or on a Dask cluster.
+
+What all units of work share, such as the data, is sent to each process once. A process that is killed costs its unit
+of work nothing but a second try.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing.resource_tracker
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+from joblib import Parallel, delayed, parallel_config
+
+from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+BACKENDS = {"loky": "processes on this machine", "dask": "the workers of a Dask cluster"}
+
+# A unit whose process dies is tried again this often.
+RETRIES = 2
+
+Work = Callable[[Any, Any], Any]
+
+
+class EngineError(RuntimeError):
+    """The processes that were asked for cannot be had; the message says why."""
+
+
+class WorkerDied(RuntimeError):
+    """The process of a unit was killed each time, as where memory runs out."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Its process was killed, {1 + RETRIES} times, perhaps for lack of memory.")
+
+
+class Engine:
+    """Does units of work in any order.
+
+    Parameters
+    ----------
+    n_jobs : int, default=1
+        Processes; with 1 the work is done in this one. A Dask cluster has its own number.
+    backend : {"loky", "dask"}, default="loky"
+    scheduler : str or None, default=None
+        The address of the Dask scheduler, such as ``tcp://10.0.0.1:8786``.
+
+    Raises
+    ------
+    EngineError
+        If the scheduler does not answer, or Dask is not installed.
+
+    Examples
+    --------
+    >>> with Engine() as engine:
+    ...     dict(engine.run(lambda shared, unit: shared + unit, 10, [1, 2]))
+    {0: 11, 1: 12}
+    """
+
+    def __init__(self, n_jobs: int = 1, backend: str = "loky", scheduler: str | None = None) -> None:
+        self.n_jobs, self.backend = n_jobs, backend
+        self._client: Any = None
+        self._folder: Path | None = None
+        self._sent: tuple[Any, str] | None = None
+        if backend == "dask":
+            self._client = _dask_client(scheduler)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the processes were sent."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def run(self, work: Work, shared: Any, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield the number of each unit and what ``work(shared, unit)`` returned, as units are finished.
+
+        A unit whose process was killed again and again has a `WorkerDied` for its result.
+        """
+        if self.backend == "dask":
+            yield from self._on_dask(work, shared, units)
+        elif self.n_jobs == 1 or len(units) == 0:
+            for number, unit in enumerate(units):
+                yield number, work(shared, unit)
+        else:
+            yield from self._on_this_machine(work, self._send(shared), units)
+
+    def _send(self, shared: Any) -> str:
+        """Write what is shared to a file that each process reads once; return its path."""
+        if self._sent is None or self._sent[0] is not shared:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="nnexp-"))
+            path = self._folder / uuid.uuid4().hex
+            path.write_bytes(cloudpickle.dumps(shared))
+            self._sent = shared, str(path)
+        return self._sent[1]
+
+    def _on_this_machine(self, work: Work, path: str, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        waiting = list(range(len(units)))
+        while waiting:
+            begun: set[int] = set()
+            finished: set[int] = set()
+            try:
+                for number, result in self._parallel(work, path, units, waiting, begun):
+                    finished.add(number)
+                    yield number, result
+                return
+            except TerminatedWorkerError:
+                suspects = sorted(begun - finished)
+            waiting = [number for number in waiting if number not in finished and number not in suspects]
+            for number in suspects:  # each by itself, so that none suffers from its neighbour
+                for _ in range(RETRIES):
+                    with contextlib.suppress(TerminatedWorkerError):
+                        yield from self._parallel(work, path, units, [number], set())
+                        break
+                else:
+                    yield number, WorkerDied()
+
+    def _parallel(
+        self, work: Work, path: str, units: Sequence[Any], numbers: list[int], begun: set[int]
+    ) -> Iterator[tuple[int, Any]]:
+        def calls() -> Iterator[Any]:
+            for number in numbers:
+                begun.add(number)
+                yield delayed(_with_file)(work, path, number, units[number])
+
+        with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_leave_ctrl_c):
+            parallel = Parallel(
+                n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+            )
+            with _workers_without_ctrl_c():  # the workers are started by the call
+                found = parallel(calls())
+            yield from found
+
+    def _on_dask(self, work: Work, shared: Any, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        from distributed import KilledWorker
+
+        if self._sent is None or self._sent[0] is not shared:
+            self._sent = shared, uuid.uuid4().hex
+        holder = _Holder(self._sent[1], shared)
+        waiting = list(range(len(units)))
+        for attempt in range(1 + RETRIES):
+            finished = set()
+            try:
+                with parallel_config(backend="dask", client=self._client, scatter=[holder]):
+                    parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+                    for number, result in parallel(delayed(_with_holder)(work, holder, i, units[i]) for i in waiting):
+                        finished.add(number)
+                        yield number, result
+                return
+            except KilledWorker:
+                waiting = [number for number in waiting if number not in finished]
+            except OSError as error:
+                raise EngineError(f"The Dask cluster no longer answers: {error}") from error
+            if attempt == RETRIES:
+                for number in waiting:
+                    yield number, WorkerDied()
+
+
+class _Holder:
+    """What is shared, under a name of its own, so that Dask keeps it once."""
+
+    def __init__(self, name: str, shared: Any) -> None:
+        self.name, self.shared = name, shared
+
+    def __dask_tokenize__(self) -> str:
+        return self.name
+
+
+_read: dict[str, Any] = {}
+
+
+def _with_file(work: Work, path: str, number: int, unit: Any) -> tuple[int, Any]:
+    if path not in _read:
+        while len(_read) > 3:
+            _read.pop(next(iter(_read)))
+        _read[path] = cloudpickle.loads(Path(path).read_bytes())
+    return number, work(_read[path], unit)
+
+
+def _with_holder(work: Work, holder: _Holder, number: int, unit: Any) -> tuple[int, Any]:
+    return number, work(holder.shared, unit)
+
+
+def _dask_client(scheduler: str | None) -> Any:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise EngineError("The backend 'dask' needs Dask: pip install 'nnexp[dask]'.") from error
+    if scheduler is None:
+        raise EngineError("The backend 'dask' needs the scheduler's address, such as tcp://127.0.0.1:8786.")
+    try:
+        return Client(scheduler, timeout="10s", set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise EngineError(f"The Dask scheduler {scheduler} does not answer: {error}") from error
+
+
+def _leave_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _workers_without_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to this process alone: a worker started here inherits that the signal is blocked.
+
+    Without it each worker prints a traceback of its own while it starts.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Both unblock the signal when they start something of their own.
+    loky_resource_tracker.ensure_running()
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,87 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nnexp.engine import Engine, EngineError, WorkerDied
+
+
+def add(shared, unit):
+    return shared["number"] + unit
+
+
+def die(shared, unit):
+    """Unit 3 kills its process as often as the folder does not yet hold that many marks."""
+    folder, times = shared
+    if unit == 3:
+        marks = len(os.listdir(folder))
+        if marks < times:
+            open(f"{folder}/{marks}", "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        time.sleep(0.01)
+    return unit
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_each_unit_is_done_once(n_jobs):
+    with Engine(n_jobs) as engine:
+        for start in (10, 20):  # what is shared may change
+            found = list(engine.run(add, {"number": start}, range(20)))
+            assert sorted(found) == [(i, start + i) for i in range(20)]
+        assert list(engine.run(add, {"number": 0}, [])) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_unit_whose_process_dies_is_tried_again(tmp_path, times):
+    with Engine(2) as engine:
+        found = dict(engine.run(die, (str(tmp_path), times), range(12)))
+    assert found == {i: i for i in range(12)}
+    assert len(os.listdir(tmp_path)) == times
+
+
+def test_a_unit_whose_process_always_dies_says_so_and_the_others_are_done(tmp_path):
+    with Engine(2) as engine:
+        found = dict(engine.run(die, (str(tmp_path), 99), range(12)))
+    assert isinstance(found.pop(3), WorkerDied)
+    assert found == {i: i for i in range(12) if i != 3}
+    assert len(os.listdir(tmp_path)) == 3  # tried twice more
+
+
+def test_an_error_of_the_work_is_raised():
+    with Engine(2) as engine, pytest.raises(TypeError):
+        list(engine.run(add, {"number": "one"}, [1]))
+
+
+def test_ctrl_c_at_any_moment_of_the_start_prints_no_traceback_of_a_worker(tmp_path):
+    code = (
+        "import sys, time\nfrom nnexp.engine import Engine\nfrom tests.test_engine import wait\n"
+        "try:\n    with Engine(2) as engine:\n        print('begun', flush=True)\n"
+        "        list(engine.run(wait, None, range(100)))\n"
+        "except KeyboardInterrupt:\n    print('interrupted')\n"
+    )
+    for delay in (0.05, 0.3, 0.8, 1.3):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert out == "interrupted\n"
+        assert "LokyProcess" not in err
+
+
+def wait(shared, unit):
+    time.sleep(0.1)
+
+
+def test_dask_needs_an_address_that_answers():
+    with pytest.raises(EngineError, match="needs the scheduler's address"):
+        Engine(backend="dask")
+    with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:9 does not answer"):
+        Engine(backend="dask", scheduler="tcp://127.0.0.1:9")
