@@ -3,9 +3,9 @@
 from nnexp._version import __version__
 from nnexp.callbacks import Checkpoint, ProgressBar
 from nnexp.estimator import BackpropMLP, load
-from nnexp.experiment.pruning import OptunaPruning
 from nnexp.experiment.results import Results, load_results
 from nnexp.network import Activation, ErrorFunction, Network
+from nnexp.sweep import OptunaPruning, Space, Sweep, SweepResult
 from nnexp.together import cross_validate, fit_many
 from nnexp.training import (
     CMAES,
@@ -49,6 +49,9 @@ __all__ = [
     "Schedule",
     "Selection",
     "SeparableCMAES",
+    "Space",
+    "Sweep",
+    "SweepResult",
     "__version__",
     "cross_validate",
     "fit_many",

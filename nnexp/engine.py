@@ -78,6 +78,13 @@ class Engine:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def n_workers(self) -> int:
+        """How many processes there are."""
+        if self._client is not None:
+            return max(1, sum(self._client.nthreads().values()))
+        return self.n_jobs
+
     def close(self) -> None:
         """Give back what the processes were sent."""
         if self._folder is not None:

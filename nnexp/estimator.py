@@ -991,6 +991,13 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         content = [_content(params), prepared.network._key, self._seed.entropy, prepared.key]
         return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()
 
+    def _as_of(self, prepared: _Prepared, training: Training, members: slice) -> BackpropMLP:
+        """Return an estimator that predicts as training stands; it shares everything with this one."""
+        own = copy.copy(self)
+        own.network_, own._target = prepared.network, prepared.target
+        own.parameters_ = training.parameters[members]
+        return own
+
     def _take(self, prepared: _Prepared, training: Training, keep: bool = False) -> None:
         """Keep what training has reached."""
         problem = prepared.task.problem

@@ -7,8 +7,9 @@ import numbers
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from sklearn.utils.validation import _check_feature_names, _check_method_params
 
 from nnexp._names import is_integer, is_number
 from nnexp.estimator import BackpropMLP
+from nnexp.training.loop import Training
 from nnexp.training.stack import Task, train
 
 Array = NDArray[Any]
@@ -97,10 +99,18 @@ def can_stack(model: Any) -> bool:
     return not getattr(last, "_skl_callbacks", None) and last.max_seconds is None
 
 
-def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters: bool = False) -> None:
+# Is given a training after each step of it, and for each fit in it, by its number, its network as it stands and the slice of
+# its members.
+WatchFits = Callable[[Training, dict[int, tuple[Callable[[], BackpropMLP], slice]]], None]
+
+
+def fit_together(
+    fits: Sequence[Fit], n_jobs: int | None = None, same_parameters: bool = False, watch: WatchFits | None = None
+) -> None:
     """Fit all models, each as it would be fitted alone; one that fails keeps its error and stops no other.
 
-    ``same_parameters`` says that all are clones of one, whose parameters need no second check.
+    ``same_parameters`` says that all are clones of one, whose parameters need no second check. ``watch`` looks on after each
+    step and may stop members by giving them a ``stop_reason``.
     """
     checked = None
     ready: list[tuple[Fit, Any, Any]] = []
@@ -121,7 +131,7 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters
     start = time.perf_counter()
     tasks: list[Task] = [prepared.task for _, prepared, _ in ready]
     try:
-        trainings = train(tasks, n_jobs)
+        trainings = train(tasks, n_jobs, None if watch is None else _watch(fits, ready, watch))
     except Exception:  # a scorer or a schedule of the user's failed: each by itself shows whose
         for fit, _, X in ready:
             with fit.watched():
@@ -133,6 +143,19 @@ def fit_together(fits: Sequence[Fit], n_jobs: int | None = None, same_parameters
         fit.seconds += share
         with fit.watched():
             fit.network._take(prepared, training)
+
+
+def _watch(fits: Sequence[Fit], ready: list[tuple[Fit, Any, Any]], watch: WatchFits) -> Any:
+    numbers = {id(fit): number for number, fit in enumerate(fits)}
+
+    def look(training: Training, spans: dict[int, slice]) -> None:
+        own = {}
+        for i, span in spans.items():
+            fit, prepared, _ = ready[i]
+            own[numbers[id(fit)]] = partial(fit.network._as_of, prepared, training, span), span
+        watch(training, own)
+
+    return look
 
 
 def fit_many(

@@ -27,7 +27,7 @@ MAY_IMPORT = {
 }
 FOREIGN = {
     "sklearn": {"estimator", "together", "sweep", "experiment"},
-    "optuna": {"pruning.py"},
+    "optuna": {"sweep"},
     "pandas": {"estimator", "sweep", "experiment", "report"},
 }
 

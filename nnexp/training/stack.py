@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,11 @@ class Task:
         )
 
 
-def train(tasks: Sequence[Task], n_jobs: int | None = None) -> list[Training]:
+# Is given a training after each step of it, and for each task in it, by its number, the slice of its members.
+Watch = Callable[[Training, dict[int, slice]], None]
+
+
+def train(tasks: Sequence[Task], n_jobs: int | None = None, watch: Watch | None = None) -> list[Training]:
     """Train all tasks, each as it would train by itself, and return their trainings in the same order.
 
     Parameters
@@ -68,6 +73,8 @@ def train(tasks: Sequence[Task], n_jobs: int | None = None) -> list[Training]:
     tasks : sequence of Task
     n_jobs : int or None, default=None
         Processes, as joblib counts them; the members are shared out among them.
+    watch : callable, default=None
+        Looks on after each step of all members, and may stop some by giving them a ``stop_reason``; in this process only.
     """
     jobs = effective_n_jobs(n_jobs)
     groups: list[list[int]] = []
@@ -83,7 +90,12 @@ def train(tasks: Sequence[Task], n_jobs: int | None = None) -> list[Training]:
     found: dict[int, Training] = {}
     for group in groups:
         joined = _join([tasks[i] for i in group])
-        whole = _train_in_processes(joined, jobs) if jobs > 1 and joined.problem.n_members > 1 else _train(joined)
+        if watch is None and jobs > 1 and joined.problem.n_members > 1:
+            whole = _train_in_processes(joined, jobs)
+        else:
+            ends = np.cumsum([tasks[i].problem.n_members for i in group]).tolist()
+            spans = {i: slice(end - tasks[i].problem.n_members, end) for i, end in zip(group, ends, strict=True)}
+            whole = _train(joined, None if watch is None else partial(_look_on, watch, spans))
         if len(group) == 1:
             found[group[0]] = whole
             continue
@@ -93,6 +105,11 @@ def train(tasks: Sequence[Task], n_jobs: int | None = None) -> list[Training]:
             found[i] = whole.select(np.arange(first, first + members))
             first += members
     return [found[i] for i in range(len(tasks))]
+
+
+def _look_on(watch: Watch, spans: dict[int, slice], training: Training) -> None:
+    """Let a watch look on at a training, with the members of each task."""
+    watch(training, spans)
 
 
 def _join(tasks: list[Task]) -> Task:

@@ -1,4 +1,4 @@
-"""A callback that lets an Optuna trial be pruned; the only module besides the sweep that knows Optuna."""
+"""A callback that lets a trial of an Optuna study of one's own be pruned."""
 
 from __future__ import annotations
 
@@ -53,8 +53,6 @@ class OptunaPruning:
             )
         self.trial.report(value, state.step)
         if self.trial.should_prune():
-            try:
-                from optuna import TrialPruned
-            except ImportError as error:
-                raise ImportError("OptunaPruning needs Optuna: pip install 'nnexp[optuna]'.") from error
+            from optuna import TrialPruned
+
             raise TrialPruned(f"Pruned at step {state.step}: {self.monitor} = {value:.5g}.")

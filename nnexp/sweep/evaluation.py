@@ -1,0 +1,515 @@
+"""What a trial is worth: its scores on each fold, what they cost, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params
+from threadpoolctl import ThreadpoolController
+
+from nnexp._version import __version__
+from nnexp.estimator import BackpropMLP
+from nnexp.sweep.pruning import REPORTS, Judge, Pruning
+from nnexp.sweep.samplers import seed_of
+from nnexp.sweep.space import Space
+from nnexp.sweep.store import Outcome, Trial
+from nnexp.together import Fit, can_stack, fit_together
+from nnexp.training import ALGORITHMS
+from nnexp.training.loop import Training
+
+Array = NDArray[Any]
+
+COSTS = {"evaluations": "what training cost, in forward passes of one network over one sample"}
+# Networks that train as one stack: more gain little, and keep other processes waiting.
+_STACK = 16
+# Tables of folds are kept in memory up to this size, in bytes.
+_KEPT = 1 << 28
+# Points of a learning curve that are kept.
+_POINTS = 50
+# What may differ between the networks of a stack.
+_FREE = ("learning_rate", "l1", "l2", "weight_decay", "dropout", "clip_norm", "class_weight")
+_LIBRARIES = ["numpy", "scipy", "scikit-learn"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to be evaluated.
+
+    Attributes
+    ----------
+    number : int
+    parameters : dict
+        Of the estimator.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+
+
+@dataclass
+class Evaluation:
+    """Everything that the trials of a study share; it is sent to each process once.
+
+    Attributes
+    ----------
+    estimator : estimator
+        What the parameters of a trial are set in.
+    X, y : array-like
+    splits : list of pairs of arrays
+        Rows of training and of test, for each fold.
+    scoring : mapping of str to str or callable
+        The scores by name; higher is better.
+    objectives : list of str
+        Names of scores, or ``"evaluations"``.
+    space : Space
+    pruning : Pruning
+    seed : int
+    max_seconds : float or None
+        Of a trial.
+    params : dict
+        Further arguments of ``fit``, with an entry for each sample where they have one.
+    score_params : dict
+        The same of the scorer.
+    train_scores : bool
+        Whether training rows are scored too.
+    """
+
+    estimator: Any
+    X: Any
+    y: Any
+    splits: list[tuple[Array, Array]]
+    scoring: Mapping[str, Any]
+    objectives: list[str]
+    space: Space
+    pruning: Pruning
+    seed: int = 0
+    max_seconds: float | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    score_params: dict[str, Any] = field(default_factory=dict)
+    train_scores: bool = False
+    _folds: dict[int, tuple[Any, Any, Any, Any]] = field(default_factory=dict, repr=False)
+    _controller: Any = field(default=None, repr=False)
+
+    @property
+    def directions(self) -> list[str]:
+        """Which way each objective is better."""
+        return ["minimize" if name in COSTS else "maximize" for name in self.objectives]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_folds": {}, "_controller": None}
+
+    # What is worth keeping
+
+    def key(self) -> str:
+        """Return a hash of everything but a trial's parameters that decides its scores."""
+        digest = hashlib.sha256()
+        versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+        settings = {name: repr(value) for name, value in sorted(self.estimator.get_params().items())}
+        digest.update(repr([__version__, code_hash(), versions, type(self.estimator).__name__, settings]).encode())
+        digest.update(repr([self.objectives, sorted(map(str, self.scoring)), self.seed, self.max_seconds]).encode())
+        for part in (self.X, self.y, *self.params.values()):
+            digest.update(_fingerprint(part).encode())
+        for rows in [rows for pair in self.splits for rows in pair]:
+            digest.update(np.ascontiguousarray(rows).tobytes())
+        return digest.hexdigest()[:24]
+
+    def key_of(self, key: str, parameters: Mapping[str, Any]) -> str:
+        """Return the hash of a configuration, given that of what is shared."""
+        text = json.dumps(parameters, sort_keys=True, default=repr)
+        return hashlib.sha256(f"{key} {text}".encode()).hexdigest()[:24]
+
+    def units(self, jobs: Sequence[Job]) -> list[list[Job]]:
+        """Put together the trials that train as one stack; it does not depend on the number of processes."""
+        if self.by_fold or self.max_seconds is not None:
+            return [[job] for job in jobs]
+        most = max(1, _STACK // len(self.splits))
+        groups: dict[str, list[Job]] = {}
+        for job in jobs:
+            fixed = {name: value for name, value in job.parameters.items() if name.rpartition("__")[2] not in _FREE}
+            groups.setdefault(json.dumps(fixed, sort_keys=True, default=repr), []).append(job)
+        return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+
+    @property
+    def by_fold(self) -> bool:
+        """Whether the folds of a trial are fitted one after the other, instead of as one stack."""
+        if self.pruning.by_fold or not can_stack(self.estimator):
+            return True
+        last = self.estimator.steps[-1][1] if isinstance(self.estimator, Pipeline) else self.estimator
+        names = {name.rpartition("__")[2] for name in self.space.names}
+        if "algorithm" in names:
+            return False
+        return not ALGORITHMS.resolve(last.algorithm, "algorithm").stacks
+
+    # Doing it
+
+    def evaluate(self, jobs: Sequence[Job], shown: Sequence[Trial] = ()) -> list[Outcome]:
+        """Evaluate trials, and return how each ended; nothing that goes wrong in one is raised."""
+        with self._one_thread():
+            if self.by_fold:
+                return [self._one_by_one(job, shown) for job in jobs]
+            return self._as_a_stack(jobs, shown)
+
+    def _one_thread(self) -> Any:
+        """Hold linear algebra to one thread: processes share the cores, and results stay the same."""
+        if self._controller is None:  # looking for the libraries takes milliseconds
+            self._controller = ThreadpoolController()
+        return self._controller.limit(limits=1)
+
+    def _fold(self, number: int) -> tuple[Any, Any, Any, Any]:
+        """Return X and y of training and test, prepared where the preparation does not vary."""
+        if number in self._folds:
+            return self._folds[number]
+        train, test = self.splits[number]
+        X_train, y_train = _safe_split(self.estimator, self.X, self.y, train)
+        X_test, y_test = _safe_split(self.estimator, self.X, self.y, test, train)
+        if self._head is not None:
+            head = clone(self._head)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                X_train, X_test = head.fit_transform(X_train, y_train), head.transform(X_test)
+        fold = X_train, y_train, X_test, y_test
+        if sum(_bytes(part) for part in fold) * len(self.splits) <= _KEPT:
+            self._folds[number] = fold
+        return fold
+
+    @property
+    def _head(self) -> Any:
+        """The steps before the last one, where they are the same for all trials; else None."""
+        if not isinstance(self.estimator, Pipeline) or len(self.estimator.steps) < 2 or self.params:
+            return None
+        last = self.estimator.steps[-1][0]
+        if any(not name.startswith(f"{last}__") for name in self.space.names):
+            return None
+        if any("random_state" in name for name in self.estimator[:-1].get_params()):
+            return None
+        return self.estimator[:-1]
+
+    def _model(self, job: Job, fold: int) -> Any:
+        model = clone(self.estimator).set_params(**job.parameters)
+        # What a configuration becomes depends on it and on the fold, and not on when it was tried.
+        text = json.dumps(job.parameters, sort_keys=True, default=repr)
+        seed = seed_of(self.seed, "fit", text, fold)
+        for name in model.get_params():
+            if name.rpartition("__")[2] == "random_state":
+                model.set_params(**{name: seed})
+        if self._head is not None:
+            return model.steps[-1][1]
+        return model
+
+    def _fit_params(self, fold: int) -> dict[str, Any]:
+        return dict(_check_method_params(self.X, self.params, indices=self.splits[fold][0]))
+
+    def _scores(self, model: Any, X: Any, y: Any, rows: Array | None = None) -> dict[str, float]:
+        scorer = check_scoring(model, scoring=dict(self.scoring), raise_exc=True)
+        params = {} if rows is None else _check_method_params(self.X, self.score_params, indices=rows)
+        found = {name: float(value) for name, value in scorer(model, X, y, **params).items()}
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise ValueError(f"The score {name} is {value}.")
+        return found
+
+    def _as_a_stack(self, jobs: Sequence[Job], shown: Sequence[Trial]) -> list[Outcome]:
+        folds = range(len(self.splits))
+        trials = [_InTraining(self, job, shown) for job in jobs]
+        fits: list[Fit] = []
+        for trial in trials:
+            for fold in folds:
+                X, y, _, _ = self._fold(fold)
+                try:
+                    model = self._model(trial.job, fold)
+                except Exception as error:
+                    trial.error = error
+                    break
+                fits.append(Fit(model, X, y, self._fit_params(fold)))
+                trial.fits.append(len(fits) - 1)
+        taking_part = [trial for trial in trials if trial.error is None]
+        watched = self.pruning.is_on or self.max_seconds is not None
+        begun = time.perf_counter()
+
+        def watch(training: Training, stood: dict[int, tuple[Callable[[], BackpropMLP], slice]]) -> None:
+            for trial in taking_part:
+                own = [stood[i] for i in trial.fits if i in stood]
+                if len(own) == len(folds):
+                    trial.look(training, own, time.perf_counter() - begun)
+
+        fit_together(
+            [fit for trial in taking_part for fit in (fits[i] for i in trial.fits)], watch=watch if watched else None
+        )
+        outcomes = []
+        for trial in trials:
+            found = [fits[i] for i in trial.fits]
+            if trial.error is None:
+                trial.error = next((fit.error for fit in found if fit.error is not None), None)
+            outcomes.append(trial.outcome(found))
+        return outcomes
+
+    def _one_by_one(self, job: Job, shown: Sequence[Trial]) -> Outcome:
+        trial = _InTraining(self, job, shown)
+        found: list[Fit] = []
+        begun = time.perf_counter()
+        try:
+            with _no_longer_than(self.max_seconds):
+                for fold in range(len(self.splits)):
+                    X, y, X_test, y_test = self._fold(fold)
+                    fit = Fit(self._model(job, fold), X, y, self._fit_params(fold))
+                    found.append(fit)
+                    with fit.watched():
+                        fit.model.fit(fit.X, fit.y, **fit.params)
+                    if isinstance(fit.error, _TooLong):
+                        raise fit.error
+                    if fit.error is not None:
+                        trial.error = fit.error
+                        break
+                    trial.scored(fold, fit, self._train_and_test(fit, fold))
+                    late = self.max_seconds is not None and time.perf_counter() - begun > self.max_seconds
+                    if late:
+                        raise _TooLong
+                    if self.pruning.is_on and fold + 1 < len(self.splits) and trial.report_fold(fold):
+                        break
+        except _TooLong:
+            trial.error = None
+            trial.problem = f"It took longer than max_seconds={self.max_seconds:g}."
+        except Exception as error:
+            trial.error = error
+        return trial.outcome(found)
+
+    def _train_and_test(self, fit: Fit, fold: int) -> dict[str, float]:
+        _, _, X_test, y_test = self._fold(fold)
+        train, test = self.splits[fold]
+        scores = self._scores(fit.model, X_test, y_test, test)
+        if self.train_scores:
+            own = self._scores(fit.model, fit.X, fit.y, train)
+            scores |= {f"train_{name}": value for name, value in own.items()}
+        return scores
+
+
+class _TooLong(Exception):
+    pass
+
+
+class _InTraining:
+    """A trial while it is evaluated."""
+
+    def __init__(self, whole: Evaluation, job: Job, shown: Sequence[Trial]) -> None:
+        self.job, self._whole = job, whole
+        self.fits: list[int] = []
+        self.error: Exception | None = None
+        self.problem = ""
+        self.pruned_at: int | None = None
+        self._steps: dict[int, float] = {}
+        self._path: list[tuple[float, float]] = []
+        self._scores: list[dict[str, float]] = []
+        self._extra_cost = 0
+        self._judge: Judge | None = None
+        if whole.pruning.is_on:
+            self._judge = whole.pruning.judge(whole.space, shown, job.number)
+
+    def look(self, training: Training, stood: list[tuple[Callable[[], BackpropMLP], slice]], seconds: float) -> None:
+        """Look on at the folds in training: report, and stop where the pruner or the time says so."""
+        members = [member for _, span in stood for member in range(span.start, span.stop)]
+        if all(training.stop_reason[member] for member in members):
+            return
+        if self._whole.max_seconds is not None and seconds > self._whole.max_seconds:
+            self.problem = f"It took longer than max_seconds={self._whole.max_seconds:g}."
+            self._stop(training, members, self.problem)
+            return
+        step = int(training.n_iter[members].max())
+        if self._judge is None or step not in _REPORTS:
+            return
+        name = self._whole.objectives[0]
+        values = []
+        for fold, (model, _) in enumerate(stood):
+            _, _, X_test, y_test = self._whole._fold(fold)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    values.append(self._whole._scores(model(), X_test, y_test, self._whole.splits[fold][1])[name])
+            except Exception:
+                return  # what cannot be scored now says so at its end
+            self._extra_cost += len(self._whole.splits[fold][1]) * len(training.parameters[stood[fold][1]])
+        value, cost = float(np.mean(values)), float(training.evaluations[members].sum() + self._extra_cost)
+        if self._report(step, value, cost):
+            self._stop(training, members, f"Pruned at step {step}.")
+
+    def _report(self, step: int, value: float, cost: float) -> bool:
+        self._steps[step] = value
+        self._path.append((cost, value))
+        assert self._judge is not None
+        if self._judge(step, value, cost):
+            self.pruned_at = step
+            return True
+        return False
+
+    def report_fold(self, fold: int) -> bool:
+        """Report a fold: its own score to the test that compares folds, else the mean so far."""
+        name = self._whole.objectives[0]
+        own = [scores[name] for scores in self._scores]
+        return self._report(fold + 1, own[-1] if self._whole.pruning.by_fold else float(np.mean(own)), 0.0)
+
+    def _stop(self, training: Training, members: list[int], reason: str) -> None:
+        for member in members:
+            training.stop_reason[member] = training.stop_reason[member] or reason
+
+    def scored(self, fold: int, fit: Fit, scores: dict[str, float]) -> None:
+        """Note a fold's scores."""
+        self._scores.append(scores)
+
+    def outcome(self, fits: list[Fit]) -> Outcome:
+        """Return how it ended, with what all folds have cost."""
+        whole = self._whole
+        if self.error is None and not self.problem:
+            for fit in fits:
+                said = [str(w.message) for w in fit.warnings if w.category is ConvergenceWarning]
+                self.problem = self.problem or next((s for s in said if "infinite or NaN" in s), "")
+        if self.error is None and not self.problem and len(self._scores) < len(fits):
+            for fold, fit in enumerate(fits):
+                with fit.watched():
+                    self.scored(fold, fit, whole._train_and_test(fit, fold))
+                if fit.error is not None:
+                    self.error = fit.error
+                    break
+        if self.error is not None:
+            self.problem = f"{type(self.error).__name__}: {str(self.error).strip()}"
+        costs = [cost_of(fit.model) for fit in fits if fit.error is None]
+        known = [cost for cost in costs if cost is not None]
+        cost = sum(known) + self._extra_cost if known else None
+        names = list(self._scores[0]) if self._scores else []
+        scores = {name: [own[name] for own in self._scores] for name in names}
+        record: dict[str, Any] = {"scores": scores, "evaluations": cost, "problem": self.problem.split("\n")[0]}
+        record["seconds"] = round(sum(fit.seconds for fit in fits), 6)
+        if self.pruned_at is not None:
+            record["pruned_at"] = self.pruned_at
+        if len(whole.objectives) > 1 and self._path:
+            record["path"] = self._path
+        state = "fail" if self.problem else "pruned" if self.pruned_at is not None else "complete"
+        values: list[float] = []
+        if state == "complete":
+            for name in whole.objectives:
+                values.append(float(cost or 0) if name in COSTS else float(np.mean(scores[name])))
+        elif state == "pruned":
+            values = [list(self._steps.values())[-1]]
+            if whole.pruning.by_fold:
+                values = [float(np.mean(list(self._steps.values())))]
+            if len(whole.objectives) > 1:
+                values.append(float(cost or 0))
+        rungs = {} if self._judge is None else self._judge.rungs
+        return Outcome(self.job.number, state, values, record, self._steps, rungs, _curves(fits))
+
+
+_REPORTS = frozenset(REPORTS)
+
+
+def cost_of(model: Any) -> int | None:
+    """Return what fitting a model cost in evaluations, if it tells."""
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    last = getattr(last, "regressor_", last)
+    if isinstance(last, BackpropMLP):
+        return int(getattr(last, "evaluations_", 0))
+    if getattr(last, "t_", None) and hasattr(last, "loss_curve_"):
+        return 3 * int(last.t_)  # each sample seen went forward and backward
+    return None
+
+
+def _curves(fits: list[Fit]) -> dict[str, list[Any]]:
+    """Return the learning curves of the folds, thinned."""
+    table: dict[str, list[Any]] = {name: [] for name in ("fold", "step", "error", "validation_error", "evaluations")}
+    for fold, fit in enumerate(fits):
+        last = fit.model.steps[-1][1] if isinstance(fit.model, Pipeline) else fit.model
+        histories = getattr(last, "_history", None)
+        if not histories or not isinstance(last, BackpropMLP):
+            continue
+        length = min(len(own["step"]) for own in histories)
+        if not length:
+            continue
+        rows = np.unique(np.linspace(0, length - 1, min(length, _POINTS)).round().astype(int))
+        table["fold"] += [fold] * len(rows)
+        table["step"] += [int(histories[0]["step"][i]) for i in rows]
+        for name in ("error", "validation_error"):
+            columns = np.array([np.asarray(own[name], dtype=float)[rows] for own in histories]).mean(axis=0)
+            table[name] += [None if not math.isfinite(v) else float(f"{v:.6g}") for v in columns.tolist()]
+        table["evaluations"] += [int(sum(own["evaluations"][i] for own in histories)) for i in rows]
+    return table if table["fold"] else {}
+
+
+@contextlib.contextmanager
+def _no_longer_than(seconds: float | None) -> Iterator[None]:
+    """Raise _TooLong in this thread after some seconds, where the platform can interrupt it."""
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if seconds is None or not usable:
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def code_hash() -> str:
+    """Return a hash of the code that scores depend on."""
+    root = Path(inspect.getfile(BackpropMLP)).parent
+    files = [
+        *(root / f"{name}.py" for name in ("estimator", "targets", "together", "_names")),
+        *sorted(p for folder in ("network", "training") for p in (root / folder).glob("*.py")),
+        root / "sweep" / "evaluation.py",
+    ]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _fingerprint(part: Any) -> str:
+    import pandas as pd
+
+    if part is None:
+        return "none"
+    if hasattr(part, "tocsr"):
+        own = part.tocsr()
+        part = np.concatenate([own.data, own.indices, own.indptr]).astype(float)
+    if isinstance(part, pd.DataFrame | pd.Series):
+        return hashlib.sha256(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes()).hexdigest()
+    array = np.asarray(part)
+    content = repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes()
+    return hashlib.sha256(str((array.shape, array.dtype)).encode() + content).hexdigest()
+
+
+def _bytes(part: Any) -> int:
+    if hasattr(part, "nbytes"):
+        return int(part.nbytes)
+    if hasattr(part, "memory_usage"):
+        usage = part.memory_usage(deep=False)
+        return int(usage if np.isscalar(usage) else usage.sum())
+    return 64 * len(part)
+
+
+def rows_of(X: Any, rows: Array) -> Any:
+    """Return some of the samples."""
+    return _safe_indexing(X, rows)

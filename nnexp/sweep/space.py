@@ -1,0 +1,544 @@
+"""The space of a sweep: which parameters vary, over what, and which of them another one's choice decides.
+
+A space is declared as a mapping, in Python or in TOML. Inside it is a tree whose leaves are single numbers or choices;
+a point of the space gives each leaf that takes part a value, and is turned into parameters of an estimator.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnexp._names import is_integer, is_number, nearest
+
+Value = float | int | str | bool | None
+Point = dict[str, Value]
+
+_NUMBER = ["low", "high", "log", "step", "when"]
+_LAYERS = ["layers", "neurons", "log", "step", "when"]
+
+
+class SpaceError(ValueError):
+    """A space is empty or contradicts itself; the message names the parameter and the rule."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One number, or one choice among several.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``learning_rate`` or ``hidden_layer_sizes.neurons_1``.
+    kind : {"float", "int", "choice"}
+    low, high : float or int
+        Both included.
+    log : bool
+        Whether equal ratios are equally likely.
+    step : float, int or None
+    choices : tuple
+        Of a choice: what tables and Optuna call them.
+    """
+
+    name: str
+    kind: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    step: float | None = None
+    choices: tuple[Value, ...] = ()
+
+    @property
+    def size(self) -> float:
+        """How many values it has; infinite for a continuous one."""
+        if self.kind == "choice":
+            return len(self.choices)
+        if self.step is None:
+            return math.inf
+        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+
+    def values(self) -> list[Value]:
+        """Return all its values, in order."""
+        if self.kind == "choice":
+            return list(self.choices)
+        assert self.step is not None
+        values = [self.low + i * self.step for i in range(int(self.size))]
+        return [int(value) for value in values] if self.kind == "int" else list(values)
+
+    def at(self, u: float) -> Value:
+        """Return the value at a place from 0 to 1, such that even places give values as they are declared to be likely."""
+        if self.kind == "choice" or (self.step is not None and not self.log):
+            values = self.values() if self.kind == "choice" else None
+            index = min(int(u * self.size), int(self.size) - 1)
+            if values is not None:
+                return values[index]
+            value = self.low + index * self.step  # type: ignore[operator]
+            return int(value) if self.kind == "int" else float(value)
+        if self.kind == "int":  # logarithmic, each integer with the share of the line around it
+            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+            return int(min(max(round(math.exp(low + u * (high - low))), self.low), self.high))
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            return float(min(max(math.exp(low + u * (high - low)), self.low), self.high))
+        return float(self.low + u * (self.high - self.low))
+
+
+Draw = Callable[[Leaf], Value]
+
+
+class _Node:
+    """A declaration: draws what it needs and returns the parameter's value."""
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def leaves(self) -> Iterator[Leaf]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _Constant(_Node):
+    value: Any
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        return self.value
+
+    def leaves(self) -> Iterator[Leaf]:
+        return iter(())
+
+
+@dataclass(frozen=True)
+class _Number(_Node):
+    leaf: Leaf
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        return draw(self.leaf)
+
+    def leaves(self) -> Iterator[Leaf]:
+        yield self.leaf
+
+
+@dataclass(frozen=True)
+class _Choice(_Node):
+    leaf: Leaf
+    options: tuple[_Node, ...]
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        chosen = self.leaf.choices.index(draw(self.leaf))
+        return self.options[chosen].resolve(draw, so_far)
+
+    def leaves(self) -> Iterator[Leaf]:
+        yield self.leaf
+        for option in self.options:
+            yield from option.leaves()
+
+
+@dataclass(frozen=True)
+class _Table(_Node):
+    entries: tuple[tuple[str, _Node], ...]
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        return {key: node.resolve(draw, so_far) for key, node in self.entries}
+
+    def leaves(self) -> Iterator[Leaf]:
+        for _, node in self.entries:
+            yield from node.leaves()
+
+
+@dataclass(frozen=True)
+class _Layers(_Node):
+    """A number of layers, and for each its number of neurons."""
+
+    count: Leaf
+    neurons: tuple[Leaf, ...]
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        count = int(draw(self.count))  # type: ignore[arg-type]
+        return [draw(leaf) for leaf in self.neurons[:count]]
+
+    def leaves(self) -> Iterator[Leaf]:
+        yield self.count
+        yield from self.neurons
+
+
+@dataclass(frozen=True)
+class _PerLayer(_Node):
+    """One choice for each hidden layer that there is."""
+
+    options: tuple[_Choice, ...]
+    fixed: int | None
+    layers: str
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        sizes = so_far.get(self.layers)
+        count = self.fixed if self.fixed is not None else len(sizes) if isinstance(sizes, list | tuple) else 1
+        return [option.resolve(draw, so_far) for option in self.options[:count]]
+
+    def leaves(self) -> Iterator[Leaf]:
+        for option in self.options:
+            yield from option.leaves()
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    name: str
+    node: _Node
+    when: tuple[tuple[str, tuple[Any, ...]], ...]
+
+
+class Space:
+    """The parameters that a sweep varies.
+
+    Parameters
+    ----------
+    declaration : mapping
+        From the name of a parameter to what it varies over:
+
+        - ``[a, b, c]``: a choice among these. One of them may be a table such as ``{"name": "sgd", "momentum": {...}}``, whose
+          own declarations take part where it is chosen.
+        - ``{"low": a, "high": b}``: a number, an integer if both ends are, with ``log=True`` by its ratio, and with
+          ``step`` in steps.
+        - ``{"layers": [a, b], "neurons": [c, d]}``: for ``hidden_layer_sizes``, a number of layers and for each a number of
+          neurons, with ``log`` and ``step`` of the neurons.
+        - ``{"per_layer": [a, b]}``: for ``activation``, one choice for each hidden layer.
+        - a distribution of Optuna.
+
+        A table with ``when={"other": value}`` takes part only where the other parameter, declared before it, has that value,
+        or one of a list of values.
+
+    estimator : estimator, default=None
+        What has the parameters; its own ``hidden_layer_sizes`` counts where that does not vary.
+
+    Raises
+    ------
+    SpaceError
+        With a line for each mistake.
+
+    Examples
+    --------
+    >>> space = Space({
+    ...     "hidden_layer_sizes": {"layers": [1, 2], "neurons": [8, 32], "log": True},
+    ...     "optimizer": ["adam", {"name": "momentum", "momentum": {"low": 0.5, "high": 0.99}}],
+    ... })
+    >>> [leaf.name for leaf in space.leaves][:3]
+    ['hidden_layer_sizes.layers', 'hidden_layer_sizes.neurons_1', 'hidden_layer_sizes.neurons_2']
+    >>> space.parameters({"hidden_layer_sizes.layers": 1, "hidden_layer_sizes.neurons_1": 16, "optimizer": "adam"})
+    {'hidden_layer_sizes': [16], 'optimizer': 'adam'}
+    """
+
+    def __init__(self, declaration: Mapping[str, Any], estimator: Any = None) -> None:
+        self.declaration = _plain(declaration) if isinstance(declaration, Mapping) else declaration
+        if not isinstance(declaration, Mapping) or not declaration:
+            raise SpaceError("A space needs at least one parameter that varies, such as learning_rate = [0.01, 0.1].")
+        self._parameters: list[_Parameter] = []
+        problems = []
+        for name, declared in declaration.items():
+            try:
+                self._parameters.append(self._parse(str(name), declared, declaration, estimator))
+            except SpaceError as error:
+                problems.append(f"{name}: {error}")
+        if problems:
+            raise SpaceError("\n".join(problems))
+        self.leaves = [leaf for parameter in self._parameters for leaf in parameter.node.leaves()]
+        if not self.leaves:
+            raise SpaceError("Nothing in this space varies: every parameter has one value only.")
+        if len({leaf.name for leaf in self.leaves}) < len(self.leaves):
+            raise SpaceError("Two choices of this space have the same name; give each table another name.")
+        self._conditional = any(p.when for p in self._parameters) or any(
+            isinstance(p.node, _Layers | _PerLayer | _Choice) and len(list(p.node.leaves())) > 1
+            for p in self._parameters
+        )
+
+    def __repr__(self) -> str:
+        return f"<Space of {len(self.names)} parameters: {', '.join(self.names)}>"
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters of the estimator that vary."""
+        return [parameter.name for parameter in self._parameters]
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether some leaves take part only where others have certain values."""
+        return self._conditional
+
+    def walk(self, draw: Draw) -> tuple[Point, dict[str, Any]]:
+        """Draw a value for each leaf that takes part; return the point and the parameters of the estimator."""
+        point: Point = {}
+        chosen: dict[str, Any] = {}
+
+        def noted(leaf: Leaf) -> Value:
+            point[leaf.name] = value = draw(leaf)
+            return value
+
+        for parameter in self._parameters:
+            if all(other in chosen and _chosen(chosen[other], values) for other, values in parameter.when):
+                chosen[parameter.name] = parameter.node.resolve(noted, chosen)
+        return point, chosen
+
+    def parameters(self, point: Mapping[str, Value]) -> dict[str, Any]:
+        """Return the parameters of the estimator at a point."""
+        return self.walk(lambda leaf: point[leaf.name])[1]
+
+    def grid(self) -> Iterator[Point]:
+        """Yield every point once, in order.
+
+        Raises
+        ------
+        SpaceError
+            If a number is continuous.
+        """
+        for leaf in self.leaves:
+            if leaf.size == math.inf:
+                raise SpaceError(f"{leaf.name}: a grid needs a step, or a list of values.")
+        yield from self._expand({})
+
+    def _expand(self, fixed: Point) -> Iterator[Point]:
+        class Open(Exception):
+            pass
+
+        missing: list[Leaf] = []
+
+        def draw(leaf: Leaf) -> Value:
+            if leaf.name not in fixed:
+                missing.append(leaf)
+                raise Open
+            return fixed[leaf.name]
+
+        try:
+            point, _ = self.walk(draw)
+        except Open:
+            for value in missing[0].values():
+                yield from self._expand({**fixed, missing[0].name: value})
+        else:
+            yield point
+
+    def grid_size(self) -> int:
+        """Return how many points the grid has."""
+        return sum(1 for _ in self.grid())
+
+    def _parse(self, name: str, declared: Any, whole: Mapping[str, Any], estimator: Any) -> _Parameter:
+        when: list[tuple[str, tuple[Any, ...]]] = []
+        if isinstance(declared, Mapping) and "when" in declared:
+            conditions = declared["when"]
+            declared = {key: value for key, value in declared.items() if key != "when"}
+            if not isinstance(conditions, Mapping) or not conditions:
+                raise SpaceError(
+                    'when must be a table of other parameters and values, such as { descent = "mini-batch" }.'
+                )
+            before = self.names
+            for other, values in conditions.items():
+                if other not in before:
+                    reason = "is declared after it" if other in whole and other != name else "does not vary"
+                    raise SpaceError(f"when names {other!r}, which {reason}. {nearest(str(other), before)}")
+                allowed = tuple(values) if isinstance(values, list | tuple) else (values,)
+                self._check_reachable(other, allowed)
+                when.append((other, allowed))
+            if set(declared) == {"choices"}:
+                declared = declared["choices"]
+        node = self._node(name, declared)
+        if isinstance(declared, Mapping) and "per_layer" in declared:
+            node = self._per_layer(name, declared, estimator)
+        return _Parameter(name, node, tuple(when))
+
+    def _check_reachable(self, other: str, allowed: tuple[Any, ...]) -> None:
+        node = next(parameter.node for parameter in self._parameters if parameter.name == other)
+        if isinstance(node, _Choice):
+            for value in allowed:
+                if not any(label == value for label in node.leaf.choices):
+                    raise SpaceError(f"{other} is never {value!r}. {nearest(str(value), map(str, node.leaf.choices))}")
+
+    def _per_layer(self, name: str, declared: Mapping[str, Any], estimator: Any) -> _PerLayer:
+        if set(declared) != {"per_layer"}:
+            raise SpaceError(f"per_layer goes with nothing else. Got {', '.join(map(str, declared))}.")
+        layers = name[: len(name) - len(name.rpartition("__")[2])] + "hidden_layer_sizes"
+        sizes = next((p for p in self._parameters if p.name == layers), None)
+        fixed = None
+        if sizes is None:
+            given = None if estimator is None else estimator.get_params().get(layers)
+            if given is None:
+                raise SpaceError("per_layer needs hidden_layer_sizes, declared before it.")
+            count = fixed = len(given) if isinstance(given, list | tuple) else 1
+        elif isinstance(sizes.node, _Layers):
+            count = len(sizes.node.neurons)
+        else:
+            lists = [o.value for o in getattr(sizes.node, "options", ()) if isinstance(getattr(o, "value", None), list)]
+            count = max((len(own) for own in lists), default=1)
+        options = tuple(self._choice(f"{name}.layer_{i + 1}", declared["per_layer"]) for i in range(count))
+        return _PerLayer(options, fixed, layers)
+
+    def _node(self, name: str, declared: Any) -> _Node:
+        if isinstance(declared, list | tuple):
+            return self._choice(name, declared)
+        if isinstance(declared, Mapping):
+            if "low" in declared or "high" in declared:
+                return _Number(_number(name, declared))
+            if "layers" in declared or "neurons" in declared:
+                return _layers(name, declared)
+            if "per_layer" in declared:
+                return _Constant(None)  # comes once the layers are known
+            return _Table(tuple((str(key), self._node_inside(f"{name}.{key}", own)) for key, own in declared.items()))
+        if hasattr(declared, "to_internal_repr"):  # a distribution of Optuna
+            return self._from_optuna(name, declared)
+        return _Constant(declared)
+
+    def _node_inside(self, name: str, declared: Any) -> _Node:
+        """Return what stands in a table: a list there is a value like any other, and `choices` makes a choice."""
+        if isinstance(declared, Mapping) and set(declared) == {"choices"}:
+            return self._choice(name, declared["choices"])
+        return _Constant(declared) if isinstance(declared, list | tuple) else self._node(name, declared)
+
+    def _from_optuna(self, name: str, distribution: Any) -> _Node:
+        if hasattr(distribution, "choices"):
+            return self._choice(name, list(distribution.choices))
+        ends = {"low": distribution.low, "high": distribution.high, "log": distribution.log}
+        if distribution.step is not None and not (is_integer(distribution.low) and distribution.log):
+            ends["step"] = distribution.step
+        return _Number(_number(name, ends))
+
+    def _choice(self, name: str, options: Any) -> _Choice:
+        if not isinstance(options, list | tuple) or not options:
+            raise SpaceError("has no value to choose from.")
+        kinds = {_kind(option) for option in options} - {"nothing"}
+        named = all(isinstance(o, str) or (isinstance(o, Mapping) and "name" in o) for o in options)
+        if len(kinds) > 1 and not named:
+            shown = " and ".join(sorted(kinds))
+            raise SpaceError(
+                f"mixes {shown}, which no sampler can compare; declare a parameter for each, or write all as one kind."
+            )
+        labels: list[Value] = []
+        nodes: list[_Node] = []
+        for option in options:
+            scalar = option is None or isinstance(option, bool | str) or is_number(option)
+            label: Value = option if scalar else _label(option)
+            if is_number(label) and not isinstance(label, bool):
+                if not math.isfinite(label):  # type: ignore[arg-type]
+                    raise SpaceError(f"{label} is no finite number.")
+                label = int(label) if is_integer(label) else float(label)  # type: ignore[arg-type]
+            if any(label == other and type(label) is type(other) for other in labels):
+                raise SpaceError(f"{label!r} stands there twice.")
+            labels.append(label)
+            if isinstance(option, Mapping):
+                nodes.append(
+                    _Table(tuple((str(k), self._node_inside(f"{name}.{label}.{k}", v)) for k, v in option.items()))
+                )
+            else:
+                nodes.append(_Constant(list(option) if isinstance(option, tuple) else option))
+        return _Choice(Leaf(name, "choice", choices=tuple(labels)), tuple(nodes))
+
+
+def _chosen(value: Any, allowed: Sequence[Any]) -> bool:
+    if isinstance(value, Mapping) and "name" in value:
+        value = value["name"]
+    return any(value == own for own in allowed)
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool | np.bool_):
+        return "true or false"
+    if isinstance(value, str):
+        return "words"
+    if is_number(value):
+        return "numbers"
+    if isinstance(value, Mapping):
+        return "tables"
+    return "lists" if isinstance(value, list | tuple) else f"objects of {type(value).__name__}"
+
+
+def _label(option: Any) -> str:
+    """Return what a table or a list is called: by its name, or as JSON."""
+    if isinstance(option, Mapping) and isinstance(option.get("name"), str):
+        return str(option["name"])
+    if isinstance(option, Mapping | list | tuple):
+        return json.dumps(_plain(option), default=str)
+    return repr(option)
+
+
+def _number(name: str, declared: Mapping[str, Any]) -> Leaf:
+    _check_keys(declared, _NUMBER)
+    for end in ("low", "high"):
+        if end not in declared:
+            raise SpaceError(f"has no {end}.")
+    low, high = declared["low"], declared["high"]
+    return _range(name, low, high, declared.get("log", False), declared.get("step"))
+
+
+def _range(name: str, low: Any, high: Any, log: Any, step: Any) -> Leaf:
+    for value in (low, high):
+        if not is_number(value) or isinstance(value, bool) or not math.isfinite(value):
+            raise SpaceError(f"low and high must be finite numbers. Got {value!r}.")
+    if not isinstance(log, bool):
+        raise SpaceError(f"log must be true or false. Got {log!r}.")
+    if low >= high:
+        raise SpaceError(f"low={low} must be below high={high}.")
+    whole = is_integer(low) and is_integer(high)
+    if log and low <= 0:
+        raise SpaceError(f"on a log scale low must be above 0. Got {low}.")
+    if step is not None:
+        if not is_number(step) or isinstance(step, bool) or not 0 < step <= high - low:
+            raise SpaceError(f"step must be a number above 0 and at most high − low. Got {step!r}.")
+        if log:
+            raise SpaceError("log and step contradict each other: take one of them.")
+        whole = whole and is_integer(step)
+    if whole:
+        gap = int(step) if step is not None else 1
+        top = int(low) + (int(high) - int(low)) // gap * gap
+        return Leaf(name, "int", int(low), top, log, gap)
+    if step is not None:
+        high = low + math.floor((high - low) / step + 1e-9) * step
+    return Leaf(name, "float", float(low), float(high), log, None if step is None else float(step))
+
+
+def _layers(name: str, declared: Mapping[str, Any]) -> _Layers:
+    _check_keys(declared, _LAYERS)
+    ends = []
+    for key in ("layers", "neurons"):
+        if key not in declared:
+            raise SpaceError(f"has no {key}.")
+        pair = [declared[key]] * 2 if is_integer(declared[key]) else declared[key]
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(is_integer(end) for end in pair):
+            raise SpaceError(f"{key} must be two integers, the least and the most. Got {declared[key]!r}.")
+        if not (0 if key == "layers" else 1) <= pair[0] <= pair[1]:
+            raise SpaceError(f"{key} must be two integers, the least before the most. Got {list(pair)}.")
+        ends.append((int(pair[0]), int(pair[1])))
+    (fewest, most), (low, high) = ends
+    if most == 0:
+        raise SpaceError("there is no layer to vary.")
+    if not isinstance(declared.get("log", False), bool):
+        raise SpaceError(f"log must be true or false. Got {declared['log']!r}.")
+
+    def leaf(part: str, a: int, b: int, log: bool, step: Any) -> Leaf:
+        whole = f"{name}.{part}"
+        return Leaf(whole, "choice", choices=(a,)) if a == b else _range(whole, a, b, log, step)
+
+    count = leaf("layers", fewest, most, False, None)
+    neurons = tuple(
+        leaf(f"neurons_{i + 1}", low, high, declared.get("log", False), declared.get("step")) for i in range(most)
+    )
+    return _Layers(count, neurons)
+
+
+def _check_keys(declared: Mapping[str, Any], known: list[str]) -> None:
+    for key in declared:
+        if key not in known:
+            raise SpaceError(f"unknown key {key!r}. {nearest(str(key), known)}")
+
+
+def _plain(value: Any) -> Any:
+    """Return a declaration in what JSON has, with objects as they show themselves."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return repr(value)

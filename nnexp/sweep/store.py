@@ -1,0 +1,554 @@
+"""Where a study is kept: in Optuna's own formats, so that its dashboard shows it, but written in whole transactions.
+
+A transaction reads what is new, decides, and writes everything at once or nothing. Optuna's storages write each value of
+a trial by itself; a process that is killed between two of them leaves half a trial, and two processes that both see the
+last free number both take it. Here neither can happen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from nnexp.sweep.space import Leaf, Point, Space
+
+T = TypeVar("T")
+
+FINISHED = ("complete", "pruned", "fail")
+# Optuna's numbers of the states.
+STATES = {"running": 0, "complete": 1, "pruned": 2, "fail": 3, "waiting": 4}
+_STATE_NAMES = {number: name for name, number in STATES.items()}
+OWNER, SEEN, RECORD = "nnexp:owner", "nnexp:seen:", "nnexp"
+
+
+class StoreError(RuntimeError):
+    """A study cannot be read or written; the message says why."""
+
+
+@dataclass
+class Trial:
+    """A trial, as the store has it.
+
+    Attributes
+    ----------
+    number : int
+    state : {"running", "waiting", "complete", "pruned", "fail"}
+    params : dict
+        The point of the space, by leaf.
+    values : list of float
+        The objectives; empty where there are none.
+    steps : dict
+        What was reported to the pruner, by step.
+    record : dict
+        What the evaluation found: scores of each fold, cost, problem.
+    rungs : dict
+        What a pruner has noted with the trial.
+    owner : str
+        Who works on it, or did.
+    tries : int
+        How often it was begun.
+    identity : int
+        In the storage.
+    """
+
+    number: int
+    state: str
+    params: Point
+    values: list[float] = field(default_factory=list)
+    steps: dict[int, float] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    rungs: dict[str, Any] = field(default_factory=dict)
+    owner: str = ""
+    tries: int = 1
+    identity: int = -1
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is complete, pruned or failed."""
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes
+    ----------
+    number : int
+    state : {"complete", "pruned", "fail"}
+    values : list of float
+    record : dict
+        JSON values.
+    steps : dict
+        What was reported, by step.
+    rungs : dict
+        What the pruner noted.
+    curve : dict of lists
+        The learning curves: fold, step, error, validation_error, evaluations.
+    """
+
+    number: int
+    state: str
+    values: list[float]
+    record: dict[str, Any]
+    steps: dict[int, float] = field(default_factory=dict)
+    rungs: dict[str, Any] = field(default_factory=dict)
+    curve: dict[str, list[Any]] = field(default_factory=dict)
+
+
+class Change(ABC):
+    """A transaction: what is there, and what is to be written when it ends.
+
+    Attributes
+    ----------
+    trials : list of Trial
+        All trials of the study by number, as of now.
+    seen : dict
+        When each process was last heard of, in seconds of the storage's clock.
+    now : float
+        That clock.
+    """
+
+    trials: list[Trial]
+    seen: dict[str, float]
+    now: float
+
+    @abstractmethod
+    def create(self, points: Sequence[Point], owner: str, space: Space) -> list[int]:
+        """Begin a trial at each point; return their numbers."""
+
+    @abstractmethod
+    def take(self, number: int, owner: str) -> None:
+        """Make a running trial another's, and count the try."""
+
+    @abstractmethod
+    def finish(self, outcome: Outcome) -> None:
+        """End a running trial; one that has ended already stays as it is."""
+
+    @abstractmethod
+    def heard(self, owner: str) -> None:
+        """Note that a process is alive."""
+
+
+class Store(ABC):
+    """All studies of one place.
+
+    Attributes
+    ----------
+    where : str
+        The place, for messages.
+    lost : str
+        What was found damaged and left out, in a sentence; empty if nothing was.
+    """
+
+    where: str
+    lost: str = ""
+
+    @abstractmethod
+    def studies(self) -> dict[str, dict[str, Any]]:
+        """Return the studies that are there, each with what it was declared to be."""
+
+    @abstractmethod
+    def create_study(self, name: str, directions: Sequence[str], declared: Mapping[str, Any]) -> None:
+        """Make a study, unless there is one of this name."""
+
+    @abstractmethod
+    def trials(self, study: str) -> list[Trial]:
+        """Return all trials as of now, by number."""
+
+    @abstractmethod
+    def transact(self, study: str, change: Callable[[Change], T]) -> T:
+        """Do a transaction. ``change`` may be called again if the storage had to be asked again."""
+
+    @abstractmethod
+    def curves(self, study: str) -> dict[int, dict[str, list[Any]]]:
+        """Return the learning curves of trials, by number."""
+
+    @abstractmethod
+    def seen(self, study: str) -> dict[str, float]:
+        """Return when each process was last heard of, as seconds ago."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the storage."""
+
+
+# Who of this process is at work now.
+at_work: set[str] = set()
+
+
+def owner_name() -> str:
+    """Return a name for this process that no other has, and that tells which machine's it is."""
+    return f"{os.uname().nodename if hasattr(os, 'uname') else 'host'}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def is_gone(owner: str, seen: Mapping[str, float], now: float, lease: float) -> bool:
+    """Whether a process is dead: it is of this machine and not there, or was not heard of for the lease, in seconds."""
+    host, _, rest = owner.partition(":")
+    if hasattr(os, "uname") and host == os.uname().nodename and rest.partition(":")[0].isdigit():
+        process = int(rest.partition(":")[0])
+        if process == os.getpid():
+            return owner not in at_work
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            pass
+    return now - seen.get(owner, -math.inf) > lease
+
+
+def internal(leaf: Leaf, value: Any) -> float:
+    """Return a value as Optuna stores it."""
+    if leaf.kind != "choice":
+        return float(value)
+    for index, own in enumerate(leaf.choices):
+        if own == value and type(own) is type(value):
+            return index
+    return leaf.choices.index(value)
+
+
+@lru_cache(maxsize=4096)
+def _choices(text: str) -> tuple[str, list[Any]]:
+    """Return the kind of a stored distribution, and the choices of a choice."""
+    content = json.loads(text)
+    return content["name"], content["attributes"].get("choices", [])
+
+
+def external(text: str, value: float) -> Any:
+    """Return a stored value as the space has it."""
+    kind, choices = _choices(text)
+    if kind == "CategoricalDistribution":
+        return choices[int(value)]
+    return int(value) if kind == "IntDistribution" else float(value)
+
+
+@lru_cache(maxsize=4096)
+def stored_distribution(leaf: Leaf) -> str:
+    """Return a leaf's distribution as Optuna stores it."""
+    from optuna.distributions import distribution_to_json
+
+    from nnexp.sweep.samplers import distribution
+
+    return str(distribution_to_json(distribution(leaf)))
+
+
+@dataclass(eq=False)
+class _Study:
+    name: str
+    directions: list[int]
+    declared: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, float] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    deleted: bool = False
+
+
+class JournalStore(Store):
+    """Studies in a file in the format of Optuna's journal, for several processes on one machine, or on NFS.
+
+    A transaction is one write of whole lines under the file's lock, and synced before the lock is given up. Each line says
+    which of how many of its transaction it is, so that what a kill or a full disk cut short is recognised and left out.
+
+    Parameters
+    ----------
+    path : Path
+        Made with its folder if it is not there, once something is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.where = str(path)
+        self._studies: list[_Study] = []
+        self._trials: list[tuple[int, int]] = []  # study and number, by the storage's identity
+        self._offset = 0
+        self._file: IO[bytes] | None = None
+        self._worker = uuid.uuid4().hex
+        if path.exists():
+            with self._locked() as file:
+                self._mend(file)
+
+    # Reading
+
+    def studies(self) -> dict[str, dict[str, Any]]:
+        self._refresh()
+        return {study.name: study.declared for study in self._studies if not study.deleted}
+
+    def trials(self, study: str) -> list[Trial]:
+        self._refresh()
+        return self._named(study).trials
+
+    def seen(self, study: str) -> dict[str, float]:
+        self._refresh()
+        return {owner: time.time() - at for owner, at in self._named(study).seen.items()}
+
+    def curves(self, study: str) -> dict[int, dict[str, list[Any]]]:
+        found: dict[int, dict[str, list[Any]]] = {}
+        path = self._curve_file
+        if path.exists():
+            with open(path, "rb") as file:
+                for line in file:
+                    with contextlib.suppress(ValueError):  # what a kill cut short belongs to a trial that is done again
+                        content = json.loads(line)
+                        if content["study"] == study:
+                            found[content["number"]] = content["curve"]
+        return found
+
+    @property
+    def _curve_file(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}-curves.jsonl")
+
+    def _named(self, study: str) -> _Study:
+        for own in self._studies:
+            if own.name == study and not own.deleted:
+                return own
+        raise StoreError(f"{self.where} holds no study {study!r}.")
+
+    def _refresh(self) -> None:
+        if self.path.exists():
+            with open(self.path, "rb") as file:
+                self._read(file)
+
+    def _read(self, file: IO[bytes]) -> int:
+        """Take in the whole transactions after what was read; return where the first one that is not whole begins."""
+        file.seek(self._offset)
+        position = self._offset
+        waiting: list[dict[str, Any]] = []
+        for line in file.read().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                content = json.loads(line)
+                content["op_code"]
+            except (ValueError, KeyError, TypeError):
+                if line.strip(b"\x00 \n"):
+                    raise StoreError(
+                        f"{self.where} is damaged at byte {position}: {line[:60]!r} is no record of a study. Restore the file, or "
+                        "cut it there to lose what follows."
+                    ) from None
+                break
+            position += len(line)
+            index, count = content.get("nnexp", (1, 1))
+            if index == 1:
+                waiting = []
+            waiting.append(content)
+            if index == count and len(waiting) == count:
+                for own in waiting:
+                    self._apply(own["op_code"], own)
+                waiting = []
+                self._offset = position
+        return self._offset
+
+    def _apply(self, op: int, content: dict[str, Any]) -> None:
+        if op == 0:
+            if not any(own.name == content["study_name"] and not own.deleted for own in self._studies):
+                self._studies.append(_Study(content["study_name"], content["directions"]))
+            return
+        if op in (1, 2, 3, 4):
+            study = self._studies[content["study_id"]]
+            if op == 1:
+                study.deleted = True
+            elif op == 2:
+                study.declared.update(content["user_attr"].get(RECORD, {}))
+            elif op == 3:
+                for key, value in content["system_attr"].items():
+                    if key.startswith(SEEN):
+                        study.seen[key.removeprefix(SEEN)] = value
+            else:
+                self._apply_create(study, content)
+            return
+        number = self._trials[content["trial_id"]]
+        trial = self._studies[number[0]].trials[number[1]]
+        if trial.is_finished:
+            return
+        if op == 6:
+            trial.state = _STATE_NAMES[content["state"]]
+            if content["values"] is not None:
+                trial.values = content["values"]
+        elif op == 7:
+            trial.steps[int(content["step"])] = content["intermediate_value"]
+        elif op == 8:
+            trial.record.update(content["user_attr"].get(RECORD, {}))
+        elif op == 9:
+            note(trial, content["system_attr"])
+
+    def _apply_create(self, study: _Study, content: dict[str, Any]) -> None:
+        kinds = content.get("distributions", {})
+        trial = Trial(
+            number=len(study.trials),
+            state=_STATE_NAMES[content.get("state", 0)],
+            params={name: external(kinds[name], value) for name, value in sorted(content.get("params", {}).items())},
+            values=content.get("values") or [],
+            record=dict(content.get("user_attrs", {}).get(RECORD, {})),
+            identity=len(self._trials),
+        )
+        note(trial, content.get("system_attrs", {}))
+        self._trials.append((content["study_id"], trial.number))
+        study.trials.append(trial)
+
+    # Writing
+
+    @contextlib.contextmanager
+    def _locked(self) -> Any:
+        try:
+            import fcntl
+        except ImportError:  # pragma: no cover - not on this platform
+            fcntl = None  # type: ignore[assignment]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a+b", buffering=0) as file:
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                yield file
+        except OSError as error:
+            raise StoreError(f"The study cannot be written to {self.where}: {error.strerror or error}.") from error
+
+    def _mend(self, file: IO[bytes]) -> None:
+        """Cut off what is not a whole transaction; the lock is held."""
+        end = self._read(file)
+        size = os.fstat(file.fileno()).st_size
+        if size > end:
+            file.truncate(end)
+            self.lost = (
+                f"The last {size - end} bytes of {self.where} were a record that was cut short; they are left out, and its "
+                "trials are done again."
+            )
+
+    def create_study(self, name: str, directions: Sequence[str], declared: Mapping[str, Any]) -> None:
+        with self._locked() as file:
+            self._mend(file)
+            if any(own.name == name and not own.deleted for own in self._studies):
+                return
+            number = len(self._studies)
+            self._write(
+                file,
+                [
+                    {"op_code": 0, "study_name": name, "directions": [2 if d == "maximize" else 1 for d in directions]},
+                    {"op_code": 2, "study_id": number, "user_attr": {RECORD: dict(declared)}},
+                ],
+            )
+
+    def transact(self, study: str, change: Callable[[Change], T]) -> T:
+        self._refresh()  # the most of it before the lock, which should be short
+        with self._locked() as file:
+            self._mend(file)
+            own = self._named(study)
+            transaction = _JournalChange(self._studies.index(own), own, len(self._trials))
+            result = change(transaction)
+            if transaction.curves:
+                with open(self._curve_file, "ab", buffering=0) as curves:
+                    _append(curves, b"".join(_line({"study": study, **curve}) for curve in transaction.curves))
+            self._write(file, transaction.lines)
+            return result
+
+    def _write(self, file: IO[bytes], lines: list[dict[str, Any]]) -> None:
+        if not lines:
+            return
+        count = len(lines)
+        text = b"".join(
+            _line({**line, "worker_id": self._worker, "nnexp": [i + 1, count]}) for i, line in enumerate(lines)
+        )
+        _append(file, text)
+        self._read(file)
+
+    def close(self) -> None:
+        pass
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+
+
+def _append(file: IO[bytes], text: bytes) -> None:
+    """Add to a file all of it or nothing; when this returns it is on the disk."""
+    before = os.fstat(file.fileno()).st_size
+    try:
+        rest = text
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(before)
+        raise
+
+
+def note(trial: Trial, attributes: Mapping[str, Any]) -> None:
+    """Take in what is noted with a trial: whose it is, and what a pruner needs."""
+    for key, value in attributes.items():
+        if key == OWNER:
+            trial.owner, trial.tries = value["owner"], value["tries"]
+        else:
+            trial.rungs[key] = value
+
+
+class _JournalChange(Change):
+    def __init__(self, index: int, study: _Study, n_identities: int) -> None:
+        self.trials, self.seen, self.now = study.trials, study.seen, time.time()
+        self.lines: list[dict[str, Any]] = []
+        self.curves: list[dict[str, Any]] = []
+        self._index, self._next, self._number = index, n_identities, len(study.trials)
+
+    def create(self, points: Sequence[Point], owner: str, space: Space) -> list[int]:
+        leaves = {leaf.name: leaf for leaf in space.leaves}
+        begun = _now()
+        numbers = []
+        for point in points:
+            self.lines.append({
+                "op_code": 4, "study_id": self._index, "datetime_start": begun, "state": 0,
+                "params": {name: internal(leaves[name], value) for name, value in point.items()},
+                "distributions": {name: stored_distribution(leaves[name]) for name in point},
+                "user_attrs": {}, "system_attrs": {OWNER: {"owner": owner, "tries": 1}}, "intermediate_values": {},
+            })  # fmt: skip
+            numbers.append(self._number)
+            self._number += 1
+        return numbers
+
+    def take(self, number: int, owner: str) -> None:
+        trial = self.trials[number]
+        noted = {OWNER: {"owner": owner, "tries": trial.tries + 1}}
+        self.lines.append({"op_code": 9, "trial_id": trial.identity, "system_attr": noted})
+
+    def finish(self, outcome: Outcome) -> None:
+        trial = self.trials[outcome.number]
+        if trial.is_finished:
+            return
+        if outcome.curve:
+            self.curves.append({"number": outcome.number, "curve": outcome.curve})
+        own = {"trial_id": trial.identity}
+        for step, value in outcome.steps.items():
+            self.lines.append({"op_code": 7, **own, "step": step, "intermediate_value": value})
+        for key, value in outcome.rungs.items():
+            self.lines.append({"op_code": 9, **own, "system_attr": {key: value}})
+        for key, value in shown_attributes(outcome).items():
+            self.lines.append({"op_code": 8, **own, "user_attr": {key: value}})
+        values = outcome.values or None
+        self.lines.append(
+            {"op_code": 6, **own, "state": STATES[outcome.state], "values": values, "datetime_complete": _now()}
+        )
+
+    def heard(self, owner: str) -> None:
+        self.lines.append({"op_code": 3, "study_id": self._index, "system_attr": {SEEN + owner: self.now}})
+
+
+def shown_attributes(outcome: Outcome) -> dict[str, Any]:
+    """Return the attributes that Optuna's dashboard shows with a trial: cost and problem, and the record as a whole."""
+    shown: dict[str, Any] = {RECORD: outcome.record}
+    for key in ("evaluations", "problem"):
+        if outcome.record.get(key):
+            shown[key] = outcome.record[key]
+    return shown
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,389 @@
+"""`Sweep`: a search over a space in Python, with the tables of what was tried."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.metrics import get_scorer_names
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import indexable
+
+from nnexp._names import check_choice, is_integer, is_number, nearest
+from nnexp.engine import Engine
+from nnexp.estimator import BackpropMLP
+from nnexp.sweep.evaluation import COSTS, Evaluation
+from nnexp.sweep.pruning import Pruning
+from nnexp.sweep.space import Space, SpaceError
+from nnexp.sweep.store import JournalStore, Outcome, Store, StoreError, Trial
+from nnexp.sweep.study import BATCH, MODES, Settings, Study
+from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
+
+OnTrial = Callable[[Outcome, list[Trial]], None]
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    trials : pandas.DataFrame
+        A row for each trial: number, state, parameters, scores, cost in evaluations, problem.
+    curves : pandas.DataFrame
+        The learning curves of each trial and fold.
+    times : pandas.DataFrame
+        Seconds of each trial; they differ from machine to machine and so stand apart.
+    pareto : pandas.DataFrame
+        The trials that no other one beats in an objective without being worse in another; of one objective, the best.
+    best_params : dict
+        Parameters of the estimator.
+    best_value : float
+        The mean of the first objective over the folds, at the best trial. It was chosen for being the best, and so promises
+        more than it keeps: evaluate the winner on data that took no part, as ``nested = true`` in an experiment does.
+    best_number : int
+    is_complete : bool
+        Whether the budget is spent.
+    estimator : estimator
+        Unfitted, with the best parameters.
+    """
+
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    times: pd.DataFrame
+    pareto: pd.DataFrame
+    best_params: dict[str, Any]
+    best_value: float
+    best_number: int
+    is_complete: bool
+    estimator: Any = field(repr=False)
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{count} {state}" for state, count in self.trials["state"].value_counts().items())
+        return f"<SweepResult: {len(self.trials)} trials ({states}); best {self.best_value:.4g} by {self.best_params}>"
+
+
+class Sweep:
+    """Searches a space of parameters for the best ones.
+
+    Parameters
+    ----------
+    space : mapping or Space
+        What varies, see `Space`. In a pipeline a parameter of one step may be named without the step's name.
+    estimator : estimator, default=None
+        What is tuned; None for ``BackpropMLP()``. Any scikit-learn estimator will do, but a BackpropMLP, or a pipeline that
+        ends in one, trains the folds of a trial, and trials that share a network and a batch size, as one stack.
+    n_trials : int or None, default=100
+        The budget; None for all points of a grid.
+    scoring : str, sequence of str, mapping or None, default=None
+        Scores by scikit-learn's names, or scorers by names of your own; higher is better. None for the estimator's own.
+    objectives : sequence of str, default=None
+        What is sought: a score, or a score and ``"evaluations"``, which is to be low. None for the first score.
+    cv : int, splitter or iterable, default=5
+        As scikit-learn has it.
+    sampler : str or mapping, default="tpe"
+        ``"tpe"``, ``"random"``, ``"grid"``, ``"quasi_random"``, ``"cma_es"`` or ``"gp"``; a mapping for settings of Optuna's, such as
+        ``{"name": "tpe", "n_startup_trials": 20}``.
+    pruner : str or mapping, default="none"
+        Which trials are given up early: ``"median"``, ``"percentile"``, ``"successive_halving"``, ``"hyperband"``, ``"threshold"``,
+        ``"wilcoxon"``, or ``"dominance"`` for two objectives. The mean of the folds' scores is what it sees.
+    batch_size : int, default=16
+        Trials asked for at once in the deterministic mode.
+    mode : {"deterministic", "elastic"}, default="deterministic"
+        Whether the trials are the same for any number of workers and any interruption, or each process goes its own way.
+    workers : int, default=1
+        Processes.
+    backend : {"loky", "dask"}, default="loky"
+        Where they are: on this machine, or on a Dask cluster.
+    scheduler : str, default=None
+        The address of the Dask scheduler.
+    storage : str or Path, default=None
+        Where the trials are kept, so that a later run goes on with them: a folder, or the URL of a PostgreSQL database.
+        None keeps nothing.
+    name : str, default="sweep"
+        The study's name in the storage.
+    max_seconds : float, default=None
+        Time for a trial; what takes longer fails.
+    random_state : int, default=0
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnexp import Sweep
+    >>> X, y = load_iris(return_X_y=True)
+    >>> space = {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}, "batch_size": [16, 64]}
+    >>> from nnexp import BackpropMLP
+    >>> sweep = Sweep(space, BackpropMLP(hidden_layer_sizes=(8,), max_iter=20), n_trials=8, cv=3, batch_size=4)
+    >>> result = sweep.run(X, y)
+    >>> len(result.trials), sorted(result.best_params)
+    (8, ['batch_size', 'learning_rate'])
+    """
+
+    def __init__(
+        self,
+        space: Mapping[str, Any] | Space,
+        estimator: Any = None,
+        *,
+        n_trials: int | None = 100,
+        scoring: Any = None,
+        objectives: Sequence[str] | None = None,
+        cv: Any = 5,
+        sampler: Any = "tpe",
+        pruner: Any = "none",
+        batch_size: int = BATCH,
+        mode: str = "deterministic",
+        workers: int = 1,
+        backend: str = "loky",
+        scheduler: str | None = None,
+        storage: str | Path | None = None,
+        name: str = "sweep",
+        max_seconds: float | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.estimator = BackpropMLP() if estimator is None else estimator
+        if not isinstance(self.estimator, BaseEstimator):
+            raise TypeError(f"estimator must be a scikit-learn estimator. Got {self.estimator!r}.")
+        self.space = space_of(space, self.estimator)
+        self.sampler, self.sampler_settings = named(sampler, "sampler")
+        self.pruner, self.pruner_settings = named(pruner, "pruner")
+        for key, value in {"n_trials": n_trials, "batch_size": batch_size, "workers": workers}.items():
+            if (value is not None or key != "n_trials") and (not is_integer(value) or value < 1):  # type: ignore[operator]
+                raise ValueError(f"{key} must be an integer from 1 on. Got {value!r}.")
+        if max_seconds is not None and not (is_number(max_seconds) and 0 < max_seconds < math.inf):
+            raise ValueError(f"max_seconds must be a number above 0, or None. Got {max_seconds!r}.")
+        if not is_integer(random_state) or random_state < 0:
+            raise ValueError(
+                f"random_state must be an integer from 0 on: a sweep is always repeatable. Got {random_state!r}."
+            )
+        check_choice("mode", mode, MODES)
+        self.n_trials, self.batch_size, self.mode, self.workers = n_trials, batch_size, mode, workers
+        self.scoring, self.objectives, self.cv = scoring, objectives, cv
+        self.backend, self.scheduler, self.storage, self.name = backend, scheduler, storage, name
+        self.max_seconds, self.random_state = max_seconds, int(random_state)
+
+    def run(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        groups: Any = None,
+        params: Mapping[str, Any] | None = None,
+        on_trial: OnTrial | None = None,
+    ) -> SweepResult:
+        """Do what is missing of the sweep.
+
+        Parameters
+        ----------
+        X, y : array-like
+        groups : array-like, default=None
+            For the splitter.
+        params : mapping, default=None
+            Further arguments of the estimator's ``fit``.
+        on_trial : callable, default=None
+            Is given how each trial ended, and all trials.
+
+        Returns
+        -------
+        SweepResult
+        """
+        X, y, groups = indexable(X, y, groups)
+        splits = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
+        scoring = scores_by_name(self.scoring)
+        objectives = check_objectives(self.objectives, scoring)
+        directions = tuple("minimize" if name in COSTS else "maximize" for name in objectives)
+        evaluation = Evaluation(
+            self.estimator, X, y, splits, scoring, objectives, self.space,
+            Pruning(self.pruner, self.pruner_settings, directions), self.random_state, self.max_seconds, dict(params or {}),
+        )  # fmt: skip
+        settings = Settings(
+            self.n_trials, self.sampler, self.sampler_settings, self.batch_size, self.mode, self.random_state
+        )
+        folder = None
+        if self.storage is None:
+            folder = tempfile.mkdtemp(prefix="nnexp-")
+        place = str(folder or self.storage)
+        try:
+            store = open_store(place)
+            study = Study(store, self.name, evaluation, settings)
+            with Engine(self.workers, self.backend, self.scheduler) as engine:
+                run_study(study, engine, place, on_trial)
+            return collect(study)
+        finally:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def collect(study: Study) -> SweepResult:
+    """Return the tables of a study and its best trial."""
+    trials, evaluation = study.trials(), study.evaluation
+    metrics = list(evaluation.scoring)
+    table = trials_table(trials, evaluation.space, metrics)
+    best = best_trial(trials, evaluation.directions[0])
+    if best is None:
+        problems = table.loc[table["problem"] != "", "problem"]
+        why = f" The first one says: {problems.iloc[0]}" if len(problems) else ""
+        raise StoreError(f"None of the {len(table)} trials of {study.name!r} was completed.{why}")
+    parameters = evaluation.space.parameters(best.params)
+    front = [trial.number for trial in pareto_front(trials, evaluation.directions)]
+    return SweepResult(
+        trials=table,
+        curves=curves_table(study.store.curves(study.name), trials),
+        times=trial_times_table(trials),
+        pareto=table[table["number"].isin(front)].reset_index(drop=True),
+        best_params=parameters,
+        best_value=best.values[0],
+        best_number=best.number,
+        is_complete=study.is_done,
+        estimator=clone(evaluation.estimator).set_params(**parameters),
+    )
+
+
+def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None = None) -> None:
+    """Do what is missing of a study on the processes of an engine, in the study's mode."""
+    if study.settings.mode == "deterministic":
+        study.run(engine, on_trial)
+    elif engine.n_jobs == 1 and engine.backend != "dask":
+        study.work(on_trial)
+    else:
+        study.open()
+        over = threading.Event()
+        thread = threading.Thread(target=_watch_store, args=(study, on_trial, over), daemon=True)
+        thread.start()
+        try:
+            shared = place, study.name, study.evaluation, study.settings
+            for _ in engine.run(_work, shared, range(engine.n_workers)):
+                pass
+        finally:
+            over.set()
+            thread.join()
+
+
+def _work(shared: tuple[str, str, Evaluation, Settings], unit: int) -> int:
+    place, name, evaluation, settings = shared
+    store = open_store(place)
+    try:
+        return Study(store, name, evaluation, settings).work()
+    finally:
+        store.close()
+
+
+def _watch_store(study: Study, on_trial: OnTrial | None, over: threading.Event) -> None:
+    """Tell of what other processes finish."""
+    known = {trial.number for trial in study.trials() if trial.is_finished}
+    while on_trial is not None and not over.wait(0.5):
+        trials = study.trials()
+        for trial in trials:
+            if trial.is_finished and trial.number not in known:
+                known.add(trial.number)
+                on_trial(Outcome(trial.number, trial.state, trial.values, trial.record), trials)
+
+
+def open_store(place: str | Path) -> Store:
+    """Return the store in a folder, or behind the URL of a database."""
+    if "://" in str(place):
+        from nnexp.sweep.sql import SqlStore
+
+        return SqlStore(str(place))
+    folder = Path(place).expanduser()
+    if folder.is_file():
+        raise StoreError(f"The storage {folder} is a file; name a folder.")
+    return JournalStore(folder / "study.log")
+
+
+def space_of(space: Any, estimator: Any) -> Space:
+    """Return the space of an estimator, with its parameters by their full names.
+
+    Raises
+    ------
+    SpaceError
+        If a name is none of its parameters.
+    """
+    declaration = space.declaration if isinstance(space, Space) else space
+    if not isinstance(declaration, Mapping) or not declaration:
+        raise SpaceError("A space needs at least one parameter that varies, such as learning_rate = [0.01, 0.1].")
+    known = estimator.get_params()
+    full: dict[str, str] = {}
+    problems = []
+    for name in declaration:
+        longer = [own for own in known if own.endswith(f"__{name}")]
+        if name in known:
+            full[name] = name
+        elif longer:
+            full[name] = min(longer, key=lambda own: (own.count("__"), own))
+        else:
+            last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+            last = getattr(last, "regressor", last)
+            options = last.get_params(deep=False)
+            problems.append(f"{name}: {type(last).__name__} has no such parameter. {nearest(str(name), options)}")
+    problems += [f"{name}: is set by the sweep's seed." for name in full if name.endswith("random_state")]
+    if problems:
+        raise SpaceError("\n".join(problems))
+    renamed = {}
+    for name, declared in declaration.items():
+        if isinstance(declared, Mapping) and isinstance(declared.get("when"), Mapping):
+            when = {full.get(other, other): values for other, values in declared["when"].items()}
+            declared = {**declared, "when": when}
+        renamed[full[name]] = declared
+    return Space(_layers_first(renamed), estimator)
+
+
+def _layers_first(declaration: dict[str, Any]) -> dict[str, Any]:
+    """Put the layers before what has an entry for each of them."""
+    first = {name: own for name, own in declaration.items() if name.rpartition("__")[2] == "hidden_layer_sizes"}
+    return {**first, **declaration}
+
+
+def named(given: Any, what: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the settings of a sampler or a pruner."""
+    if isinstance(given, str):
+        return given, {}
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+        return given["name"], {str(key): value for key, value in given.items() if key != "name"}
+    raise ValueError(f"{what} must be a name, or a mapping with a name and settings. Got {given!r}.")
+
+
+def scores_by_name(scoring: Any) -> dict[str, Any]:
+    """Return scores by their names."""
+    if scoring is None:
+        return {"score": passthrough}
+    if isinstance(scoring, str):
+        scoring = [scoring]
+    if callable(scoring):
+        return {"score": scoring}
+    if isinstance(scoring, Mapping):
+        found = {str(name): own for name, own in scoring.items()}
+    else:
+        found = {str(name): name for name in scoring}
+    if not found:
+        raise ValueError("scoring names no score.")
+    for own in found.values():
+        if isinstance(own, str) and own not in get_scorer_names():
+            raise ValueError(f"unknown score {own!r}. {nearest(own, get_scorer_names())}")
+    return found
+
+
+def passthrough(estimator: Any, X: Any, y: Any = None, **params: Any) -> float:
+    """Return the estimator's own score."""
+    return float(estimator.score(X, y, **params) if y is not None else estimator.score(X, **params))
+
+
+def check_objectives(objectives: Any, scoring: Mapping[str, Any]) -> list[str]:
+    """Return the objectives: scores, or the cost, by name."""
+    if objectives is None:
+        return [next(iter(scoring))]
+    names = [objectives] if isinstance(objectives, str) else list(objectives)
+    for name in names:
+        if name not in scoring and name not in COSTS:
+            raise ValueError(f"unknown objective {name!r}. {nearest(str(name), [*scoring, *COSTS])}")
+    if not names or names[0] in COSTS or len(set(names)) < len(names):
+        raise ValueError(f"objectives must be different ones, and the first one a score. Got {names!r}.")
+    return names
