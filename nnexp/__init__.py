@@ -5,7 +5,7 @@ from nnexp.callbacks import Checkpoint, ProgressBar
 from nnexp.estimator import BackpropMLP, load
 from nnexp.experiment.results import Results, load_results
 from nnexp.network import Activation, ErrorFunction, Network
-from nnexp.sweep import OptunaPruning, Space, Sweep, SweepResult
+from nnexp.sweep import OptunaPruning, Space, Sweep, SweepCV, SweepResult
 from nnexp.together import cross_validate, fit_many
 from nnexp.training import (
     CMAES,
@@ -51,6 +51,7 @@ __all__ = [
     "SeparableCMAES",
     "Space",
     "Sweep",
+    "SweepCV",
     "SweepResult",
     "__version__",
     "cross_validate",

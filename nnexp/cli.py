@@ -25,18 +25,29 @@ from rich.table import Table
 
 from nnexp._names import Registry
 from nnexp._version import __version__
+from nnexp.engine import BACKENDS, EngineError
 from nnexp.estimator import VALIDATIONS
 from nnexp.experiment import (
     DataError,
     ResultsError,
+    Specification,
     SpecificationError,
     load_results,
     load_specification,
     run_experiment,
 )
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
+from nnexp.experiment.results import SWEEP_TABLES
+from nnexp.experiment.runs import check_models, load_data, sweeps_of
+from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS
 from nnexp.network.connections import PATTERNS
+from nnexp.sweep import MODES, SAMPLERS, StoreError, StudyError
+from nnexp.sweep.doctor import examine
+from nnexp.sweep.pruning import PRUNERS
+from nnexp.sweep.store import DamagedStoreError, Outcome, Trial
+from nnexp.sweep.sweep import open_store, without_password
+from nnexp.sweep.tables import best_trial
 from nnexp.training import ALGORITHMS, CROSSOVERS, DESCENT_MODES, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS
 
 _EXAMPLES = """\
@@ -44,12 +55,14 @@ examples:
   nnexp run experiments/quickstart.toml           run an experiment and write its report
   nnexp run experiments/quickstart.toml --quick   try the file on a small budget first
   nnexp run my.toml --set model.backprop.learning_rate=0.1
+  nnexp sweep experiments/sweep.toml --workers 4  search for better parameters, and judge them on data no trial saw
   nnexp table results/quickstart                  print the comparison again
   nnexp report results/quickstart                 write the report again from the tables
   nnexp list activations                          what can be named in a file
 """
 
 INTERRUPTED = 130
+TABLES = ["runs", "curves", "times", *SWEEP_TABLES]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console = Console(highlight=False, width=200)
     try:
         status: int = given.do(given, console)
-    except (SpecificationError, DataError, ResultsError) as error:
+    except (SpecificationError, DataError, ResultsError, StoreError, StudyError, EngineError) as error:
         for line in str(error).splitlines():
             print(f"nnexp: {line}", file=sys.stderr)
         return 2
@@ -92,26 +105,66 @@ def _parser() -> argparse.ArgumentParser:
         "  nnexp run my.toml --set seed=1 --set model.backprop.activation=relu --results elsewhere\n",
         formatter_class=raw,
     )
-    run.add_argument("file", metavar="FILE", help="an experiment file (TOML)")
-    run.add_argument(
-        "--results",
-        metavar="DIR",
-        default="results",
-        help="where the experiment's folder goes (default: results)",
-    )
-    run.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
-        help="change a value of the file, such as model.backprop.learning_rate=0.1; may be repeated",
-    )  # fmt: skip
-    run.add_argument(
-        "--tables",
-        metavar="FOLDER",
-        default=None,
-        help="run on the tables of a folder instead: CSV files with a column target, and manifest.csv with name and task",
-    )
-    run.add_argument("--quick", action="store_true", help="2 folds, 1 repeat, 10 steps: to try a file")
+    _add_experiment(run)
     run.add_argument("--jobs", metavar="N", type=_positive, default=None, help="processes (default: one for each core)")
-    run.set_defaults(do=_run)
+    run.set_defaults(do=_run, trials=None, mode=None, storage=None, backend="loky", scheduler=None)
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="search the space of a file's [sweep], judge the winners, write tables and report",
+        description="Search the spaces of an experiment. What is finished is kept at any interruption; the same command goes on.",
+        epilog="examples:\n  nnexp sweep experiments/sweep.toml --workers 4 --trials 100\n"
+        "  nnexp sweep my.toml --mode elastic --storage postgresql+psycopg://me@host/studies\n"
+        "  nnexp sweep my.toml --backend dask --scheduler tcp://10.0.0.1:8786\n",
+        formatter_class=raw,
+    )
+    _add_experiment(sweep)
+    sweep.add_argument(
+        "--workers",
+        metavar="N",
+        type=_positive,
+        default=None,
+        dest="jobs",
+        help="processes (default: one for each core)",
+    )
+    sweep.add_argument(
+        "--trials", metavar="N", type=_positive, default=None, help="trials of each study, instead of the file's"
+    )
+    sweep.add_argument(
+        "--mode", choices=list(MODES), default=None,
+        help="deterministic: the same trials for any number of workers; elastic: workers may come and go",
+    )  # fmt: skip
+    sweep.add_argument(
+        "--storage", metavar="PLACE", default=None,
+        help="where trials are kept: a folder, or the URL of a PostgreSQL database (default: the experiment's folder)",
+    )  # fmt: skip
+    sweep.add_argument(
+        "--backend", choices=list(BACKENDS), default="loky", help="where the processes are (default: loky)"
+    )
+    sweep.add_argument("--scheduler", metavar="ADDRESS", default=None, help="of the Dask cluster")
+    sweep.set_defaults(do=_sweep)
+
+    worker = commands.add_parser(
+        "worker",
+        help="join an elastic sweep, on this machine or another, and leave at will",
+        description="Work on the trials of an elastic sweep until its budget is spent. Any number of workers may join and leave.",
+    )
+    _add_experiment(worker)
+    worker.add_argument("--storage", metavar="PLACE", default=None, help="as for `nnexp sweep`")
+    worker.add_argument("--trials", metavar="N", type=_positive, default=None, help="as for `nnexp sweep`")
+    worker.set_defaults(do=_worker, mode="elastic")
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="show how the studies of a storage are, and mend them",
+        description="Show the studies of a storage: their trials by state, and which processes work on them.",
+    )
+    doctor.add_argument("storage", metavar="PLACE", help="a results folder, or the URL of a PostgreSQL database")
+    doctor.add_argument(
+        "--mend", action="store_true",
+        help="free the trials of processes that are silent, and cut off a damaged part of a file (a copy is kept)",
+    )  # fmt: skip
+    doctor.set_defaults(do=_doctor)
 
     report = commands.add_parser("report", help="write report.html and report.md from the tables of a results folder")
     report.add_argument("folder", metavar="FOLDER", help="such as results/quickstart")
@@ -119,13 +172,36 @@ def _parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("table", help="print the comparison of a results folder")
     table.add_argument("folder", metavar="FOLDER", help="such as results/quickstart")
+    table.add_argument(
+        "name", metavar="TABLE", nargs="?", choices=TABLES,
+        help=f"one of the tables instead: {', '.join(TABLES)}",
+    )  # fmt: skip
     table.add_argument("--csv", action="store_true", help="as CSV, a row for each data set and model")
+    table.add_argument("--parquet", metavar="FILE", default=None, help="write the table to a Parquet file")
     table.set_defaults(do=_table)
 
     names = commands.add_parser("list", help="list what can be named, each with a line")
     names.add_argument("kind", metavar="KIND", nargs="?", choices=_KINDS, help=", ".join(_KINDS))
     names.set_defaults(do=_list)
     return parser
+
+
+def _add_experiment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an experiment file (TOML)")
+    parser.add_argument(
+        "--results", metavar="DIR", default="results", help="where the experiment's folder goes (default: results)"
+    )
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="changes",
+        help="change a value of the file, such as model.backprop.learning_rate=0.1; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tables",
+        metavar="FOLDER",
+        default=None,
+        help="run on the tables of a folder instead: CSV files with a column target, and manifest.csv with name and task",
+    )
+    parser.add_argument("--quick", action="store_true", help="2 folds, 1 repeat, 10 steps, 8 trials: to try a file")
 
 
 def _positive(text: str) -> int:
@@ -135,14 +211,77 @@ def _positive(text: str) -> int:
     return number
 
 
-def _run(given: argparse.Namespace, console: Console) -> int:
+def _specification(given: argparse.Namespace) -> Specification:
+    """Read the file with what the command changes of it."""
     changes = {}
     for change in given.changes:
         key, equals, value = change.partition("=")
         if not equals or not key:
             raise SpecificationError(f"--set {change}: write it as KEY=VALUE.")
         changes[key.strip()] = value.strip()
-    specification = load_specification(given.file, changes, given.quick, given.tables)
+    if given.trials is not None:
+        changes["sweep.trials"] = str(given.trials)
+    if given.mode is not None and given.do is not _worker:
+        changes["sweep.mode"] = f'"{given.mode}"'
+    return load_specification(given.file, changes, given.quick, given.tables)
+
+
+def _sweep(given: argparse.Namespace, console: Console) -> int:
+    specification = load_specification(given.file, {}, given.quick, given.tables)
+    if specification.sweep is None:
+        raise SpecificationError(f"{Path(given.file).name}: there is no [sweep] in it; `nnexp run` runs it as it is.")
+    return _run(given, console)
+
+
+def _worker(given: argparse.Namespace, console: Console) -> int:
+    specification = _specification(given)
+    if specification.sweep is None or specification.sweep.mode != "elastic":
+        raise SpecificationError(
+            f"{Path(given.file).name}: workers may come and go where sweep.mode is 'elastic'; "
+            "`nnexp sweep FILE --workers N` uses more processes for a deterministic one."
+        )
+    data = load_data(specification)
+    check_models(specification, data)
+    store = open_store(given.storage or Path(given.results).expanduser() / specification.name)
+    sweeps = sweeps_of(specification, data, store)
+    total = sum(own.study.n_trials for own in sweeps)
+    console.print(f"{len(sweeps)} studies of {total} trials in all, in {escape(store.where)}.")
+    try:
+        done = work_on_sweeps(sweeps)
+    except KeyboardInterrupt:
+        console.print("Stopped: what this worker was at is another's after a while. The same command joins again.")
+        return INTERRUPTED
+    console.print(f"Nothing is left to do. This worker did {done} trials.")
+    return 0
+
+
+def _doctor(given: argparse.Namespace, console: Console) -> int:
+    place = given.storage
+    if "://" not in place and not (Path(place).expanduser() / "study.log").is_file():
+        raise StoreError(f"{place} holds no studies (no study.log).")
+    try:
+        store = open_store(place)
+    except DamagedStoreError as error:
+        if not given.mend:
+            raise
+        console.print(escape(error.cut()), style="yellow")
+        store = open_store(place)
+    if store.lost:
+        console.print(escape(store.lost), style="yellow")
+    ill = 0
+    for name in store.studies():
+        health = examine(store, name, mend=given.mend)
+        console.print(f"[bold]{escape(name)}[/bold]: {escape(health.summary)}")
+        for line in health.problems:
+            console.print(f"  {escape(line)}", style="yellow")
+        ill += bool(health.problems) and not given.mend
+    if ill:
+        console.print("`nnexp doctor PLACE --mend` frees them; the next run takes them over by itself after a minute.")
+    return 1 if ill else 0
+
+
+def _run(given: argparse.Namespace, console: Console) -> int:
+    specification = _specification(given)
     jobs = given.jobs or _cores()
     with _Progress(console, specification.question) as progress:
         summary = run_experiment(
@@ -152,14 +291,19 @@ def _run(given: argparse.Namespace, console: Console) -> int:
             on_start=progress.start,
             on_run=progress.advance,
             command=_command(given),
+            on_trial=progress.trial,
+            storage=given.storage,
+            backend=given.backend,
+            scheduler=given.scheduler,
         )
     for note in summary.notes:
         console.print(escape(note), style="yellow")
     finished = summary.known + summary.done
     if summary.interrupted:
+        trials = f"{summary.trials_done} of {summary.trials} trials and " if summary.trials else ""
         console.print(
-            f"Stopped: {finished} of {summary.planned} runs are finished and kept in {escape(str(summary.folder))}. "
-            "The same command goes on from there."
+            f"Stopped: {trials}{finished} of {summary.planned} runs are finished and kept in "
+            f"{escape(str(summary.folder))}. The same command goes on from there."
         )
         return INTERRUPTED
     _show(summary.folder, console)
@@ -179,7 +323,10 @@ def _cores() -> int:
 
 def _command(given: argparse.Namespace) -> str:
     """Return the command that repeats this run."""
-    parts = ["nnexp", "run", given.file]
+    parts = ["nnexp", "sweep" if given.do is _sweep else "run", given.file]
+    for name in ("trials", "mode", "storage"):
+        if getattr(given, name) is not None:
+            parts += [f"--{name}", str(getattr(given, name)) if name != "storage" else without_password(given.storage)]
     for change in given.changes:
         parts += ["--set", change]
     if given.tables:
@@ -200,14 +347,15 @@ class _Progress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("runs ·"),
+            TextColumn("·"),
             TimeElapsedColumn(),
             TextColumn("· left"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self._done = self._planned = self._known = 0
+        self._done = self._planned = self._known = self._trials = self._known_trials = self._trials_done = 0
+        self._told: set[str] = set()
 
     def __enter__(self) -> _Progress:
         return self
@@ -215,15 +363,43 @@ class _Progress:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def start(self, planned: int, known: int) -> None:
-        """Begin with the numbers of planned and of known runs."""
-        self._planned, self._known = planned, known
+    def start(self, planned: int, known: int, trials: int, known_trials: int) -> None:
+        """Begin with the numbers of planned and of known runs and trials."""
+        self._planned, self._known, self._trials, self._known_trials = planned, known, trials, known_trials
         found = f", {known} of them finished before" if known else ""
         self._console.print(f"[bold]{escape(self._question)}[/bold]")
-        self._console.print(f"{planned} runs{found}.")
+        if trials:
+            before = f", {known_trials} of them finished before" if known_trials else ""
+            self._console.print(f"{trials} trials{before}, then {planned} runs{found}.")
+        else:
+            self._console.print(f"{planned} runs{found}.")
+        if self._console.is_terminal and trials > known_trials:
+            self._bar.start()
+            self._trial_task = self._bar.add_task("trials", total=trials, completed=known_trials)
         if self._console.is_terminal and planned > known:
             self._bar.start()
             self._task = self._bar.add_task("running", total=planned - known)
+
+    def trial(self, sweep: ModelSweep, outcome: Outcome, trials: list[Trial]) -> None:
+        """Count a trial that has ended."""
+        self._trials_done += 1
+        where = f"{sweep.model.name} on {sweep.data}"
+        if sweep.repeat >= 0:
+            where += f", repeat {sweep.repeat}, fold {sweep.fold}"
+        problem = outcome.record.get("problem", "")
+        if outcome.state == "fail" and problem not in self._told:
+            self._told.add(problem)
+            self._console.print(f"failed: {escape(where)}, trial {outcome.number}: {escape(problem)}", style="red")
+        number = self._known_trials + self._trials_done
+        tenth = number * 10 // self._trials > (number - 1) * 10 // self._trials
+        if not (self._console.is_terminal or tenth):
+            return
+        best = best_trial(trials, sweep.study.evaluation.directions[0])
+        said = f"; best so far {best.values[0]:.4g} in trial {best.number} of {where}" if best is not None else ""
+        if self._console.is_terminal:
+            self._bar.update(self._trial_task, advance=1, description=f"trials{said}")
+        else:
+            self._console.print(f"{number} of {self._trials} trials finished{escape(said)}")
 
     def advance(self, row: dict[str, Any]) -> None:
         """Count a finished run."""
@@ -250,6 +426,21 @@ def _write_report(folder: Path) -> Path:
 
 
 def _table(given: argparse.Namespace, console: Console) -> int:
+    if given.name is not None or given.parquet is not None:
+        frame = getattr(load_results(given.folder), given.name or "runs")
+        if frame.empty:
+            raise ResultsError(f"{given.folder} has no table {given.name}: it is of an experiment without a sweep.")
+        if given.parquet is None:
+            print(frame.to_csv(index=False), end="")
+            return 0
+        try:
+            frame.to_parquet(given.parquet, index=False)
+        except ImportError as error:
+            raise ResultsError("Parquet files need pyarrow: pip install 'nnexp[parquet]'.") from error
+        except OSError as error:
+            raise ResultsError(f"{given.parquet} cannot be written: {error.strerror or error}.") from error
+        console.print(f"{len(frame)} rows in {escape(given.parquet)}")
+        return 0
     if given.csv:
         from nnexp.report import compare
 
@@ -313,7 +504,7 @@ _REGISTRIES: dict[str, Registry[Any]] = {
     "schedules": SCHEDULES,
     "initializers": INITIALIZERS,
 }
-_KINDS = [*_REGISTRIES, "connections", "descent", "validation", "data"]
+_KINDS = [*_REGISTRIES, "connections", "descent", "validation", "samplers", "pruners", "data"]
 
 
 def _kinds() -> dict[str, dict[str, str]]:
@@ -321,6 +512,8 @@ def _kinds() -> dict[str, dict[str, str]]:
     kinds["connections"] = PATTERNS
     kinds["descent"] = DESCENT_MODES
     kinds["validation"] = VALIDATIONS
+    kinds["samplers"] = SAMPLERS
+    kinds["pruners"] = PRUNERS
     kinds["data"] = {name: f"{own.task}: {own.summary}" for name, own in bundled_data().items()}
     for name, package in DATA_PLUGINS.packages.items():
         kinds["data"][name] += f" (from {package})"

@@ -18,7 +18,6 @@ from typing import Any
 
 import cloudpickle
 from joblib import Parallel, delayed, parallel_config
-
 from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
@@ -34,7 +33,7 @@ class EngineError(RuntimeError):
     """The processes that were asked for cannot be had; the message says why."""
 
 
-class WorkerDied(RuntimeError):
+class WorkerDiedError(RuntimeError):
     """The process of a unit was killed each time, as where memory runs out."""
 
     def __init__(self) -> None:
@@ -97,7 +96,7 @@ class Engine:
     def run(self, work: Work, shared: Any, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield the number of each unit and what ``work(shared, unit)`` returned, as units are finished.
 
-        A unit whose process was killed again and again has a `WorkerDied` for its result.
+        A unit whose process was killed again and again has a `WorkerDiedError` for its result.
         """
         if self.backend == "dask":
             yield from self._on_dask(work, shared, units)
@@ -136,7 +135,7 @@ class Engine:
                         yield from self._parallel(work, path, units, [number], set())
                         break
                 else:
-                    yield number, WorkerDied()
+                    yield number, WorkerDiedError()
 
     def _parallel(
         self, work: Work, path: str, units: Sequence[Any], numbers: list[int], begun: set[int]
@@ -176,7 +175,7 @@ class Engine:
                 raise EngineError(f"The Dask cluster no longer answers: {error}") from error
             if attempt == RETRIES:
                 for number in waiting:
-                    yield number, WorkerDied()
+                    yield number, WorkerDiedError()
 
 
 class _Holder:
@@ -212,7 +211,7 @@ def _dask_client(scheduler: str | None) -> Any:
     if scheduler is None:
         raise EngineError("The backend 'dask' needs the scheduler's address, such as tcp://127.0.0.1:8786.")
     try:
-        return Client(scheduler, timeout="10s", set_as_default=False)
+        return Client(scheduler, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise EngineError(f"The Dask scheduler {scheduler} does not answer: {error}") from error
 

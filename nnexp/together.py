@@ -7,7 +7,7 @@ import numbers
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -101,7 +101,7 @@ def can_stack(model: Any) -> bool:
 
 # Is given a training after each step of it, and for each fit in it, by its number, its network as it stands and the slice of
 # its members.
-WatchFits = Callable[[Training, dict[int, tuple[Callable[[], BackpropMLP], slice]]], None]
+WatchFits = Callable[[Training, Mapping[int, tuple[Callable[[], BackpropMLP], slice]]], None]
 
 
 def fit_together(

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from nnexp.engine import Engine, EngineError, WorkerDied
+from nnexp.engine import Engine, EngineError, WorkerDiedError
 
 
 def add(shared, unit):
@@ -46,7 +46,7 @@ def test_a_unit_whose_process_dies_is_tried_again(tmp_path, times):
 def test_a_unit_whose_process_always_dies_says_so_and_the_others_are_done(tmp_path):
     with Engine(2) as engine:
         found = dict(engine.run(die, (str(tmp_path), 99), range(12)))
-    assert isinstance(found.pop(3), WorkerDied)
+    assert isinstance(found.pop(3), WorkerDiedError)
     assert found == {i: i for i in range(12) if i != 3}
     assert len(os.listdir(tmp_path)) == 3  # tried twice more
 

@@ -10,12 +10,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
+SWEEP_TABLES = ["trials", "trial_curves", "trial_times", "tuned", "importances"]
 RUN_KEYS = ["data", "model", "repeat", "fold"]
 # What is text and stays text, whatever it looks like: a model may be called 16 or null.
 _TEXT = ["data", "model", "task", "status", "problem", "stop_reason", "warnings"]
@@ -51,6 +52,16 @@ class Results:
         The resolved experiment.
     environment : dict
         Versions, platform, data fingerprints, the command.
+    trials : pandas.DataFrame
+        Of sweeps, a row for each trial: number, state, parameters, scores, cost in evaluations. Empty without a sweep.
+    trial_curves : pandas.DataFrame
+        A row for each step of each fold of each trial.
+    trial_times : pandas.DataFrame
+        Seconds of each trial.
+    tuned : pandas.DataFrame
+        A row for each sweep: its best trial, that one's inner score, what all trials cost, the parameters as JSON.
+    importances : pandas.DataFrame
+        How much each parameter decides about the score, for each sweep.
     """
 
     folder: Path
@@ -59,6 +70,11 @@ class Results:
     times: pd.DataFrame
     experiment: dict[str, Any]
     environment: dict[str, Any]
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trial_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trial_times: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tuned: pd.DataFrame = field(default_factory=pd.DataFrame)
+    importances: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __repr__(self) -> str:
         done = f"{len(self.runs)} of {self.environment.get('planned_runs', len(self.runs))} runs"
@@ -128,7 +144,25 @@ def load_results(folder: str | Path) -> Results:
         table("times.csv"),
         record("experiment.json", ["name", "question", "seed", "evaluation", "data", "model"]),
         record("environment.json", ["command", "planned_runs", "versions", "data"]),
+        **{name: _sweep_table(folder / f"{name}.csv") for name in SWEEP_TABLES},
     )
+
+
+def _sweep_table(path: Path) -> pd.DataFrame:
+    """Read a table of sweeps, whose columns depend on what varies; empty if there is none."""
+    if not path.is_file():
+        return pd.DataFrame()
+    text = dict.fromkeys(
+        ["data", "model", "state", "problem", "reused_from", "parameters", "parameter", "process"], str
+    )
+    try:
+        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+    except Exception as error:
+        raise ResultsError(f"{path} cannot be read: {error}") from error
+    for name in ("data", "model"):
+        if name not in frame.columns:
+            raise ResultsError(f"{path} cannot be read: it has no column {name!r}.")
+    return frame.assign(problem=frame["problem"].fillna("")) if "problem" in frame else frame
 
 
 class Journal:

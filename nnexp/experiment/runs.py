@@ -10,7 +10,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
 from nnexp._version import __version__
-from nnexp.engine import Engine, WorkerDied
+from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import (
     DATA_PLUGINS,
@@ -41,7 +41,10 @@ from nnexp.experiment.datasets import (
 )
 from nnexp.experiment.results import Journal, ResultsError, write_atomically, write_tables
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
+from nnexp.experiment.sweeps import ModelSweep, plan_sweeps, run_sweeps, write_sweep_tables
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
+from nnexp.sweep.store import Outcome, Store, Trial
+from nnexp.sweep.sweep import open_store
 from nnexp.together import Fit, fit_together
 from nnexp.training import ALGORITHMS
 
@@ -57,6 +60,8 @@ class Run:
     ----------
     key : str
         A hash of everything that decides the result: a run with a known key need not run again.
+    problem : str
+        Why it cannot run, if it cannot.
     """
 
     key: str
@@ -69,6 +74,7 @@ class Run:
     training: Any
     test: Any
     metrics: list[str]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Summary:
         Runs in all, found finished, finished now, and how many of all failed.
     interrupted : bool
     notes : list of str
+    trials, trials_done : int
+        Trials of all sweeps that are planned, and that have ended.
     """
 
     folder: Path
@@ -91,6 +99,8 @@ class Summary:
     failed: int
     interrupted: bool
     notes: list[str]
+    trials: int = 0
+    trials_done: int = 0
 
 
 def check_models(specification: Specification, data: dict[str, DataSet]) -> None:
@@ -157,8 +167,24 @@ def _check_folds(data: DataSet, folds: int) -> None:
         raise DataError(f"data.{data.name}: {rare}, fewer than evaluation.folds = {folds}.{hint}")
 
 
-def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
-    """List all runs, ordered so that any beginning of the list compares all models on equal splits."""
+def outer_splits(specification: Specification, own: DataSet) -> list[tuple[int, int, Any, Any]]:
+    """Return repeat, fold, training and test rows of each split of a data set."""
+    evaluation = specification.evaluation
+    splitter = RepeatedStratifiedKFold if own.task == "classification" else RepeatedKFold
+    seed = _seed(specification.seed, "split", own.name)
+    splits = splitter(n_splits=evaluation.folds, n_repeats=evaluation.repeats, random_state=seed)
+    return [(*divmod(number, evaluation.folds), *rows) for number, rows in enumerate(splits.split(own.X, own.y))]
+
+
+def plan(
+    specification: Specification,
+    data: dict[str, DataSet],
+    winners: Mapping[Any, ModelSpecification | None] | None = None,
+) -> list[Run]:
+    """List all runs, ordered so that any beginning of the list compares all models on equal splits.
+
+    ``winners`` are the tuned models by data set, name, repeat and fold; None for one of whose trials none was completed.
+    """
     evaluation = specification.evaluation
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     metrics = evaluation.metrics.model_dump()
@@ -166,21 +192,27 @@ def plan(specification: Specification, data: dict[str, DataSet]) -> list[Run]:
     runs = []
     for name, own in data.items():
         split_seed = _seed(specification.seed, "split", name)
-        splitter = RepeatedStratifiedKFold if own.task == "classification" else RepeatedKFold
-        splits = splitter(n_splits=evaluation.folds, n_repeats=evaluation.repeats, random_state=split_seed)
         fingerprint = own.fingerprint
-        for number, (training, test) in enumerate(splits.split(own.X, own.y)):
-            repeat, fold = divmod(number, evaluation.folds)
+        for repeat, fold, training, test in outer_splits(specification, own):
             seed = _seed(specification.seed, "fit", name, repeat, fold)
-            for model in specification.models:
-                if own.task not in model.classes:
+            for described in specification.models:
+                if own.task not in described.classes:
                     continue
+                model, problem = described, ""
+                if described.space:
+                    place = (repeat, fold) if (name, described.name, repeat, fold) in (winners or {}) else (-1, -1)
+                    winner = (winners or {}).get((name, described.name, *place))
+                    problem = "" if winner is not None else "None of its trials was completed."
+                    model = winner or described
                 decides = [
                     __version__, code, versions, name, fingerprint, own.task, model.name, model.classes[own.task],
                     model.parameters, evaluation.folds, repeat, fold, split_seed, seed, metrics[own.task],
+                    *([problem] if problem else []),
                 ]  # fmt: skip
                 key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
-                runs.append(Run(key, name, own.task, model, repeat, fold, seed, training, test, metrics[own.task]))
+                runs.append(
+                    Run(key, name, own.task, model, repeat, fold, seed, training, test, metrics[own.task], problem)
+                )
     names = list(data)
     models = [model.name for model in specification.models]
     runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))
@@ -222,11 +254,16 @@ def run_experiment(
     specification: Specification,
     results: str | Path = "results",
     n_jobs: int = 1,
-    on_start: Callable[[int, int], None] | None = None,
+    on_start: Callable[[int, int, int, int], None] | None = None,
     on_run: Callable[[dict[str, Any]], None] | None = None,
     command: str = "",
+    *,
+    on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None = None,
+    storage: str | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
 ) -> Summary:
-    """Run what is missing of an experiment and write its tables.
+    """Run what is missing of an experiment, its sweeps first, and write its tables.
 
     Parameters
     ----------
@@ -234,13 +271,20 @@ def run_experiment(
     results : str or Path, default="results"
         The folder in which the experiment's folder stands.
     n_jobs : int, default=1
-        Processes. The tables do not depend on it.
+        Processes. The tables do not depend on it, but for elastic sweeps.
     on_start : callable, default=None
-        Is given the numbers of planned and of known runs.
+        Is given the numbers of planned and of known runs, and of planned and of known trials.
     on_run : callable, default=None
         Is given each finished run's row.
     command : str, default=""
         The command to be recorded.
+    on_trial : callable, default=None
+        Is given the sweep, how a trial of it ended, and all its trials.
+    storage : str, default=None
+        Where the sweeps' trials are kept: a folder, or the URL of a PostgreSQL database. None for the experiment's folder.
+    backend : {"loky", "dask"}, default="loky"
+    scheduler : str, default=None
+        The address of the Dask scheduler.
 
     Returns
     -------
@@ -248,42 +292,85 @@ def run_experiment(
     """
     data = load_data(specification)
     check_models(specification, data)
-    runs = plan(specification, data)
     folder = Path(results).expanduser() / specification.name
-    journal = Journal(folder)
-    try:
-        missing = [run for run in runs if run.key not in journal.records]
-        known = len(runs) - len(missing)
-        if on_start:
-            on_start(len(runs), known)
-        notes = [journal.lost] if journal.lost else []
-        notes += [note for own in data.values() for note in doubtful_columns(own)]
-        environment = _environment(specification, data, command, len(runs))
-        write_atomically(folder / "experiment.json", json.dumps(specification.as_dict(folder), indent=2) + "\n")
-        write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
-        interrupted = False
+    sweeps: list[ModelSweep] = []
+    place = storage or str(folder)
+    store = None
+    if specification.sweep is not None:
+        store = open_store(place)
+        sweeps = sweeps_of(specification, data, store)
+    with Engine(n_jobs, backend, scheduler) as engine:
+        journal = Journal(folder)
         try:
-            wanted = {run.key for run in missing}
-            with Engine(n_jobs) as engine:
-                for record in _execute(_units(runs, wanted), data, engine):
-                    if record["key"] not in wanted:
-                        continue
-                    journal.append(record)
-                    if on_run:
-                        on_run(record["row"])
-        except KeyboardInterrupt:
-            interrupted = True
-            journal.read()  # it may have come between a line's writing and its counting
-        finished = [journal.records[run.key] for run in _by_name(runs, specification) if run.key in journal.records]
-        metrics = specification.evaluation.metrics.model_dump()
-        tasks = dict.fromkeys(own.task for own in data.values())
-        write_tables(folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
-    except OSError as error:
-        raise ResultsError(f"The results cannot be written to {folder}: {error.strerror or error}.") from error
-    finally:
-        journal.close()
+            return _run(
+                specification, data, folder, journal, sweeps, engine, place, command, on_start, on_run, on_trial
+            )
+        except OSError as error:
+            raise ResultsError(f"The results cannot be written to {folder}: {error.strerror or error}.") from error
+        finally:
+            journal.close()
+            if store is not None:
+                store.close()
+
+
+def sweeps_of(specification: Specification, data: dict[str, DataSet], store: Store) -> list[ModelSweep]:
+    """List the sweeps of an experiment, checked against what is in the store."""
+    return plan_sweeps(specification, data, lambda name: outer_splits(specification, data[name]), store, make_model)
+
+
+def _run(
+    specification: Specification,
+    data: dict[str, DataSet],
+    folder: Path,
+    journal: Journal,
+    sweeps: list[ModelSweep],
+    engine: Engine,
+    place: str,
+    command: str,
+    on_start: Callable[[int, int, int, int], None] | None,
+    on_run: Callable[[dict[str, Any]], None] | None,
+    on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None,
+) -> Summary:
+    n_trials = sum(own.study.n_trials for own in sweeps)
+    before = sum(trial.is_finished for own in sweeps for trial in own.study.trials())
+    runs = plan(specification, data, _winners(sweeps))
+    known = sum(run.key in journal.records for run in runs)
+    if on_start:
+        on_start(len(runs), known, n_trials, before)
+    notes = [journal.lost] if journal.lost else []
+    notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
+    notes += [note for own in data.values() for note in doubtful_columns(own)]
+    environment = _environment(specification, data, command, len(runs))
+    write_atomically(folder / "experiment.json", json.dumps(specification.as_dict(folder), indent=2) + "\n")
+    write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+    interrupted = False
+    try:
+        run_sweeps(sweeps, engine, place, on_trial)
+        runs = plan(specification, data, _winners(sweeps))
+        known = sum(run.key in journal.records for run in runs)
+        wanted = {run.key for run in runs if run.key not in journal.records}
+        for record in _execute(_units(runs, wanted), data, engine):
+            if record["key"] not in wanted:
+                continue
+            journal.append(record)
+            if on_run:
+                on_run(record["row"])
+    except KeyboardInterrupt:
+        interrupted = True
+        journal.read()  # it may have come between a line's writing and its counting
+    if sweeps:
+        write_sweep_tables(folder, sweeps)
+    finished = [journal.records[run.key] for run in _by_name(runs, specification) if run.key in journal.records]
+    metrics = specification.evaluation.metrics.model_dump()
+    tasks = dict.fromkeys(own.task for own in data.values())
+    write_tables(folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
     failed = sum(record["row"]["status"] == "failed" for record in finished)
-    return Summary(folder, len(runs), known, len(finished) - known, failed, interrupted, notes)
+    trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.trials())
+    return Summary(folder, len(runs), known, len(finished) - known, failed, interrupted, notes, n_trials, trials_done)
+
+
+def _winners(sweeps: list[ModelSweep]) -> dict[Any, ModelSpecification | None]:
+    return {(own.data, own.model.name, own.repeat, own.fold): own.winner() for own in sweeps}
 
 
 def _by_name(runs: list[Run], specification: Specification) -> list[Run]:
@@ -300,7 +387,7 @@ def _units(runs: list[Run], wanted: set[str]) -> list[list[Run]]:
     """
     units: dict[Any, list[Run]] = {}
     for run in runs:
-        alone = not run.model.stacks(run.task)
+        alone = bool(run.problem) or not run.model.stacks(run.task)
         units.setdefault(run.key if alone else (run.data, run.model.name, run.repeat), []).append(run)
     return [unit for unit in units.values() if any(run.key in wanted for run in unit)]
 
@@ -308,7 +395,7 @@ def _units(runs: list[Run], wanted: set[str]) -> list[list[Run]]:
 def _execute(units: list[list[Run]], data: dict[str, DataSet], engine: Engine) -> Iterator[dict[str, Any]]:
     """Yield the record of each run as its unit is finished."""
     for number, records in engine.run(_execute_unit, data, units):
-        if isinstance(records, WorkerDied):
+        if isinstance(records, WorkerDiedError):
             yield from (_record_of_death(run, data[run.data], records) for run in units[number])
         else:
             yield from records
@@ -325,7 +412,11 @@ def _record_of_death(run: Run, data: DataSet, death: Exception) -> dict[str, Any
 def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
     """Do some runs, as one stack where there are several; whatever goes wrong in one becomes part of its row."""
     # scikit-learn's splits are row numbers; y may be one column or several.
-    fits = [Fit(_model(run, data), data.X.iloc[run.training], data.y[run.training], {}) for run in unit]
+    if unit[0].problem:
+        return [_record_of_death(run, data, RuntimeError(run.problem)) for run in unit]
+    fits = [
+        Fit(make_model(run.model, data, run.seed), data.X.iloc[run.training], data.y[run.training], {}) for run in unit
+    ]
     with threadpool_limits(1):
         if len(unit) > 1:
             fit_together(fits)
@@ -335,9 +426,9 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
         return [_score(run, fit, data) for run, fit in zip(unit, fits, strict=True)]
 
 
-def _model(run: Run, data: DataSet) -> Any:
+def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
     """Return the preparation of the columns and the model behind it."""
-    estimator = run.model.make(data.task, run.seed)
+    estimator = model.make(data.task, seed)
     whole = estimator
     positive = get_tags(estimator).target_tags.positive_only
     if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP):

@@ -15,12 +15,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from nnexp._names import nearest
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
+from nnexp.sweep.evaluation import directions_of
+from nnexp.sweep.pruning import Pruning
+from nnexp.sweep.samplers import GridSampler, make_sampler
+from nnexp.sweep.space import Leaf, Space, SpaceError
+from nnexp.sweep.study import BATCH
+from nnexp.sweep.sweep import check_objectives, named, space_of
 from nnexp.together import can_stack
 from nnexp.training import ALGORITHMS
 
@@ -72,6 +78,45 @@ class Evaluation(_Section):
     metrics: Metrics = Metrics()
 
 
+class SweepSpecification(_Section):
+    """How models with a space are tuned.
+
+    Attributes
+    ----------
+    trials : int or None
+        Of each model, on each data set and, if nested, each outer fold. None for all points of a grid.
+    sampler, pruner : str or table
+        A name, or a table with a name and settings.
+    batch_size : int
+        Trials asked for at once in the deterministic mode.
+    mode : {"deterministic", "elastic"}
+    nested : bool
+        Whether each outer fold has its own sweep, on its training rows, and scores the winner on rows that no trial saw.
+    folds : int
+        Of a trial.
+    max_seconds : float or None
+        Time for a trial.
+    objectives : table of lists
+        For each task what is sought: a metric, or a metric and ``"evaluations"``; by default the first metric.
+    models : list of str
+        What `space` applies to; by default every BackpropMLP, unless some model has a space of its own.
+    space : table
+        What varies, see `nnexp.Space`; a model's own ``space`` is added to it.
+    """
+
+    trials: Annotated[int, Field(ge=1)] | None = 50
+    sampler: str | dict[str, Any] = "tpe"
+    pruner: str | dict[str, Any] = "none"
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = BATCH
+    mode: Literal["deterministic", "elastic"] = "deterministic"
+    nested: bool = True
+    folds: Annotated[int, Field(ge=2)] = 3
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    objectives: dict[Literal["classification", "regression"], Annotated[list[str], Field(min_length=1)]] = {}
+    models: list[str] | None = None
+    space: dict[str, Any] = {}
+
+
 class _File(_Section):
     name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$")] | None = None
     question: Annotated[str, Field(min_length=1)]
@@ -80,6 +125,7 @@ class _File(_Section):
     evaluation: Evaluation = Evaluation()
     data: Annotated[dict[str, DataSpecification], Field(min_length=1)]
     defaults: dict[str, Any] = {}
+    sweep: SweepSpecification | None = None
     model: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
@@ -93,11 +139,14 @@ class ModelSpecification:
     classes : dict
         For each task that it can do, the import path of its class.
     parameters : dict
+    space : dict
+        What a sweep varies of it; empty if it is not tuned.
     """
 
     name: str
     classes: dict[str, str]
     parameters: dict[str, Any]
+    space: dict[str, Any] = field(default_factory=dict)
 
     def stacks(self, task: str) -> bool:
         """Whether several fits of this model gain by training as one stack."""
@@ -138,13 +187,17 @@ class Specification:
     allow_modules: list[str]
     source: Path
     quick: bool = False
+    sweep: SweepSpecification | None = None
 
     def as_dict(self, folder: Path | None = None) -> dict[str, Any]:
         """Return the experiment with everything that was left to a default, as JSON has it.
 
         The paths of data are relative to the folder, if one is given that can name them so, so that it can be moved with them.
         """
-        models = {model.name: {"class": model.classes, **model.parameters} for model in self.models}
+        models = {
+            model.name: {"class": model.classes, **model.parameters, **({"space": model.space} if model.space else {})}
+            for model in self.models
+        }
         data = {name: own.model_dump(exclude_none=True) for name, own in self.data.items()}
         for own in data.values():
             if "path" in own:  # so that the record can be run from where it stands
@@ -159,8 +212,15 @@ class Specification:
             "allow_modules": self.allow_modules,
             "evaluation": self.evaluation.model_dump(),
             "data": data,
+            **self._sweep_as_dict(),
             "model": models,
         }
+
+    def _sweep_as_dict(self) -> dict[str, Any]:
+        if self.sweep is None:
+            return {}
+        # The spaces stand with the models.
+        return {"sweep": self.sweep.model_dump(exclude={"space", "models"}) | {"models": []}}
 
 
 @dataclass
@@ -229,6 +289,7 @@ def load_specification(
     _check_data(file, mistakes)
     _check_metrics(file, mistakes)
     models = _make_models(file, mistakes)
+    _check_sweep(file, models, mistakes)
     mistakes.raise_if_any()
     evaluation, name = file.evaluation, file.name or _as_name(source.stem) or "experiment"
     if tables is not None:
@@ -236,8 +297,11 @@ def load_specification(
     if quick:
         evaluation = evaluation.model_copy(update={"folds": 2, "repeats": 1})
         models, name = [_quick(model) for model in models], f"{name}-quick"
+    sweep = file.sweep
+    if quick and sweep is not None:
+        sweep = sweep.model_copy(update={"trials": min(sweep.trials or 8, 8), "folds": 2})
     return Specification(
-        name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source, quick
+        name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source, quick, sweep
     )
 
 
@@ -334,7 +398,9 @@ def _explain(problem: Any) -> tuple[str, str]:
 
 
 def _section(location: tuple[Any, ...]) -> type[BaseModel]:
-    sections: dict[str, type[BaseModel]] = {"evaluation": Evaluation, "data": DataSpecification}
+    sections: dict[str, type[BaseModel]] = {
+        "evaluation": Evaluation, "data": DataSpecification, "sweep": SweepSpecification,
+    }  # fmt: skip
     if not location:
         return _File
     return Metrics if location[-1] == "metrics" else sections[str(location[0])]
@@ -380,7 +446,8 @@ def _make_models(file: _File, mistakes: _Mistakes) -> list[ModelSpecification]:
     for name, table in file.model.items():
         key = f"model.{name}"
         entry = table.get("class")
-        own = {k: v for k, v in table.items() if k != "class"}
+        own = {k: v for k, v in table.items() if k not in ("class", "space")}
+        space = table.get("space", {})
         if entry is None:
             classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
             parameters = {**file.defaults, **own}
@@ -397,8 +464,88 @@ def _make_models(file: _File, mistakes: _Mistakes) -> list[ModelSpecification]:
         before = len(mistakes.found)
         tasks = _check_model(key, classes, parameters, file, own, mistakes)
         if len(mistakes.found) == before:
-            models.append(ModelSpecification(name, tasks, parameters))
+            own_space = _space_of(file, name, next(iter(tasks.values()), ""), space, key, mistakes)
+            models.append(ModelSpecification(name, tasks, parameters, own_space))
     return models
+
+
+def _space_of(file: _File, name: str, path: str, space: Any, key: str, mistakes: _Mistakes) -> dict[str, Any]:
+    """Return what a sweep varies of a model: its own space, and the one of the sweep where that applies."""
+    if not isinstance(space, dict):
+        mistakes.add(f"{key}.space", "must be a table of parameters and what they vary over.")
+        return {}
+    if file.sweep is None:
+        if space:
+            mistakes.add(f"{key}.space", "needs a [sweep] that says how it is searched, if only [sweep] trials = 50.")
+        return {}
+    if file.sweep.models is None:
+        own_ones = any(isinstance(table.get("space"), dict) for table in file.model.values())
+        applies = path.endswith("BackpropMLP") and (bool(space) or not own_ones)
+    else:
+        applies = name in file.sweep.models
+    return {**(file.sweep.space if applies else {}), **space}
+
+
+def _check_sweep(file: _File, models: list[ModelSpecification], mistakes: _Mistakes) -> None:
+    """Check the sweep, and the space of each model against its estimator."""
+    sweep = file.sweep
+    if sweep is None or mistakes.found:
+        return
+    for name in sweep.models or []:
+        if name not in file.model:
+            mistakes.add("sweep.models", f"there is no model {name!r}. {nearest(name, file.model)}")
+    tuned = [model for model in models if model.space]
+    if not tuned:
+        mistakes.add("sweep", "no model has a space: write [sweep.space], or [model.NAME.space] for one model.")
+    for model in tuned:
+        own = isinstance(file.model[model.name].get("space"), dict) and bool(file.model[model.name]["space"])
+        key = f"model.{model.name}.space" if own else "sweep.space"
+        for task, path in model.classes.items():
+            estimator = model.make(task, 0)
+            try:
+                space = space_of(model.space, estimator)
+                _check_reach(space, estimator, _import(path) is BackpropMLP)
+            except SpaceError as error:
+                for line in str(error).splitlines():
+                    parameter, colon, rule = line.partition(": ")
+                    known = colon and parameter.partition(".")[0] in model.space
+                    mistakes.add(f"{key}.{parameter}" if known else key, rule if known else line)
+                continue
+            try:
+                metrics = file.evaluation.metrics.model_dump()[task]
+                objectives = check_objectives(
+                    sweep.objectives.get(task),  # type: ignore[call-overload]
+                    {name: name for name in metrics},
+                )
+                directions = tuple(directions_of(objectives))
+                sampler, settings = named(sweep.sampler, "sampler")
+                made = make_sampler(sampler, space, file.seed, directions, settings)
+                if sweep.trials is None and not isinstance(made, GridSampler):
+                    mistakes.add("sweep.trials", f"the sampler {sampler!r} needs a number of trials.")
+                pruner, settings = named(sweep.pruner, "pruner")
+                Pruning(pruner, settings, directions)
+            except SpaceError as error:
+                mistakes.add("sweep.sampler", str(error))
+            except ValueError as error:
+                place = "objectives" if "objective" in str(error) else "pruner" if "pruner" in str(error) else "sampler"
+                mistakes.add(f"sweep.{place}", str(error))
+
+
+def _check_reach(space: Space, estimator: BaseEstimator, is_ours: bool) -> None:
+    """Check the ends of each parameter's range, and each choice, by making the estimator with them."""
+    if not is_ours:
+        return
+    for end in (0.0, 1.0 - 1e-12):
+        for turn in range(max([len(leaf.choices) for leaf in space.leaves], default=1) or 1):
+
+            def draw(leaf: Leaf, end: float = end, turn: int = turn) -> Any:
+                return leaf.choices[turn % len(leaf.choices)] if leaf.kind == "choice" else leaf.at(end)
+
+            parameters = space.walk(draw)[1]
+            problem = _impossible(clone(estimator).set_params(**parameters))
+            if problem:
+                named = next((name for name in parameters if re.search(rf"\b{name}\b", problem)), None)
+                raise SpaceError(f"{named}: {problem}" if named else problem)
 
 
 def _check_model(
@@ -517,7 +664,7 @@ def _quick(model: ModelSpecification) -> ModelSpecification:
         return model
     given = model.parameters.get("max_iter", 10)
     steps = 10 if isinstance(given, str) else min(int(given), 10)
-    return ModelSpecification(model.name, model.classes, {**model.parameters, "max_iter": steps})
+    return ModelSpecification(model.name, model.classes, {**model.parameters, "max_iter": steps}, model.space)
 
 
 def _line_of(text: str, key: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from nnexp.sweep.callback import OptunaPruning
 from nnexp.sweep.samplers import SAMPLERS, SamplerError
+from nnexp.sweep.search import SweepCV
 from nnexp.sweep.space import Space, SpaceError
 from nnexp.sweep.store import StoreError
 from nnexp.sweep.study import MODES, StudyError
@@ -17,5 +18,6 @@ __all__ = [
     "StoreError",
     "StudyError",
     "Sweep",
+    "SweepCV",
     "SweepResult",
 ]

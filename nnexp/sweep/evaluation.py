@@ -32,7 +32,7 @@ from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
 from nnexp.sweep.pruning import REPORTS, Judge, Pruning
 from nnexp.sweep.samplers import seed_of
-from nnexp.sweep.space import Space
+from nnexp.sweep.space import Direction, Space
 from nnexp.sweep.store import Outcome, Trial
 from nnexp.together import Fit, can_stack, fit_together
 from nnexp.training import ALGORITHMS
@@ -41,6 +41,13 @@ from nnexp.training.loop import Training
 Array = NDArray[Any]
 
 COSTS = {"evaluations": "what training cost, in forward passes of one network over one sample"}
+
+
+def directions_of(objectives: Sequence[str]) -> list[Direction]:
+    """Return which way each objective is better."""
+    return ["minimize" if name in COSTS else "maximize" for name in objectives]
+
+
 # Networks that train as one stack: more gain little, and keep other processes waiting.
 _STACK = 16
 # Tables of folds are kept in memory up to this size, in bytes.
@@ -112,9 +119,9 @@ class Evaluation:
     _controller: Any = field(default=None, repr=False)
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Direction]:
         """Which way each objective is better."""
-        return ["minimize" if name in COSTS else "maximize" for name in self.objectives]
+        return directions_of(self.objectives)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_folds": {}, "_controller": None}
@@ -176,6 +183,14 @@ class Evaluation:
             self._controller = ThreadpoolController()
         return self._controller.limit(limits=1)
 
+    def raise_again(self, parameters: dict[str, Any]) -> None:
+        """Fit and score each fold as a trial does, and let what goes wrong be raised."""
+        for fold in range(len(self.splits)):
+            X, y, _, _ = self._fold(fold)
+            fit = Fit(self._model(Job(0, parameters), fold), X, y, self._fit_params(fold))
+            fit.model.fit(fit.X, fit.y, **fit.params)
+            self._train_and_test(fit, fold)
+
     def _fold(self, number: int) -> tuple[Any, Any, Any, Any]:
         """Return X and y of training and test, prepared where the preparation does not vary."""
         if number in self._folds:
@@ -223,7 +238,10 @@ class Evaluation:
     def _scores(self, model: Any, X: Any, y: Any, rows: Array | None = None) -> dict[str, float]:
         scorer = check_scoring(model, scoring=dict(self.scoring), raise_exc=True)
         params = {} if rows is None else _check_method_params(self.X, self.score_params, indices=rows)
-        found = {name: float(value) for name, value in scorer(model, X, y, **params).items()}
+        given = scorer(model, X, y, **params)
+        for name in [name for name, value in given.items() if isinstance(value, dict)]:
+            given |= given.pop(name)  # a scorer that returns several scores
+        found = {name: float(value) for name, value in given.items()}
         for name, value in found.items():
             if not math.isfinite(value):
                 raise ValueError(f"The score {name} is {value}.")
@@ -247,7 +265,7 @@ class Evaluation:
         watched = self.pruning.is_on or self.max_seconds is not None
         begun = time.perf_counter()
 
-        def watch(training: Training, stood: dict[int, tuple[Callable[[], BackpropMLP], slice]]) -> None:
+        def watch(training: Training, stood: Mapping[int, tuple[Callable[[], BackpropMLP], slice]]) -> None:
             for trial in taking_part:
                 own = [stood[i] for i in trial.fits if i in stood]
                 if len(own) == len(folds):
@@ -271,12 +289,12 @@ class Evaluation:
         try:
             with _no_longer_than(self.max_seconds):
                 for fold in range(len(self.splits)):
-                    X, y, X_test, y_test = self._fold(fold)
+                    X, y, _, _ = self._fold(fold)
                     fit = Fit(self._model(job, fold), X, y, self._fit_params(fold))
                     found.append(fit)
                     with fit.watched():
                         fit.model.fit(fit.X, fit.y, **fit.params)
-                    if isinstance(fit.error, _TooLong):
+                    if isinstance(fit.error, _TooLongError):
                         raise fit.error
                     if fit.error is not None:
                         trial.error = fit.error
@@ -284,10 +302,10 @@ class Evaluation:
                     trial.scored(fold, fit, self._train_and_test(fit, fold))
                     late = self.max_seconds is not None and time.perf_counter() - begun > self.max_seconds
                     if late:
-                        raise _TooLong
+                        raise _TooLongError
                     if self.pruning.is_on and fold + 1 < len(self.splits) and trial.report_fold(fold):
                         break
-        except _TooLong:
+        except _TooLongError:
             trial.error = None
             trial.problem = f"It took longer than max_seconds={self.max_seconds:g}."
         except Exception as error:
@@ -304,7 +322,7 @@ class Evaluation:
         return scores
 
 
-class _TooLong(Exception):
+class _TooLongError(Exception):
     pass
 
 
@@ -389,6 +407,8 @@ class _InTraining:
                 if fit.error is not None:
                     self.error = fit.error
                     break
+        if self._scores and whole.objectives[0] not in self._scores[0] and self.error is None:
+            self.error = ValueError(f"The scorer gives {', '.join(self._scores[0])}, and not {whole.objectives[0]!r}.")
         if self.error is not None:
             self.problem = f"{type(self.error).__name__}: {str(self.error).strip()}"
         costs = [cost_of(fit.model) for fit in fits if fit.error is None]
@@ -405,8 +425,7 @@ class _InTraining:
         state = "fail" if self.problem else "pruned" if self.pruned_at is not None else "complete"
         values: list[float] = []
         if state == "complete":
-            for name in whole.objectives:
-                values.append(float(cost or 0) if name in COSTS else float(np.mean(scores[name])))
+            values = [float(cost or 0) if name in COSTS else float(np.mean(scores[name])) for name in whole.objectives]
         elif state == "pruned":
             values = [list(self._steps.values())[-1]]
             if whole.pruning.by_fold:
@@ -454,14 +473,14 @@ def _curves(fits: list[Fit]) -> dict[str, list[Any]]:
 
 @contextlib.contextmanager
 def _no_longer_than(seconds: float | None) -> Iterator[None]:
-    """Raise _TooLong in this thread after some seconds, where the platform can interrupt it."""
+    """Raise _TooLongError in this thread after some seconds, where the platform can interrupt it."""
     usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if seconds is None or not usable:
         yield
         return
 
     def ring(*_: Any) -> None:
-        raise _TooLong
+        raise _TooLongError
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -502,11 +521,12 @@ def _fingerprint(part: Any) -> str:
 
 
 def _bytes(part: Any) -> int:
+    if hasattr(part, "nnz"):
+        return 12 * int(part.nnz)
     if hasattr(part, "nbytes"):
         return int(part.nbytes)
     if hasattr(part, "memory_usage"):
-        usage = part.memory_usage(deep=False)
-        return int(usage if np.isscalar(usage) else usage.sum())
+        return int(np.sum(part.memory_usage(deep=False)))
     return 64 * len(part)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnexp._names import check_choice, check_number, nearest
 from nnexp.sweep.samplers import SamplerError, frozen, quiet
-from nnexp.sweep.space import Space
+from nnexp.sweep.space import Direction, Space
 from nnexp.sweep.store import Trial
 
 PRUNERS = {
@@ -49,7 +49,7 @@ class Pruning:
 
     name: str
     settings: Mapping[str, Any]
-    directions: tuple[str, ...]
+    directions: tuple[Direction, ...]
 
     def __post_init__(self) -> None:
         if self.name not in PRUNERS:
@@ -63,7 +63,7 @@ class Pruning:
         if self.name == "dominance":
             for key in self.settings:
                 check_choice("pruner", key, ["n_startup_trials", "n_warmup_steps", "share"])
-            check_number("share", self.settings.get("share", 0.5), 0.0, 1.0)
+            check_number("share", self.settings.get("share", 0.5), low=0.0, high=1.0)
         elif self.name != "none":
             self._make()
 

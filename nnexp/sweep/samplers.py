@@ -17,7 +17,7 @@ from cmaes import CMA
 from scipy.stats import qmc
 
 from nnexp._names import nearest
-from nnexp.sweep.space import Leaf, Point, Space, Value
+from nnexp.sweep.space import Direction, Leaf, Point, Space, Value
 from nnexp.sweep.store import Trial
 
 
@@ -197,7 +197,7 @@ class OptunaSampler:
 
     by_number = False
 
-    def __init__(self, name: str, space: Space, directions: Sequence[str], settings: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, space: Space, directions: Sequence[Direction], settings: Mapping[str, Any]) -> None:
         self._name, self._space, self._directions, self._settings = name, space, list(directions), dict(settings)
         self._study: Any = None
         self._storage: Any = None
@@ -326,7 +326,7 @@ SAMPLERS = {
 
 
 def make_sampler(
-    name: str, space: Space, study_seed: int, directions: Sequence[str], settings: Mapping[str, Any]
+    name: str, space: Space, study_seed: int, directions: Sequence[Direction], settings: Mapping[str, Any]
 ) -> Sampler:
     """Return a sampler by its name.
 

@@ -10,13 +10,14 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from nnexp._names import is_integer, is_number, nearest
 
 Value = float | int | str | bool | None
+Direction = Literal["minimize", "maximize"]
 Point = dict[str, Value]
 
 _NUMBER = ["low", "high", "log", "step", "when"]
@@ -89,6 +90,10 @@ class Leaf:
 
 
 Draw = Callable[[Leaf], Value]
+
+
+class _OpenError(Exception):
+    """A leaf has no value yet."""
 
 
 class _Node:
@@ -299,20 +304,17 @@ class Space:
         yield from self._expand({})
 
     def _expand(self, fixed: Point) -> Iterator[Point]:
-        class Open(Exception):
-            pass
-
         missing: list[Leaf] = []
 
         def draw(leaf: Leaf) -> Value:
             if leaf.name not in fixed:
                 missing.append(leaf)
-                raise Open
+                raise _OpenError
             return fixed[leaf.name]
 
         try:
             point, _ = self.walk(draw)
-        except Open:
+        except _OpenError:
             for value in missing[0].values():
                 yield from self._expand({**fixed, missing[0].name: value})
         else:

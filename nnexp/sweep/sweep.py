@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import tempfile
 import threading
@@ -21,7 +22,7 @@ from sklearn.utils import indexable
 from nnexp._names import check_choice, is_integer, is_number, nearest
 from nnexp.engine import Engine
 from nnexp.estimator import BackpropMLP
-from nnexp.sweep.evaluation import COSTS, Evaluation
+from nnexp.sweep.evaluation import COSTS, Evaluation, directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.space import Space, SpaceError
 from nnexp.sweep.store import JournalStore, Outcome, Store, StoreError, Trial
@@ -91,7 +92,7 @@ class Sweep:
     cv : int, splitter or iterable, default=5
         As scikit-learn has it.
     sampler : str or mapping, default="tpe"
-        ``"tpe"``, ``"random"``, ``"grid"``, ``"quasi_random"``, ``"cma_es"`` or ``"gp"``; a mapping for settings of Optuna's, such as
+        ``"tpe"``, ``"random"``, ``"grid"``, ``"quasi_random"``, ``"cma_es"`` or ``"gp"``; a mapping for settings of Optuna's, as
         ``{"name": "tpe", "n_startup_trials": 20}``.
     pruner : str or mapping, default="none"
         Which trials are given up early: ``"median"``, ``"percentile"``, ``"successive_halving"``, ``"hyperband"``, ``"threshold"``,
@@ -199,7 +200,7 @@ class Sweep:
         splits = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
         scoring = scores_by_name(self.scoring)
         objectives = check_objectives(self.objectives, scoring)
-        directions = tuple("minimize" if name in COSTS else "maximize" for name in objectives)
+        directions = tuple(directions_of(objectives))
         evaluation = Evaluation(
             self.estimator, X, y, splits, scoring, objectives, self.space,
             Pruning(self.pruner, self.pruner_settings, directions), self.random_state, self.max_seconds, dict(params or {}),
@@ -297,6 +298,11 @@ def open_store(place: str | Path) -> Store:
     if folder.is_file():
         raise StoreError(f"The storage {folder} is a file; name a folder.")
     return JournalStore(folder / "study.log")
+
+
+def without_password(place: str) -> str:
+    """Return a storage as it may be written down."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", place)
 
 
 def space_of(space: Any, estimator: Any) -> Space:

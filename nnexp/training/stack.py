@@ -92,10 +92,12 @@ def train(tasks: Sequence[Task], n_jobs: int | None = None, watch: Watch | None 
         joined = _join([tasks[i] for i in group])
         if watch is None and jobs > 1 and joined.problem.n_members > 1:
             whole = _train_in_processes(joined, jobs)
+        elif watch is None:
+            whole = _train(joined)
         else:
             ends = np.cumsum([tasks[i].problem.n_members for i in group]).tolist()
             spans = {i: slice(end - tasks[i].problem.n_members, end) for i, end in zip(group, ends, strict=True)}
-            whole = _train(joined, None if watch is None else partial(_look_on, watch, spans))
+            whole = _train(joined, partial(_look_on, watch, spans))
         if len(group) == 1:
             found[group[0]] = whole
             continue

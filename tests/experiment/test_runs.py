@@ -197,7 +197,7 @@ def test_a_run_whose_process_always_dies_is_a_row_that_says_so(small, tmp_path):
     summary = run_experiment(load_specification(small, changes), tmp_path / "results", n_jobs=2)
     runs = load_results(summary.folder).runs.set_index("model")
     assert summary.failed == 2
-    assert runs.loc["dying", "problem"].str.startswith("WorkerDied: Its process was killed, 3 times").all()
+    assert runs.loc["dying", "problem"].str.startswith("WorkerDiedError: Its process was killed, 3 times").all()
 
 
 def test_a_file_of_the_users_runs_from_csv(tmp_path):

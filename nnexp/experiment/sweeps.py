@@ -1,0 +1,208 @@
+"""The sweeps of an experiment: a study for each tuned model, data set and, if nested, outer fold."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from nnexp.engine import Engine
+from nnexp.experiment.datasets import DataSet
+from nnexp.experiment.results import write_atomically
+from nnexp.experiment.specification import ModelSpecification, Specification
+from nnexp.sweep.evaluation import Evaluation, directions_of
+from nnexp.sweep.importance import importance_of
+from nnexp.sweep.pruning import Pruning
+from nnexp.sweep.samplers import seed_of
+from nnexp.sweep.store import Outcome, Store, Trial
+from nnexp.sweep.study import Settings, Study
+from nnexp.sweep.sweep import check_objectives, named, run_study, space_of
+from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
+
+KEYS = ["data", "model", "repeat", "fold"]
+
+
+@dataclass
+class ModelSweep:
+    """A study of an experiment.
+
+    Attributes
+    ----------
+    data : str
+    model : ModelSpecification
+    repeat, fold : int
+        Of the outer split; -1 where the sweep is not nested.
+    study : Study
+    """
+
+    data: str
+    model: ModelSpecification
+    repeat: int
+    fold: int
+    study: Study
+
+    def best(self) -> Trial | None:
+        """Return the winner, if any trial was completed."""
+        return best_trial(self.study.trials(), self.study.evaluation.directions[0])
+
+    def winner(self) -> ModelSpecification | None:
+        """Return the model with the winner's parameters, as the file would have them."""
+        best = self.best()
+        if best is None:
+            return None
+        found = {}
+        for long, value in self.study.evaluation.space.parameters(best.params).items():
+            # In the pipeline they have longer names; the file's are those of the model.
+            found[next((name for name in self.model.space if long == name or long.endswith(f"__{name}")), long)] = value
+        return replace(self.model, parameters={**self.model.parameters, **found}, space={})
+
+
+def plan_sweeps(
+    specification: Specification,
+    data: dict[str, DataSet],
+    splits: Callable[[str], Sequence[tuple[int, int, Any, Any]]],
+    store: Store,
+    make: Callable[[ModelSpecification, DataSet, int], Any],
+) -> list[ModelSweep]:
+    """List the studies of an experiment, checked against what is in the store.
+
+    Parameters
+    ----------
+    specification : Specification
+    data : dict of DataSet
+    splits : callable
+        Returns repeat, fold, training and test rows of each outer split of a data set.
+    store : Store
+    make : callable
+        Returns the preparation of the columns and the model behind it.
+
+    Raises
+    ------
+    StudyError
+        If a study of that name was declared otherwise.
+    """
+    sweep = specification.sweep
+    if sweep is None:
+        return []
+    sampler, sampler_settings = named(sweep.sampler, "sampler")
+    pruner, pruner_settings = named(sweep.pruner, "pruner")
+    found = []
+    for name, own in data.items():
+        metrics = specification.evaluation.metrics.model_dump()[own.task]
+        scoring = {metric: metric for metric in metrics}
+        objectives = check_objectives(sweep.objectives.get(own.task), scoring)  # type: ignore[call-overload]
+        directions = tuple(directions_of(objectives))
+        outer = list(splits(name)) if sweep.nested else [(-1, -1, np.arange(len(own.y)), None)]
+        for repeat, fold, rows, _ in outer:
+            X, y = own.X.iloc[rows], own.y[rows]
+            seed = seed_of(specification.seed, "sweep", name, repeat, fold)
+            splitter = StratifiedKFold if own.task == "classification" else KFold
+            inner = splitter(sweep.folds, shuffle=True, random_state=seed)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The least populated class")
+                pairs = list(inner.split(X, y))
+            for model in specification.models:
+                if not model.space or own.task not in model.classes:
+                    continue
+                estimator = make(model, own, 0)
+                evaluation = Evaluation(
+                    estimator, X, y, pairs, scoring, objectives, space_of(model.space, estimator),
+                    Pruning(pruner, pruner_settings, directions), seed, sweep.max_seconds,
+                )  # fmt: skip
+                settings = Settings(sweep.trials, sampler, sampler_settings, sweep.batch_size, sweep.mode, seed)
+                place = "" if repeat < 0 else f"/{repeat}.{fold}"
+                study = Study(store, f"{specification.name}/{name}/{model.name}{place}", evaluation, settings)
+                found.append(ModelSweep(name, model, repeat, fold, study))
+    return found
+
+
+def run_sweeps(
+    sweeps: Sequence[ModelSweep],
+    engine: Engine,
+    place: str,
+    on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None = None,
+) -> None:
+    """Do what is missing of all studies."""
+    for own in sweeps:
+        if on_trial is None:
+            run_study(own.study, engine, place)
+        else:
+            run_study(own.study, engine, place, lambda outcome, trials, s=own: on_trial(s, outcome, trials))  # type: ignore[misc]
+
+
+def work_on_sweeps(sweeps: Sequence[ModelSweep], on_trial: Any = None) -> int:
+    """Work on all studies as one of any number of processes; return how many trials it did."""
+    done = 0
+    for own in sweeps:
+        notify = None if on_trial is None else lambda outcome, trials, s=own: on_trial(s, outcome, trials)
+        done += own.study.work(notify)
+    return done
+
+
+def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
+    """Write trials.csv, trial_curves.csv, trial_times.csv, tuned.csv and importances.csv."""
+    trials, curves, times, tuned, importances = [], [], [], [], []
+    for own in sweeps:
+        key = {"data": own.data, "model": own.model.name, "repeat": own.repeat, "fold": own.fold}
+        if own.repeat < 0:
+            key |= {"repeat": None, "fold": None}
+        evaluation, rows = own.study.evaluation, own.study.trials()
+        table = trials_table(rows, evaluation.space, list(evaluation.scoring))
+        front = {trial.number for trial in pareto_front(rows, evaluation.directions)}
+        table.insert(3, "is_best", [int(number in front) for number in table["number"]])
+        trials.append(_with(key, table))
+        curves.append(_with(key, curves_table(own.study.store.curves(own.study.name), rows), "trial_fold"))
+        times.append(_with(key, trial_times_table(rows)))
+        best = own.best()
+        spent = [trial.record.get("evaluations") for trial in rows if trial.is_finished]
+        known = [cost for cost in spent if cost is not None]
+        winner = own.winner()
+        chosen = {} if winner is None else {n: winner.parameters[n] for n in own.model.space if n in winner.parameters}
+        tuned.append({
+            **key, "trials": sum(trial.is_finished for trial in rows), "best": None if best is None else best.number,
+            "objective": evaluation.objectives[0], "inner_score": None if best is None else best.values[0],
+            "tuning_evaluations": sum(known) if known else None,
+            "parameters": json.dumps(chosen, default=str),
+        })  # fmt: skip
+        importances += [{**key, "parameter": n, "importance": v} for n, v in importance_of(own.study).items()]
+    write = [
+        ("trials.csv", pd.concat([_plain(t) for t in trials], ignore_index=True)),
+        ("trial_curves.csv", pd.concat(curves, ignore_index=True)),
+        ("trial_times.csv", pd.concat(times, ignore_index=True)),
+        ("tuned.csv", pd.DataFrame(tuned)),
+        ("importances.csv", pd.DataFrame(importances, columns=[*KEYS, "parameter", "importance"])),
+    ]
+    for name, table in write:
+        if name == "trials.csv":  # parameters of different spaces, then scores, then how it ended
+            table = table[_in_order(list(table.columns))]
+        for column in ("repeat", "fold", "best", "tuning_evaluations"):
+            if column in table:
+                table[column] = table[column].astype("Int64")
+        write_atomically(folder / name, table.to_csv(index=False, lineterminator="\n"))
+
+
+_LAST = ["evaluations", "pruned_at", "reused_from", "problem"]
+
+
+def _in_order(columns: list[str]) -> list[str]:
+    scores = [name for name in columns if name.startswith(("score.", "error."))]
+    return [name for name in columns if name not in [*scores, *_LAST]] + scores + _LAST
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    return table.astype(object)
+
+
+def _with(key: dict[str, Any], table: pd.DataFrame, fold: str = "fold") -> pd.DataFrame:
+    table = table.rename(columns={"fold": fold}) if fold != "fold" else table
+    for place, (name, value) in enumerate(key.items()):
+        kind = "Int64" if name in ("repeat", "fold") else None
+        table.insert(place, name, pd.Series([value] * len(table), dtype=kind))
+    return table
