@@ -237,6 +237,8 @@ class OptunaSampler:
                     trial = self._study.ask()
                     passing.append(trial._trial_id)
                     points.append(self._space.walk(lambda leaf, t=trial: suggest(t, leaf))[0])  # type: ignore[misc]
+            except ImportError as error:
+                raise SamplerError(f"The sampler {self._name!r} needs a package that is not there: {error}") from error
             finally:
                 for own in passing:  # what is not finished leaves the picture; samplers do not look at what has failed
                     self._storage.set_trial_state_values(own, TrialState.FAIL)

@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -85,6 +86,7 @@ class SqlStore(Store):
         }  # fmt: skip
         try:
             self._engine = sa.create_engine(parsed, **settings)
+            weakref.finalize(self, self._engine.dispose)
             if not self._has_tables(models.SCHEMA_VERSION):  # Optuna's own look at them takes half a second
                 with quiet(), self._alone(parsed, settings["connect_args"]):
                     RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=settings).engine.dispose()

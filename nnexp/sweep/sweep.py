@@ -302,7 +302,7 @@ def open_store(place: str | Path) -> Store:
 
 def without_password(place: str) -> str:
     """Return a storage as it may be written down."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", place)
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", place)
 
 
 def space_of(space: Any, estimator: Any) -> Space:

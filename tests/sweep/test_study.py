@@ -1,0 +1,378 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnexp.sweep.study import Settings, Study, StudyError
+from nnexp.sweep.sweep import open_store
+from tests.sweep.cases import TOY, evaluation, run, table, toy
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(place, kind="network", mode="deterministic", workers=2, trials=48):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.sweep.cases", place, kind, mode, str(workers), str(trials)], cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finished(place):
+    store = open_store(place)
+    try:
+        return sum(t.is_finished for t in store.trials("study")) if "study" in store.studies() else 0
+    finally:
+        store.close()
+
+
+def network():
+    return evaluation(pruner=("median", {"n_startup_trials": 8}))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The table of a study of networks with pruning that nothing disturbs."""
+    study = run(str(tmp_path_factory.mktemp("undisturbed")), network(), n_trials=48)
+    assert Counter(trial.state for trial in study.trials()).keys() == {"complete", "pruned"}
+    return table(study)
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_the_trials_do_not_depend_on_the_number_of_workers(place, undisturbed, workers):
+    assert table(run(place, network(), workers=workers, n_trials=48)) == undisturbed
+
+
+def test_killed_ten_times_at_random_moments_the_trials_are_those_of_an_undisturbed_study(place, undisturbed):
+    rng = random.Random(place)
+    kept = 0
+    for _ in range(10):
+        process = start(place)
+        wanted = kept + rng.randrange(1, 5)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and finished(place) < wanted and time.monotonic() < deadline:
+            time.sleep(rng.random() * 0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        now = finished(place)
+        assert now >= kept  # nothing finished is lost
+        kept = now
+    study = run(place, network(), n_trials=48, workers=2)
+    assert kept > 5
+    assert table(study) == undisturbed
+    assert [trial.number for trial in study.trials()] == list(range(48))
+    assert all(trial.is_finished for trial in study.trials())
+
+
+def test_a_worker_killed_in_mid_trial_changes_nothing(place, tmp_path):
+    """The first trial above 0.9 kills its process once."""
+    plain = table(run(str(tmp_path / "plain"), toy()))
+    study = run(place, toy(dies_at=0.9, flag=str(tmp_path / "flag")), workers=2)
+    assert (tmp_path / "flag").exists()
+    assert table(study) == plain
+
+
+def test_a_trial_that_always_kills_its_worker_is_a_row_that_says_so(place):
+    study = run(place, toy(dies_at=0.8), workers=2, sampler="random", n_trials=16)
+    states = {trial.number: trial for trial in study.trials()}
+    assert sorted(states) == list(range(16))
+    for trial in states.values():
+        assert (trial.state == "fail") == (trial.params["a"] > 0.8)
+        if trial.state == "fail":
+            assert "Its process was killed, 3 times" in trial.record["problem"]
+
+
+def test_a_server_restarted_in_mid_sweep_changes_nothing(postgresql, undisturbed):
+    place = postgresql.database("restarted")
+    process = start(place)
+    for wanted in (3, 20):
+        while finished(place) < wanted:
+            assert process.poll() is None
+            time.sleep(0.05)
+        postgresql.restart()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    study = run(place, network(), n_trials=48)
+    assert table(study) == undisturbed
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="a small file system is mounted by root")
+@pytest.mark.parametrize("size", ["16k", "40k"])
+def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(tmp_path, undisturbed, size):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=True)
+    try:
+        process = start(str(disk))
+        _, err = process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert "No space left on device" in err
+        kept = finished(str(disk))
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        assert finished(str(disk)) == kept
+        assert table(run(str(disk), network(), n_trials=48, workers=2)) == undisturbed
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+# Elastic
+
+
+def check_whole(study, n):
+    """Each number once, each trial ended, the budget exact."""
+    trials = study.trials()
+    assert [trial.number for trial in trials] == list(range(n))
+    assert all(trial.is_finished for trial in trials)
+    return trials
+
+
+def test_elastic_workers_join_leave_and_die_and_the_budget_is_exact(place):
+    """Three begin, one is killed, one joins; what the dead one had is tried again."""
+    processes = [start(place, "toy", "elastic", 1, 120) for _ in range(3)]
+    while finished(place) < 20:
+        assert any(process.poll() is None for process in processes)
+        time.sleep(0.02)
+    os.killpg(processes[0].pid, signal.SIGKILL)
+    processes.append(start(place, "toy", "elastic", 1, 120))
+    for process in processes[1:]:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    processes[0].communicate()
+    study = Study(open_store(place), "study", toy(waits=0.02), Settings(120, mode="elastic"))
+    trials = check_whole(study, 120)
+    assert all(trial.state == "complete" for trial in trials)
+    assert len({trial.owner for trial in trials}) >= 3
+    for trial in trials:
+        assert trial.values == [pytest.approx(-((trial.params["a"] - 0.3) ** 2) - 0.01 * trial.params["b"])]
+
+
+def test_an_elastic_study_outlives_restarts_of_the_server(postgresql):
+    place = postgresql.database("elastic_restart")
+    processes = [start(place, "toy", "elastic", 1, 80) for _ in range(2)]
+    for wanted in (10, 40):
+        while finished(place) < wanted:
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.02)
+        postgresql.restart()
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    check_whole(Study(open_store(place), "study", toy(waits=0.02), Settings(80, mode="elastic")), 80)
+
+
+def test_a_trial_whose_process_died_three_times_is_given_up(place):
+    own = toy()
+    settings = Settings(4, mode="elastic", sampler="random")
+    study = Study(open_store(place), "study", own, settings)
+    study.open()
+    dead = f"{os.uname().nodename}:999999:dead"
+    points = study._sampler.propose((), range(2), None)
+    study.store.transact("study", lambda change: change.create(points, dead, own.space))
+    for _ in range(2):
+        study.store.transact("study", lambda change: change.take(0, dead))
+    study.work()
+    trials = check_whole(study, 4)
+    assert [trial.state for trial in trials] == ["fail", "complete", "complete", "complete"]
+    assert "killed, 3 times" in trials[0].record["problem"]
+    assert trials[1].tries == 2
+
+
+def test_what_was_taken_for_dead_and_is_not_does_not_tell_twice(place):
+    """A process that is silent for too long has lost its trials; what it then tells is not taken."""
+    own = toy()
+    study = Study(open_store(place), "study", own, Settings(2, mode="elastic"))
+    study.open()
+    store = study.store
+    points = study._sampler.propose((), [0, 1], "x")
+    mine, _ = store.transact("study", lambda change: study._turn(change, 2, points, []))
+    late = [study.evaluation.evaluate([study._job(mine[0])])[0]]
+    store.transact("study", lambda change: change.take(0, "another"))
+    store.transact("study", lambda change: study._turn(change, 1, [], late))
+    assert store.trials("study")[0].state == "running"
+    assert store.trials("study")[0].owner == "another"
+
+
+def test_workers_in_threads_share_the_budget_exactly(tmp_path):
+    own = [
+        Study(open_store(tmp_path), "study", toy(), Settings(60, mode="elastic", sampler="random")) for _ in range(4)
+    ]
+    threads = [threading.Thread(target=study.work) for study in own]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    check_whole(own[0], 60)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "quasi_random", "cma_es"])
+def test_each_sampler_is_elastic_too(tmp_path, sampler):
+    space = {"a": {"low": 0.0, "high": 1.0, "step": 0.125}, "b": {"low": 0, "high": 1}}
+    study = run(str(tmp_path), toy(space=space), mode="elastic", sampler=sampler, n_trials=18, workers=2)
+    trials = check_whole(study, 18)
+    if sampler == "grid":
+        assert len({tuple(trial.params.items()) for trial in trials}) == 18
+
+
+# No work twice, budgets, failures
+
+
+def test_equal_configurations_are_evaluated_once(tmp_path, monkeypatch):
+    asked = []
+    own = toy(space={"b": {"low": 0, "high": 3}})
+    monkeypatch.setattr(
+        type(own),
+        "evaluate",
+        lambda self, jobs, shown=(), real=type(own).evaluate: (asked.extend(jobs), real(self, jobs, shown))[1],
+    )
+    study = run(str(tmp_path), own, n_trials=40, sampler="random")
+    assert len(asked) == 4 == len({job.parameters["b"] for job in asked})
+    trials = study.trials()
+    assert len(trials) == 40
+    first = {}
+    for trial in trials:
+        b = trial.params["b"]
+        first.setdefault(b, trial)
+        if trial is not first[b]:
+            assert trial.record["reused_from"] == str(first[b].number)
+            assert (trial.values, trial.record["evaluations"]) == (first[b].values, 0)
+    again = run(str(tmp_path), own, name="another", n_trials=10, sampler="random")
+    assert len(asked) == 4
+    assert all(trial.record["reused_from"].startswith("study:") for trial in again.trials())
+
+
+def test_a_grown_budget_gives_the_trials_of_the_greater_one(tmp_path):
+    whole = table(run(str(tmp_path / "whole"), toy(), n_trials=30))
+    for n in (5, 8, 13, 30):
+        study = run(str(tmp_path / "grown"), toy(), n_trials=n)
+        assert len(study.trials()) == n
+    assert table(study) == whole
+    fewer = run(str(tmp_path / "grown"), toy(), n_trials=10)
+    assert len(fewer.trials()) == 30  # what is there is not thrown away
+
+
+def test_a_trial_that_raises_is_a_row_and_the_sweep_goes_on(tmp_path):
+    study = run(str(tmp_path), toy(fails_above=0.5), sampler="random")
+    for trial in study.trials():
+        assert (trial.state == "fail") == (trial.params["a"] > 0.5)
+        if trial.state == "fail":
+            assert trial.record["problem"] == "RuntimeError: this one fails"
+
+
+def test_a_trial_that_diverges_is_a_row(tmp_path):
+    from nnexp import BackpropMLP
+
+    model = BackpropMLP(
+        hidden_layer_sizes=(4,), max_iter=5, optimizer="sgd", activation="identity", descent="stochastic"
+    )
+    study = run(str(tmp_path), evaluation(model, {"learning_rate": [0.001, 1e300]}), n_trials=None, sampler="grid")
+    good, bad = study.trials()
+    assert (good.state, bad.state) == ("complete", "fail")
+    assert "infinite or NaN" in bad.record["problem"]
+
+
+@pytest.mark.parametrize("kind", ["toy", "network"])
+def test_a_trial_that_takes_too_long_is_a_row(tmp_path, kind):
+    from nnexp import BackpropMLP
+
+    if kind == "toy":
+        own = toy(space={"waits": [0.0, 30.0]}, max_seconds=0.5)
+    else:
+        own = evaluation(BackpropMLP(hidden_layer_sizes=(8,)), {"max_iter": [2, 100_000]}, max_seconds=1.0)
+    begun = time.monotonic()
+    quick, slow = run(str(tmp_path), own, n_trials=None, sampler="grid").trials()
+    assert time.monotonic() - begun < 15
+    assert (quick.state, slow.state) == ("complete", "fail")
+    assert "It took longer than max_seconds=" in slow.record["problem"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_keeps_what_is_finished(tmp_path, workers):
+    place = str(tmp_path)
+    process = start(place, "toy", workers=workers, trials=200)
+    while finished(place) < 10:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in err
+    kept = finished(place)
+    assert kept >= 10
+    study = run(place, toy(waits=0.02), n_trials=200, workers=2, lease=2.0)
+    assert table(study) == table(run(str(tmp_path / "plain"), toy(waits=0.02), n_trials=200, workers=2))
+
+
+# What a study refuses
+
+
+def test_a_study_made_otherwise_is_refused_and_untouched(place):
+    run(place, toy())
+    before = table(Study(open_store(place), "study", toy(), Settings(30, batch_size=8)))
+    other = [
+        (toy(seed=1), {}, "other data, splits"),
+        (toy(space={"a": [0.1, 0.2]}), {}, "another space"),
+        (toy(waits=0.5), {}, "other data, splits, scores or fixed parameters"),
+        (evaluation(), {}, "another"),
+        (toy(), {"batch_size": 4}, "another batch size"),
+        (toy(), {"sampler": "random"}, "another sampler"),
+        (toy(), {"seed": 9}, "another seed"),
+        (toy(), {"mode": "elastic"}, "another mode"),
+        (toy(pruner="median"), {}, "another pruner"),
+    ]
+    for own, settings, sentence in other:
+        with pytest.raises(StudyError, match=sentence):
+            run(place, own, **settings)
+    assert table(Study(open_store(place), "study", toy(), Settings(30, batch_size=8))) == before
+
+
+def test_an_older_version_is_refused(place, monkeypatch):
+    run(place, toy())
+    monkeypatch.setattr("nnexp.sweep.study.__version__", "99.0")
+    with pytest.raises(StudyError, match="another version of nnexp"):
+        run(place, toy())
+
+
+def test_a_study_of_another_program_is_refused(place):
+    import optuna
+
+    store = open_store(place)
+    if "://" in place:
+        storage = optuna.storages.RDBStorage(place)
+        optuna.create_study(study_name="study", storage=storage)
+        storage.engine.dispose()
+    else:
+        Path(place).mkdir(exist_ok=True)
+        backend = optuna.storages.journal.JournalFileBackend(f"{place}/study.log")
+        optuna.create_study(study_name="study", storage=optuna.storages.JournalStorage(backend))
+    with pytest.raises(StudyError, match="it is not one of nnexp's"):
+        run(place, toy())
+    store.close()
+
+
+def test_a_second_coordinator_is_refused_while_the_first_is_alive(place):
+    process = start(place, "toy", workers=1, trials=500)
+    while finished(place) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    with pytest.raises(StudyError, match="Another process .* is working on the study"):
+        run(place, toy(waits=0.02), n_trials=500)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    run(place, toy(waits=0.02), n_trials=40)  # the dead one is known at once
+
+
+def test_trials_get_better(tmp_path):
+    values = [trial.values[0] for trial in run(str(tmp_path), toy(), n_trials=64).trials()]
+    assert np.mean(values[-16:]) > np.mean(values[:16])
+    assert max(values) > -0.01
+
+
+def test_the_space_is_that_of_the_file(tmp_path):
+    study = run(str(tmp_path), toy(), n_trials=8)
+    assert study.declared["space"] == TOY
