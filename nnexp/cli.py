@@ -45,8 +45,8 @@ from nnexp.network.connections import PATTERNS
 from nnexp.sweep import MODES, SAMPLERS, StoreError, StudyError
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.pruning import PRUNERS
-from nnexp.sweep.store import DamagedStoreError, Outcome, Trial
-from nnexp.sweep.sweep import open_store, without_password
+from nnexp.sweep.store import DamagedStoreError, Outcome, Trial, without_password
+from nnexp.sweep.sweep import open_store
 from nnexp.sweep.tables import best_trial
 from nnexp.training import ALGORITHMS, CROSSOVERS, DESCENT_MODES, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS
 
@@ -128,7 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         help="processes (default: one for each core)",
     )
     sweep.add_argument(
-        "--trials", metavar="N", type=_positive, default=None, help="trials of each study, instead of the file's"
+        "--trials",
+        metavar="N",
+        type=_number_of_trials,
+        default=None,
+        help="trials of each study, instead of the file's",
     )
     sweep.add_argument(
         "--mode", choices=list(MODES), default=None,
@@ -151,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_experiment(worker)
     worker.add_argument("--storage", metavar="PLACE", default=None, help="as for `nnexp sweep`")
-    worker.add_argument("--trials", metavar="N", type=_positive, default=None, help="as for `nnexp sweep`")
+    worker.add_argument("--trials", metavar="N", type=_number_of_trials, default=None, help="as for `nnexp sweep`")
     worker.set_defaults(do=_worker, mode="elastic")
 
     doctor = commands.add_parser(
@@ -280,6 +284,13 @@ def _doctor(given: argparse.Namespace, console: Console) -> int:
     return 1 if ill else 0
 
 
+def _number_of_trials(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return number
+
+
 def _run(given: argparse.Namespace, console: Console) -> int:
     specification = _specification(given)
     jobs = given.jobs or _cores()
@@ -356,6 +367,7 @@ class _Progress:
         )
         self._done = self._planned = self._known = self._trials = self._known_trials = self._trials_done = 0
         self._told: set[str] = set()
+        self._best: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> _Progress:
         return self
@@ -390,12 +402,18 @@ class _Progress:
         if outcome.state == "fail" and problem not in self._told:
             self._told.add(problem)
             self._console.print(f"failed: {escape(where)}, trial {outcome.number}: {escape(problem)}", style="red")
+        if sweep.study.name not in self._best:
+            first = best_trial(trials, sweep.study.evaluation.directions[0])
+            if first is not None:
+                self._best[sweep.study.name] = first.values[0], first.number
+        elif outcome.state == "complete" and outcome.values[0] > self._best[sweep.study.name][0]:
+            self._best[sweep.study.name] = outcome.values[0], outcome.number  # the first objective is a score
         number = self._known_trials + self._trials_done
         tenth = number * 10 // self._trials > (number - 1) * 10 // self._trials
         if not (self._console.is_terminal or tenth):
             return
-        best = best_trial(trials, sweep.study.evaluation.directions[0])
-        said = f"; best so far {best.values[0]:.4g} in trial {best.number} of {where}" if best is not None else ""
+        best = self._best.get(sweep.study.name)
+        said = f"; best so far {best[0]:.4g} in trial {best[1]} of {where}" if best is not None else ""
         if self._console.is_terminal:
             self._bar.update(self._trial_task, advance=1, description=f"trials{said}")
         else:
@@ -453,9 +471,10 @@ def _table(given: argparse.Namespace, console: Console) -> int:
 
 def _show(folder: Path, console: Console) -> None:
     """Print the answer, the leaderboard and the map."""
-    from nnexp.report import compare, leaderboard_table, map_table
+    from nnexp.report import compare, leaderboard_table, map_table, tuning_cautions, tuning_tables
 
-    comparison = compare(load_results(folder))
+    results = load_results(folder)
+    comparison = compare(results)
     if not comparison.models:
         console.print(comparison.answer[0])
         return
@@ -471,9 +490,14 @@ def _show(folder: Path, console: Console) -> None:
     console.print()
     _print_table(head, body, console)
     console.print()
+    tuning = tuning_tables(results, comparison)
+    if tuning["rows"]:
+        _print_table(tuning["head"], [[str(cell) for cell in row] for row in tuning["rows"]], console)
+        console.print("Inner scores chose the winner and promise too much; outer ones are on rows that no trial saw.")
+        console.print()
     console.print("Scores: mean ± half of the 95 % interval; * best of its row.")
     console.print("Evaluations, seconds: summed over one fit (the median) on each data set.")
-    for caution in comparison.cautions:
+    for caution in [*comparison.cautions, *tuning_cautions(results)]:
         console.print(escape(f"! {caution}"), style="yellow")
     console.print(escape("\n" + "\n".join(comparison.answer) + "\n"))
 

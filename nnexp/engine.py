@@ -26,6 +26,9 @@ BACKENDS = {"loky": "processes on this machine", "dask": "the workers of a Dask 
 # A unit whose process dies is tried again this often.
 RETRIES = 2
 
+# A pool of endless processes is started again this often.
+_MOST_DEATHS = 100
+
 Work = Callable[[Any, Any], Any]
 
 
@@ -93,10 +96,11 @@ class Engine:
             self._client.close()
             self._client = None
 
-    def run(self, work: Work, shared: Any, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def run(self, work: Work, shared: Any, units: Sequence[Any], endless: bool = False) -> Iterator[tuple[int, Any]]:
         """Yield the number of each unit and what ``work(shared, unit)`` returned, as units are finished.
 
-        A unit whose process was killed again and again has a `WorkerDiedError` for its result.
+        A unit whose process was killed again and again has a `WorkerDiedError` for its result. ``endless`` says that units are
+        processes which find their work themselves: after a death all that have not ended are begun again, together.
         """
         if self.backend == "dask":
             yield from self._on_dask(work, shared, units)
@@ -104,7 +108,7 @@ class Engine:
             for number, unit in enumerate(units):
                 yield number, work(shared, unit)
         else:
-            yield from self._on_this_machine(work, self._send(shared), units)
+            yield from self._on_this_machine(work, self._send(shared), units, endless)
 
     def _send(self, shared: Any) -> str:
         """Write what is shared to a file that each process reads once; return its path."""
@@ -116,8 +120,9 @@ class Engine:
             self._sent = shared, str(path)
         return self._sent[1]
 
-    def _on_this_machine(self, work: Work, path: str, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def _on_this_machine(self, work: Work, path: str, units: Sequence[Any], endless: bool) -> Iterator[tuple[int, Any]]:
         waiting = list(range(len(units)))
+        deaths = 0
         while waiting:
             begun: set[int] = set()
             finished: set[int] = set()
@@ -127,7 +132,10 @@ class Engine:
                     yield number, result
                 return
             except TerminatedWorkerError:
-                suspects = sorted(begun - finished)
+                suspects = [] if endless else sorted(begun - finished)
+                deaths += 1
+                if deaths > _MOST_DEATHS:
+                    return
             waiting = [number for number in waiting if number not in finished and number not in suspects]
             for number in suspects:  # each by itself, so that none suffers from its neighbour
                 for _ in range(RETRIES):
@@ -159,23 +167,24 @@ class Engine:
         if self._sent is None or self._sent[0] is not shared:
             self._sent = shared, uuid.uuid4().hex
         holder = _Holder(self._sent[1], shared)
-        waiting = list(range(len(units)))
-        for attempt in range(1 + RETRIES):
+        groups = [list(range(len(units)))]
+        while groups:
+            group = groups.pop()
             finished = set()
             try:
                 with parallel_config(backend="dask", client=self._client, scatter=[holder]):
                     parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-                    for number, result in parallel(delayed(_with_holder)(work, holder, i, units[i]) for i in waiting):
+                    for number, result in parallel(delayed(_with_holder)(work, holder, i, units[i]) for i in group):
                         finished.add(number)
                         yield number, result
-                return
-            except KilledWorker:
-                waiting = [number for number in waiting if number not in finished]
+            except KilledWorker:  # the scheduler has tried it on several workers; which one it was shows by halves
+                rest = [number for number in group if number not in finished]
+                if len(rest) == 1:
+                    yield rest[0], WorkerDiedError()
+                else:
+                    groups += [rest[len(rest) // 2 :], rest[: len(rest) // 2]]
             except OSError as error:
                 raise EngineError(f"The Dask cluster no longer answers: {error}") from error
-            if attempt == RETRIES:
-                for number in waiting:
-                    yield number, WorkerDiedError()
 
 
 class _Holder:

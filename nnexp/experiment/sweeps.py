@@ -52,15 +52,19 @@ class ModelSweep:
         """Return the winner, if any trial was completed."""
         return best_trial(self.study.trials(), self.study.evaluation.directions[0])
 
+    def short(self, name: str) -> str:
+        """Return the name of a parameter, or of a part of one, as the file has it; in the pipeline it has a longer one."""
+        long, dot, rest = name.partition(".")
+        own = next((own for own in self.model.space if long == own or long.endswith(f"__{own}")), long)
+        return f"{own}{dot}{rest}"
+
     def winner(self) -> ModelSpecification | None:
         """Return the model with the winner's parameters, as the file would have them."""
         best = self.best()
         if best is None:
             return None
-        found = {}
-        for long, value in self.study.evaluation.space.parameters(best.params).items():
-            # In the pipeline they have longer names; the file's are those of the model.
-            found[next((name for name in self.model.space if long == name or long.endswith(f"__{name}")), long)] = value
+        chosen = self.study.evaluation.space.parameters(best.params)
+        found = {self.short(name): value for name, value in chosen.items()}
         return replace(self.model, parameters={**self.model.parameters, **found}, space={})
 
 
@@ -155,6 +159,7 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
             key |= {"repeat": None, "fold": None}
         evaluation, rows = own.study.evaluation, own.study.trials()
         table = trials_table(rows, evaluation.space, list(evaluation.scoring))
+        table = table.rename(columns={leaf.name: own.short(leaf.name) for leaf in evaluation.space.leaves})
         front = {trial.number for trial in pareto_front(rows, evaluation.directions)}
         table.insert(3, "is_best", [int(number in front) for number in table["number"]])
         trials.append(_with(key, table))
@@ -171,7 +176,9 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
             "tuning_evaluations": sum(known) if known else None,
             "parameters": json.dumps(chosen, default=str),
         })  # fmt: skip
-        importances += [{**key, "parameter": n, "importance": v} for n, v in importance_of(own.study).items()]
+        importances += [
+            {**key, "parameter": own.short(n), "importance": v} for n, v in importance_of(own.study).items()
+        ]
     write = [
         ("trials.csv", pd.concat([_plain(t) for t in trials], ignore_index=True)),
         ("trial_curves.csv", pd.concat(curves, ignore_index=True)),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nnexp.experiment.results import Results
 from nnexp.report.statistics import Comparison
+from nnexp.report.tuning import POINTS, parameters_of, searches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,6 +172,128 @@ def cost(comparison: Comparison) -> str:
             panel.grid(color="#888888", alpha=0.2, linewidth=0.5)
         _legend(figure, panels, names)
         return _svg(figure, "cost", "Mean score with its 95 % interval against the evaluations that a fit cost.")
+
+
+def search_history(results: Results) -> str:
+    """Draw each trial's value and the best so far, a panel for each data set and tuned model."""
+    from matplotlib import rc_context
+
+    found = searches(results)
+    if not found:
+        return ""
+    with rc_context(_STYLE):
+        figure, panels = _grid(len(found), height=1.7)
+        for panel, (name, model, own) in zip(panels, found, strict=False):
+            complete = own[own["state"] == "complete"]
+            shown = _thinned(complete)
+            panel.plot(shown["number"], shown["value"], ".", color=COLORS[6], alpha=0.45, markersize=3)
+            for _, study in complete.groupby(["repeat", "fold"], dropna=False, sort=False):
+                best = study.sort_values("number").set_index("number")["value"].cummax()
+                best = best[best.diff().ne(0) | (best.index == best.index.max())]
+                panel.step(best.index, best, where="post", color=COLORS[0], linewidth=1.0)
+            low, high = _range_of(complete["value"])
+            panel.set_ylim(low, high)
+            panel.set_title(_label(f"{model} on {name}"))
+            panel.set_xlabel("trial")
+            panel.set_ylabel(_objective(results, name, model))
+            panel.grid(color="#888888", alpha=0.25, linewidth=0.6)
+        return _svg(figure, "history", "Value of each trial and the best so far; trials.csv holds the numbers.")
+
+
+def importances(results: Results) -> str:
+    """Draw how much each parameter decides about the value, a panel for each data set and tuned model."""
+    from matplotlib import rc_context
+
+    table = results.importances
+    if table.empty:
+        return ""
+    found = [(str(n), str(m), own) for (n, m), own in table.groupby(["data", "model"], sort=False)]
+    longest = max(own["parameter"].nunique() for _, _, own in found)
+    with rc_context(_STYLE):
+        figure, panels = _grid(len(found), height=0.4 + 0.26 * longest)
+        for panel, (name, model, own) in zip(panels, found, strict=False):
+            means = own.groupby("parameter")["importance"].mean().sort_values()
+            panel.barh(range(len(means)), means, color=COLORS[0], height=0.6)
+            panel.set_yticks(range(len(means)), [_label(str(n)) for n in means.index])
+            panel.set_title(_label(f"{model} on {name}"))
+            panel.set_xlabel("share")
+        return _svg(figure, "importances", "Importance of each parameter; importances.csv holds the numbers.")
+
+
+def slices(results: Results) -> str:
+    """Draw the value against the most important parameters, a panel for each data set, tuned model and parameter."""
+    from matplotlib import rc_context
+
+    found = [(n, m, own, p) for n, m, own in searches(results) for p in parameters_of(results, own)]
+    if not found:
+        return ""
+    with rc_context(_STYLE):
+        figure, panels = _grid(len(found), height=1.6)
+        for panel, (name, model, own, parameter) in zip(panels, found, strict=False):
+            complete = own[(own["state"] == "complete") & own[parameter].notna()]
+            shown = _thinned(complete)
+            values = shown[parameter]
+            if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+                words = sorted(values.astype(str).unique())
+                panel.set_xticks(range(len(words)), [_label(word[:14]) for word in words])
+                values = values.astype(str).map(words.index)
+            elif values.min() > 0 and values.max() / values.min() > 50:
+                panel.set_xscale("log")
+            panel.scatter(values, shown["value"], s=7, c=shown["number"], cmap="viridis", alpha=0.8, linewidths=0)
+            low, high = _range_of(complete["value"])
+            panel.set_ylim(low, high)
+            panel.set_title(_label(f"{model} on {name}"))
+            panel.set_xlabel(_label(parameter))
+            panel.grid(color="#888888", alpha=0.25, linewidth=0.6)
+        return _svg(figure, "slices", "Value against each parameter; trials.csv holds the numbers.")
+
+
+def pareto(results: Results) -> str:
+    """Draw the trials of sweeps with two objectives and their front."""
+    from matplotlib import rc_context
+
+    sweep = results.experiment.get("sweep") or {}
+    if not any("evaluations" in own for own in (sweep.get("objectives") or {}).values()):
+        return ""
+    found = searches(results)
+    with rc_context(_STYLE):
+        figure, panels = _grid(len(found), height=1.8)
+        for panel, (name, model, own) in zip(panels, found, strict=False):
+            complete = own[(own["state"] == "complete") & (own["evaluations"] > 0)]
+            shown = _thinned(complete)
+            panel.plot(shown["evaluations"], shown["value"], ".", color=COLORS[6], alpha=0.5, markersize=3)
+            for _, study in complete[complete["is_best"] == 1].groupby(["repeat", "fold"], dropna=False, sort=False):
+                front = study.sort_values("evaluations")
+                panel.step(
+                    front["evaluations"], front["value"], where="post", color=COLORS[0], marker="o", markersize=3
+                )
+            panel.set_xscale("log")
+            low, high = _range_of(complete["value"])
+            panel.set_ylim(low, high)
+            panel.set_title(_label(f"{model} on {name}"))
+            panel.set_xlabel("evaluations")
+            panel.set_ylabel(_objective(results, name, model))
+        return _svg(figure, "pareto", "Value against cost of each trial, and the front that no trial beats in both.")
+
+
+def _thinned(table: pd.DataFrame) -> pd.DataFrame:
+    if len(table) <= POINTS:
+        return table
+    return table.iloc[np.linspace(0, len(table) - 1, POINTS).astype(int)]
+
+
+def _range_of(values: pd.Series) -> tuple[float, float]:
+    """Return the range that a figure shows: the worst tenth would push the rest together."""
+    if values.empty:
+        return 0.0, 1.0
+    low, high = float(values.quantile(0.1)), float(values.max())
+    gap = max(high - low, 1e-6 * max(1.0, abs(high)))
+    return low - 0.05 * gap, high + 0.08 * gap
+
+
+def _objective(results: Results, name: str, model: str) -> str:
+    own = results.tuned[(results.tuned["data"] == name) & (results.tuned["model"] == model)]
+    return _label(str(own["objective"].iloc[0])) if len(own) else "value"
 
 
 def _label(name: str) -> str:

@@ -19,6 +19,7 @@ from nnexp.report.statistics import (
     interval_in_words,
     seconds_in_words,
 )
+from nnexp.report.tuning import tuning_cautions, tuning_method, tuning_tables
 
 _TEMPLATES = Path(__file__).parent
 
@@ -52,6 +53,10 @@ def write_report(results: Results) -> Path:
         "curves": figures.learning_curves(results, comparison),
         "progress": figures.score_curves(results, comparison),
         "cost": figures.cost(comparison),
+        "history": figures.search_history(results),
+        "importances": figures.importances(results),
+        "slices": figures.slices(results),
+        "pareto": figures.pareto(results),
     }
     page = environment.get_template("page.html.jinja").render(**content, figures=drawings, style=style)
     twin = environment.get_template("page.md.jinja").render(**content)
@@ -159,11 +164,12 @@ def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
         "name": experiment["name"],
         "question": experiment["question"],
         "answer": comparison.answer,
-        "cautions": comparison.cautions,
+        "cautions": [*comparison.cautions, *tuning_cautions(results)],
+        "tuning": tuning_tables(results, comparison),
         "leaderboard": {"head": head, "rows": rows},
         "map": {"head": map_head, "rows": map_rows, "plain": [_plain(row) for row in map_rows]},
         "head_to_head": {"head": head_to_head[0], "rows": head_to_head[1]},
-        "texts": _texts(experiment),
+        "texts": _texts(experiment) | {"method": _texts(experiment)["method"] + tuning_method(results)},
         "differences": _difference_rows(comparison),
         "best": comparison.best,
         "problems": [] if problems.empty else problems[["data", "model", "repeat", "fold", "problem"]].values.tolist(),
@@ -212,6 +218,19 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
             "the best step; the scores above are those on the test samples. Median over all runs, band from the 10th to the "
             "90th percentile. Models without validation samples are not drawn."
         ),
+        "tuning": (
+            "The inner score is that of the winner on the folds by which it was chosen: the best of many, and so too good. "
+            "The outer score is that of the same winners, fitted anew, on rows that no trial saw: the one to trust. Means over "
+            "the studies. The cost is that of all trials of all studies."
+        ),
+        "history": (
+            "Each trial's value, and for each study the best so far; pruned and failed trials, and the lowest tenth of values, are "
+            "left out."
+        ),
+        "importances": (
+            "The share of each parameter in what tells the better trials from all, by PED-ANOVA (Watanabe, Bansal and Hutter "
+            "2023); means over the studies. Parameters that do not take part in every trial are left out."
+        ),
         "curves": (
             "Median over all runs, band from the 10th to the 90th percentile. For evolution, the error of the best network. The "
             "error is cross-entropy for classes and half the squared error of the standardised target for numbers, unless a "
@@ -222,8 +241,7 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
             f"stratified by class for classification, seed {experiment['seed']}. Numbers had missing cells filled with the "
             "median and were standardised; other columns became one column of 0 and 1 for each value; both were learnt inside "
             "each training set. The target of a regression is standardised, but for "
-            "models of positive targets and models told otherwise. No setting was tuned by these "
-            "scores within the experiment."
+            "models of positive targets and models told otherwise. "
         ),
     }
 

@@ -59,7 +59,7 @@ def examine(store: Store, study: str, mend: bool = False, lease: float = LEASE) 
                 for number in numbers:
                     trial = change.trials[number]
                     if not trial.is_finished and trial.owner == owner:
-                        change.take(number, "")
+                        change.take(number, "", trial.tries)
 
         store.transact(study, free)
     return Health(summary, problems)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import importlib.metadata
 import inspect
 import json
 import math
+import re
 import signal
 import threading
 import time
@@ -43,6 +45,11 @@ Array = NDArray[Any]
 COSTS = {"evaluations": "what training cost, in forward passes of one network over one sample"}
 
 
+def points_of_curves(n_trials: int, n_folds: int) -> int:
+    """Return how many points of each learning curve are kept, so that those of many trials still fit the memory."""
+    return int(np.clip(_ALL_POINTS // max(1, n_trials * n_folds), 4, _POINTS))
+
+
 def directions_of(objectives: Sequence[str]) -> list[Direction]:
     """Return which way each objective is better."""
     return ["minimize" if name in COSTS else "maximize" for name in objectives]
@@ -52,8 +59,8 @@ def directions_of(objectives: Sequence[str]) -> list[Direction]:
 _STACK = 16
 # Tables of folds are kept in memory up to this size, in bytes.
 _KEPT = 1 << 28
-# Points of a learning curve that are kept.
-_POINTS = 50
+# Points of a learning curve that are kept, and of those of all trials together.
+_POINTS, _ALL_POINTS = 50, 2_000_000
 # What may differ between the networks of a stack.
 _FREE = ("learning_rate", "l1", "l2", "weight_decay", "dropout", "clip_norm", "class_weight")
 _LIBRARIES = ["numpy", "scipy", "scikit-learn"]
@@ -100,6 +107,8 @@ class Evaluation:
         The same of the scorer.
     train_scores : bool
         Whether training rows are scored too.
+    curve_points : int
+        Points of a learning curve that are kept, evenly spaced.
     """
 
     estimator: Any
@@ -115,8 +124,10 @@ class Evaluation:
     params: dict[str, Any] = field(default_factory=dict)
     score_params: dict[str, Any] = field(default_factory=dict)
     train_scores: bool = False
+    curve_points: int = _POINTS
     _folds: dict[int, tuple[Any, Any, Any, Any]] = field(default_factory=dict, repr=False)
     _controller: Any = field(default=None, repr=False)
+    _in_step: bool | None = field(default=None, repr=False)
 
     @property
     def directions(self) -> list[Direction]:
@@ -124,7 +135,7 @@ class Evaluation:
         return directions_of(self.objectives)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_folds": {}, "_controller": None}
+        return {**self.__dict__, "_folds": {}, "_controller": None, "_in_step": None}
 
     # What is worth keeping
 
@@ -132,10 +143,13 @@ class Evaluation:
         """Return a hash of everything but a trial's parameters that decides its scores."""
         digest = hashlib.sha256()
         versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-        settings = {name: repr(value) for name, value in sorted(self.estimator.get_params().items())}
+        settings = {name: _described(value) for name, value in sorted(self.estimator.get_params().items())}
         digest.update(repr([__version__, code_hash(), versions, type(self.estimator).__name__, settings]).encode())
-        digest.update(repr([self.objectives, sorted(map(str, self.scoring)), self.seed, self.max_seconds]).encode())
-        for part in (self.X, self.y, *self.params.values()):
+        scoring = {name: _described(own) for name, own in self.scoring.items()}
+        digest.update(repr([self.objectives, scoring, self.seed, self.max_seconds, self.train_scores]).encode())
+        more = sorted({**self.params, **{f"score {name}": own for name, own in self.score_params.items()}}.items())
+        digest.update(repr([name for name, _ in more]).encode())
+        for part in (self.X, self.y, *(own for _, own in more)):
             digest.update(_fingerprint(part).encode())
         for rows in [rows for pair in self.splits for rows in pair]:
             digest.update(np.ascontiguousarray(rows).tobytes())
@@ -164,9 +178,30 @@ class Evaluation:
             return True
         last = self.estimator.steps[-1][1] if isinstance(self.estimator, Pipeline) else self.estimator
         names = {name.rpartition("__")[2] for name in self.space.names}
-        if "algorithm" in names:
-            return False
-        return not ALGORITHMS.resolve(last.algorithm, "algorithm").stacks
+        if "algorithm" not in names and not ALGORITHMS.resolve(last.algorithm, "algorithm").stacks:
+            return True
+        return (self.pruning.is_on or self.max_seconds is not None) and not self._trains_in_step()
+
+    def _trains_in_step(self) -> bool:
+        """Whether all folds have networks of one shape, so that they can be looked at together while they train."""
+        if self._in_step is None:
+            shapes: set[Any] = set()
+            try:
+                size = 0
+                for number in range(len(self.splits)):
+                    X, y, _, _ = self._fold(number)
+                    classes = (
+                        len(np.unique(y))
+                        if getattr(self.estimator, "_estimator_type", "") == "classifier"
+                        or (np.asarray(y).dtype.kind not in "f")
+                        else 0
+                    )
+                    shapes.add((np.shape(X)[1], classes))
+                    size += _bytes(X)
+                self._in_step = len(shapes) == 1 and size <= _KEPT
+            except Exception:  # what is wrong with the data is said by each trial
+                self._in_step = False
+        return self._in_step
 
     # Doing it
 
@@ -192,7 +227,16 @@ class Evaluation:
             self._train_and_test(fit, fold)
 
     def _fold(self, number: int) -> tuple[Any, Any, Any, Any]:
-        """Return X and y of training and test, prepared where the preparation does not vary."""
+        """Return X and y of training and test, prepared where the preparation does not vary.
+
+        They are kept for the next trial. An estimator that may write into them, as some do that are told not to copy, is given
+        copies; a BackpropMLP does not.
+        """
+        fold = self._kept_fold(number)
+        last = self.estimator.steps[-1][1] if self._head is not None else self.estimator
+        return fold if isinstance(last, BackpropMLP) or number not in self._folds else copy.deepcopy(fold)
+
+    def _kept_fold(self, number: int) -> tuple[Any, Any, Any, Any]:
         if number in self._folds:
             return self._folds[number]
         train, test = self.splits[number]
@@ -250,6 +294,13 @@ class Evaluation:
     def _as_a_stack(self, jobs: Sequence[Job], shown: Sequence[Trial]) -> list[Outcome]:
         folds = range(len(self.splits))
         trials = [_InTraining(self, job, shown) for job in jobs]
+        try:
+            for fold in folds:
+                self._fold(fold)
+        except Exception as error:  # the preparation
+            for trial in trials:
+                trial.error = error
+            return [trial.outcome([]) for trial in trials]
         fits: list[Fit] = []
         for trial in trials:
             for fold in folds:
@@ -277,6 +328,7 @@ class Evaluation:
         outcomes = []
         for trial in trials:
             found = [fits[i] for i in trial.fits]
+            trial.check_stopped(found)
             if trial.error is None:
                 trial.error = next((fit.error for fit in found if fit.error is not None), None)
             outcomes.append(trial.outcome(found))
@@ -385,6 +437,12 @@ class _InTraining:
         own = [scores[name] for scores in self._scores]
         return self._report(fold + 1, own[-1] if self._whole.pruning.by_fold else float(np.mean(own)), 0.0)
 
+    def check_stopped(self, fits: list[Fit]) -> None:
+        """Forget what was seen of a training that failed and was done again, each fit by itself."""
+        reasons = [getattr(fit.network, "stop_reason_", "") for fit in fits if fit.error is None]
+        if self.pruned_at is not None and not any(f"Pruned at step {self.pruned_at}." in own for own in reasons):
+            self.pruned_at, self._steps, self._path, self._extra_cost = None, {}, [], 0
+
     def _stop(self, training: Training, members: list[int], reason: str) -> None:
         for member in members:
             training.stop_reason[member] = training.stop_reason[member] or reason
@@ -433,7 +491,7 @@ class _InTraining:
             if len(whole.objectives) > 1:
                 values.append(float(cost or 0))
         rungs = {} if self._judge is None else self._judge.rungs
-        return Outcome(self.job.number, state, values, record, self._steps, rungs, _curves(fits))
+        return Outcome(self.job.number, state, values, record, self._steps, rungs, _curves(fits, whole.curve_points))
 
 
 _REPORTS = frozenset(REPORTS)
@@ -450,7 +508,7 @@ def cost_of(model: Any) -> int | None:
     return None
 
 
-def _curves(fits: list[Fit]) -> dict[str, list[Any]]:
+def _curves(fits: list[Fit], points: int) -> dict[str, list[Any]]:
     """Return the learning curves of the folds, thinned."""
     table: dict[str, list[Any]] = {name: [] for name in ("fold", "step", "error", "validation_error", "evaluations")}
     for fold, fit in enumerate(fits):
@@ -461,7 +519,7 @@ def _curves(fits: list[Fit]) -> dict[str, list[Any]]:
         length = min(len(own["step"]) for own in histories)
         if not length:
             continue
-        rows = np.unique(np.linspace(0, length - 1, min(length, _POINTS)).round().astype(int))
+        rows = np.unique(np.linspace(0, length - 1, min(length, points)).round().astype(int))
         table["fold"] += [fold] * len(rows)
         table["step"] += [int(histories[0]["step"][i]) for i in rows]
         for name in ("error", "validation_error"):
@@ -503,6 +561,17 @@ def code_hash() -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _described(value: Any) -> str:
+    """Return what tells a parameter from others, the same in each process."""
+    if isinstance(value, np.ndarray):
+        return _fingerprint(value)
+    if callable(value) and hasattr(value, "__qualname__"):
+        code = getattr(value, "__code__", None)
+        body = "" if code is None else hashlib.sha256(code.co_code + repr(code.co_names).encode()).hexdigest()[:16]
+        return f"{value.__qualname__} {body}"  # the module may be __main__ here and have a name elsewhere
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _fingerprint(part: Any) -> str:

@@ -129,7 +129,10 @@ class _ByOptuna(Judge):
             self._study = optuna.create_study(
                 direction=pruning.directions[0], storage=self._storage, study_name="nnexp", pruner=self._pruner
             )
-            self._study.add_trials([frozen(trial, space) for trial in shown])
+            known = {trial.number: trial for trial in shown}
+            gap = optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL)  # so that each keeps its number
+            every = range(max(known, default=-1) + 1)
+            self._study.add_trials([frozen(known[n], space) if n in known else gap for n in every])
         running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
         self._identity = self._storage.create_new_trial(self._study._study_id, template_trial=running)
         self._number = number

@@ -12,6 +12,7 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ from nnexp.sweep.store import (
     note,
     shown_attributes,
     stored_distribution,
+    without_password,
 )
 
 T = TypeVar("T")
@@ -40,6 +42,7 @@ T = TypeVar("T")
 PATIENCE = 120.0
 CURVES = "nnexp:curves"
 _AT_ONCE = 5_000
+_CLOCK = "SELECT extract(epoch FROM clock_timestamp())"
 # What processes that make the same tables or studies wait for, among all advisory locks of a server.
 _LOCK = 7_310_589_128
 
@@ -67,11 +70,11 @@ class SqlStore(Store):
             raise StoreError("A database needs more packages: pip install 'nnexp[postgresql]'.") from error
         try:
             parsed = sa.make_url(url)
-        except sa.exc.ArgumentError as error:
+        except (sa.exc.ArgumentError, ValueError) as error:
             raise StoreError(
                 "The storage is no URL of a database, such as postgresql+psycopg://user@host/name."
             ) from error
-        self.where = parsed.render_as_string(hide_password=True)
+        self.where = without_password(parsed.render_as_string(hide_password=True))
         if not parsed.drivername.startswith("postgresql"):
             raise StoreError(
                 f"The storage {self.where} cannot be used: it must be a folder, for processes of one machine, or PostgreSQL, for "
@@ -134,15 +137,18 @@ class SqlStore(Store):
                     return question(connection)
             except self._sa.exc.DBAPIError as error:
                 # A server that is gone, starts, or was stopped in the middle; whatever else is wrong stays wrong.
+                self._known.clear()
                 lost = error.connection_invalidated or isinstance(
                     error, self._sa.exc.OperationalError | self._sa.exc.InterfaceError
                 )
-                self._known.clear()
                 if not lost or time.monotonic() - begun > PATIENCE:
                     what = "does not answer" if lost else "cannot be used"
                     raise StoreError(f"The storage {self.where} {what}: {_first_line(error)}") from error
                 time.sleep(pause)
                 pause = min(2 * pause, 2.0)
+            except BaseException:  # what was begun in memory is not there
+                self._known.clear()
+                raise
 
     # Reading
 
@@ -181,7 +187,7 @@ class SqlStore(Store):
         known = self._known.setdefault(study, [])
         trial = t["trial"]
         open_ones = [own for own in known if not own.is_finished]
-        changed = trial.c.number >= len(known)
+        changed = trial.c.trial_id > (known[-1].identity if known else -1)
         if open_ones:
             changed = changed | trial.c.trial_id.in_([own.identity for own in open_ones])
         rows = connection.execute(
@@ -189,7 +195,8 @@ class SqlStore(Store):
             .where((trial.c.study_id == identity) & changed)
             .order_by(trial.c.number)
         ).all()
-        by_identity = {own.identity: own for own in known if not own.is_finished}
+        # Copies, which take the place of the known ones once they are whole: another thread may be reading those.
+        by_identity = {own.identity: replace(own, rungs=dict(own.rungs)) for own in open_ones}
         new = []
         for row in rows:
             if row.trial_id not in by_identity:
@@ -215,13 +222,13 @@ class SqlStore(Store):
         for row in select(p, new, p.c.param_name, p.c.param_value, p.c.distribution_json):
             by_identity[row.trial_id].params[row.param_name] = external(row.distribution_json, row.param_value)
         for row in select(v, ended, v.c.objective, v.c.value, v.c.value_type):
-            values = by_identity[row.trial_id].values
-            values += [math.nan] * (row.objective + 1 - len(values))
-            values[row.objective] = _number(row.value, row.value_type.name)
+            own = by_identity[row.trial_id]
+            own.values = own.values + [math.nan] * (row.objective + 1 - len(own.values))
+            own.values[row.objective] = _number(row.value, row.value_type.name)
         for row in select(s, ended, s.c.step, s.c.intermediate_value, s.c.intermediate_value_type):
-            by_identity[row.trial_id].steps[row.step] = _number(
-                row.intermediate_value, row.intermediate_value_type.name
-            )
+            own = by_identity[row.trial_id]
+            value = _number(row.intermediate_value, row.intermediate_value_type.name)
+            own.steps = {**own.steps, row.step: value}
         for row in select(u, ended, u.c.key, u.c.value_json):
             if row.key == RECORD:
                 by_identity[row.trial_id].record = json.loads(row.value_json)
@@ -235,8 +242,13 @@ class SqlStore(Store):
             if own.params:
                 own.params = dict(sorted(own.params.items()))
             own.steps = dict(sorted(own.steps.items()))
-        known += [by_identity[identity] for identity in new]
-        return known
+        fresh = list(known)
+        for own in by_identity.values():
+            if own.number < len(fresh):
+                fresh[own.number] = own
+        fresh += [by_identity[identity] for identity in new]
+        self._known[study] = fresh
+        return fresh
 
     def seen(self, study: str) -> dict[str, float]:
         identity = self._id(study)
@@ -254,7 +266,7 @@ class SqlStore(Store):
                 (t.c.study_id == identity) & t.c.key.startswith(SEEN, autoescape=True)
             )
         )
-        now = connection.execute(self._sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar()
+        now = connection.execute(self._sa.text(_CLOCK)).scalar()
         return {row.key.removeprefix(SEEN): json.loads(row.value_json) for row in rows}, float(now)
 
     def curves(self, study: str) -> dict[int, dict[str, list[Any]]]:
@@ -292,6 +304,15 @@ class SqlStore(Store):
 
         self._ask(question)
 
+    def heard(self, study: str, owner: str) -> None:
+        identity = self._id(study)
+
+        def question(connection: Any) -> None:
+            now = float(connection.execute(self._sa.text(_CLOCK)).scalar())
+            _write_heard(connection, self._t, identity, [owner], now)
+
+        self._ask(question)
+
     def transact(self, study: str, change: Callable[[Change], T]) -> T:
         identity, t = self._id(study), self._t
 
@@ -313,7 +334,7 @@ class _SqlChange(Change):
     def __init__(self, trials: list[Trial], seen: dict[str, float], now: float) -> None:
         self.trials, self.seen, self.now = trials, seen, now
         self._new: list[tuple[int, Point, str, Space]] = []
-        self._taken: dict[int, str] = {}
+        self._taken: dict[int, tuple[str, int]] = {}
         self._ended: list[Outcome] = []
         self._heard: list[str] = []
 
@@ -322,8 +343,8 @@ class _SqlChange(Change):
         self._new += [(first + i, point, owner, space) for i, point in enumerate(points)]
         return list(range(first, first + len(points)))
 
-    def take(self, number: int, owner: str) -> None:
-        self._taken[number] = owner
+    def take(self, number: int, owner: str, tries: int | None = None) -> None:
+        self._taken[number] = owner, self.trials[number].tries + 1 if tries is None else tries
 
     def finish(self, outcome: Outcome) -> None:
         if not self.trials[outcome.number].is_finished:
@@ -361,8 +382,8 @@ class _SqlChange(Change):
             connection.execute(t["param"].insert(), params)
             connection.execute(t["system"].insert(), owners)
         attributes = [
-            _attribute(self.trials[n].identity, OWNER, {"owner": owner, "tries": self.trials[n].tries + 1})
-            for n, owner in self._taken.items()
+            _attribute(self.trials[n].identity, OWNER, {"owner": owner, "tries": tries})
+            for n, (owner, tries) in self._taken.items()
         ]
         shown: list[Any] = []
         values: list[Any] = []
@@ -400,15 +421,19 @@ class _SqlChange(Change):
                 .where(t["trial"].c.trial_id.in_(identities))
                 .values(state=state, datetime_complete=now)
             )
-        if self._heard:
-            statement = insert(t["study_system"])
-            statement = statement.on_conflict_do_update(
-                index_elements=["study_id", "key"], set_={"value_json": statement.excluded.value_json}
-            )
-            connection.execute(
-                statement,
-                [{"study_id": study, "key": SEEN + owner, "value_json": json.dumps(self.now)} for owner in self._heard],
-            )
+        _write_heard(connection, t, study, self._heard, self.now)
+
+
+def _write_heard(connection: Any, t: dict[str, Any], study: int, owners: Sequence[str], now: float) -> None:
+    from sqlalchemy.dialects.postgresql import insert
+
+    if owners:
+        statement = insert(t["study_system"])
+        statement = statement.on_conflict_do_update(
+            index_elements=["study_id", "key"], set_={"value_json": statement.excluded.value_json}
+        )
+        rows = [{"study_id": study, "key": SEEN + owner, "value_json": json.dumps(now)} for owner in owners]
+        connection.execute(statement, rows)
 
 
 def _attribute(identity: int, key: str, value: Any) -> dict[str, Any]:

@@ -8,9 +8,11 @@ last free number both take it. Here neither can happen.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import time
 import uuid
@@ -21,6 +23,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
+
+import psutil
 
 from nnexp.sweep.space import Leaf, Point, Space
 
@@ -54,6 +58,12 @@ class DamagedStoreError(StoreError):
         lost = self._path.stat().st_size - self._position
         os.truncate(self._path, self._position)
         return f"{self._path} is cut at byte {self._position}; the last {lost} bytes are in {copy.name} alone."
+
+
+def without_password(place: str) -> str:
+    """Return a storage as it may be written down."""
+    place = re.sub(r"(://[^:/@?]*):.*@", r"\1:***@", place)
+    return re.sub(r"((?:password|sslpassword|passfile)=)[^&]*", r"\1***", place)
 
 
 @dataclass
@@ -149,8 +159,8 @@ class Change(ABC):
         """Begin a trial at each point; return their numbers."""
 
     @abstractmethod
-    def take(self, number: int, owner: str) -> None:
-        """Make a running trial another's, and count the try."""
+    def take(self, number: int, owner: str, tries: int | None = None) -> None:
+        """Make a running trial another's; it is begun once more, unless another number of tries is given."""
 
     @abstractmethod
     def finish(self, outcome: Outcome) -> None:
@@ -192,6 +202,10 @@ class Store(ABC):
         """Do a transaction. ``change`` may be called again if the storage had to be asked again."""
 
     @abstractmethod
+    def heard(self, study: str, owner: str) -> None:
+        """Note that a process is alive."""
+
+    @abstractmethod
     def curves(self, study: str) -> dict[int, dict[str, list[Any]]]:
         """Return the learning curves of trials, by number."""
 
@@ -210,21 +224,32 @@ at_work: set[str] = set()
 
 def owner_name() -> str:
     """Return a name for this process that no other has, and that tells which machine's it is."""
-    return f"{os.uname().nodename if hasattr(os, 'uname') else 'host'}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    return f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """Return a name for the space that process numbers are unique in: this machine since its start, or a container."""
+    parts = [os.uname().nodename if hasattr(os, "uname") else "host"]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return f"{parts[0]}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:8]}"
 
 
 def is_gone(owner: str, seen: Mapping[str, float], now: float, lease: float) -> bool:
     """Whether a process is dead: it is of this machine and not there, or was not heard of for the lease, in seconds."""
     host, _, rest = owner.partition(":")
-    if hasattr(os, "uname") and host == os.uname().nodename and rest.partition(":")[0].isdigit():
+    if host == _machine() and rest.partition(":")[0].isdigit():
         process = int(rest.partition(":")[0])
         if process == os.getpid():
             return owner not in at_work
         try:
-            os.kill(process, 0)
-        except ProcessLookupError:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
-        except OSError:
+        except psutil.Error:
             pass
     return now - seen.get(owner, -math.inf) > lease
 
@@ -254,9 +279,14 @@ def external(text: str, value: float) -> Any:
     return int(value) if kind == "IntDistribution" else float(value)
 
 
-@lru_cache(maxsize=4096)
 def stored_distribution(leaf: Leaf) -> str:
     """Return a leaf's distribution as Optuna stores it."""
+    return _stored(repr(leaf), leaf)
+
+
+@lru_cache(maxsize=4096)
+def _stored(key: str, leaf: Leaf) -> str:
+    """Return the same; the key tells 1 from True, which are equal."""
     from optuna.distributions import distribution_to_json
 
     from nnexp.sweep.samplers import distribution
@@ -341,6 +371,8 @@ class JournalStore(Store):
 
     def _read(self, file: IO[bytes]) -> int:
         """Take in the whole transactions after what was read; return where the first one that is not whole begins."""
+        if os.fstat(file.fileno()).st_size < self._offset:  # somebody has cut it
+            self._studies, self._trials, self._offset = [], [], 0
         file.seek(self._offset)
         position = self._offset
         waiting: list[dict[str, Any]] = []
@@ -360,10 +392,14 @@ class JournalStore(Store):
                 waiting = []
             waiting.append(content)
             if index == count and len(waiting) == count:
-                for own in waiting:
-                    self._apply(own["op_code"], own)
+                try:
+                    for own in waiting:
+                        self._apply(own["op_code"], own)
+                    self._offset = position
+                except BaseException:  # Ctrl-C in the middle: all is read anew
+                    self._studies, self._trials, self._offset = [], [], 0
+                    raise
                 waiting = []
-                self._offset = position
         return self._offset
 
     def _apply(self, op: int, content: dict[str, Any]) -> None:
@@ -389,9 +425,9 @@ class JournalStore(Store):
         if trial.is_finished:
             return
         if op == 6:
-            trial.state = _STATE_NAMES[content["state"]]
             if content["values"] is not None:
                 trial.values = content["values"]
+            trial.state = _STATE_NAMES[content["state"]]  # last: another thread may be reading
         elif op == 7:
             trial.steps[int(content["step"])] = content["intermediate_value"]
         elif op == 8:
@@ -463,10 +499,14 @@ class JournalStore(Store):
             transaction = _JournalChange(self._studies.index(own), own, len(self._trials))
             result = change(transaction)
             if transaction.curves:
-                with open(self._curve_file, "ab", buffering=0) as curves:
+                with open(self._curve_file, "a+b", buffering=0) as curves:
+                    _cut_tail(curves)
                     _append(curves, b"".join(_line({"study": study, **curve}) for curve in transaction.curves))
             self._write(file, transaction.lines)
             return result
+
+    def heard(self, study: str, owner: str) -> None:
+        self.transact(study, lambda change: change.heard(owner))
 
     def _write(self, file: IO[bytes], lines: list[dict[str, Any]]) -> None:
         if not lines:
@@ -484,6 +524,16 @@ class JournalStore(Store):
 
 def _line(content: dict[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+
+
+def _cut_tail(file: IO[bytes]) -> None:
+    """Cut off a last line that has no end: a kill has cut it short."""
+    size = os.fstat(file.fileno()).st_size
+    back = min(size, 1 << 20)
+    file.seek(size - back)
+    tail = file.read(back) if back else b""
+    if tail and not tail.endswith(b"\n"):
+        file.truncate(size - back + tail.rfind(b"\n") + 1)
 
 
 def _append(file: IO[bytes], text: bytes) -> None:
@@ -531,9 +581,9 @@ class _JournalChange(Change):
             self._number += 1
         return numbers
 
-    def take(self, number: int, owner: str) -> None:
+    def take(self, number: int, owner: str, tries: int | None = None) -> None:
         trial = self.trials[number]
-        noted = {OWNER: {"owner": owner, "tries": trial.tries + 1}}
+        noted = {OWNER: {"owner": owner, "tries": trial.tries + 1 if tries is None else tries}}
         self.lines.append({"op_code": 9, "trial_id": trial.identity, "system_attr": noted})
 
     def finish(self, outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
-from nnexp.sweep.evaluation import Evaluation, Job, code_hash
+from nnexp.sweep.evaluation import Evaluation, Job, code_hash, points_of_curves
 from nnexp.sweep.samplers import GridSampler, Sampler, make_sampler
 from nnexp.sweep.space import Point, _plain
 from nnexp.sweep.store import Change, Outcome, Store, StoreError, Trial, at_work, is_gone, owner_name
@@ -99,6 +99,7 @@ class Study:
             raise StudyError(f"The sampler {settings.sampler!r} needs a number of trials.")
         self.n_trials = min(n for n in (settings.n_trials, size) if n is not None)
         self.key = evaluation.key()
+        evaluation.curve_points = points_of_curves(self.n_trials, len(evaluation.splits))
         self._lock = threading.Lock()
         self._is_open = False
         self._known: dict[str, tuple[str, int, Outcome]] = {}
@@ -148,6 +149,7 @@ class Study:
     def open(self) -> None:
         """Make the study in the store if it is not there."""
         self.store.create_study(self.name, self.evaluation.directions, self.declared)
+        self._check_declared()  # another process may have been faster, with another one
         self._is_open = True
 
     def trials(self) -> list[Trial]:
@@ -174,8 +176,8 @@ class Study:
 
         def beat() -> None:
             while not over.wait(self.settings.lease / 4):
-                with contextlib.suppress(StoreError):
-                    self._transact(lambda change: change.heard(self.owner))
+                with contextlib.suppress(Exception), self._lock:
+                    self.store.heard(self.name, self.owner)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -185,7 +187,7 @@ class Study:
         finally:
             at_work.discard(self.owner)
             over.set()
-            thread.join()
+            thread.join(5.0)  # it may be waiting for a server
 
     # Answers from what is known
 
@@ -197,7 +199,11 @@ class Study:
 
     def _note(self, study: str, trial: Trial) -> None:
         key = trial.record.get("key")
-        if trial.state == "complete" and key and "reused_from" not in trial.record and key not in self._known:
+        problem = trial.record.get("problem", "")
+        lasting = trial.state == "complete" or (
+            trial.state == "fail" and not problem.startswith(("It took longer", "Its process was killed"))
+        )
+        if lasting and key and "reused_from" not in trial.record and key not in self._known:
             outcome = Outcome(trial.number, trial.state, trial.values, trial.record, trial.steps)
             self._known[key] = study, trial.number, outcome
 
@@ -234,10 +240,12 @@ class Study:
         with self._alive():
             self._begin()
             ended = [trial.is_finished for trial in self.trials()]
-            for batch, first in enumerate(range(0, self.n_trials, size)):
+            # What was begun under a greater budget is ended too.
+            total = max(self.n_trials, *(number + 1 for number, over in enumerate(ended) if not over), 0)
+            for batch, first in enumerate(range(0, total, size)):
                 if at_most is not None and batch >= at_most:
                     return
-                numbers = list(range(first, min(first + size, self.n_trials)))
+                numbers = list(range(first, min(first + size, total)))
                 if len(ended) > numbers[-1] and all(ended[first : numbers[-1] + 1]):
                     continue
                 self._ask(batch, first, numbers)
@@ -305,16 +313,24 @@ class Study:
             units = [unit for unit in stacks if any(job.number in wanted for job in unit)]
             covered = {job.number for unit in units for job in unit}
             units += [[job] for job in now if job.number not in covered]
-            ended: list[Outcome] = []
-            told_at = -math.inf
-            for index, result in engine.run(_evaluate, self.evaluation, [(unit, shown) for unit in units]):
-                outcomes = _deaths(units[index], result) if isinstance(result, WorkerDiedError) else result
-                ended += [own for own in outcomes if own.number in wanted]
-                if time.monotonic() - told_at > _TOGETHER:
-                    self._tell(ended, keys, on_trial)
-                    told_at, ended = time.monotonic(), []
-                done |= {own.number for own in outcomes}
-            self._tell(ended, keys, on_trial)
+            while units:
+                ended: list[Outcome] = []
+                broken: list[list[Job]] = []
+                told_at = -math.inf
+                for index, result in engine.run(_evaluate, self.evaluation, [(unit, shown) for unit in units]):
+                    outcomes = result
+                    if isinstance(result, WorkerDiedError):
+                        if len(units[index]) > 1:  # which of them it was shows one by one
+                            broken += [[job] for job in units[index]]
+                            continue
+                        outcomes = _deaths(units[index], result)
+                    ended += [own for own in outcomes if own.number in wanted]
+                    if time.monotonic() - told_at > _TOGETHER:
+                        self._tell(ended, keys, on_trial)
+                        told_at, ended = time.monotonic(), []
+                    done |= {own.number for own in outcomes}
+                self._tell(ended, keys, on_trial)
+                units = broken
             waiting = [job for job in waiting if job.number not in done]
 
     def _is_known_before(self, key: str, first: int) -> bool:
@@ -329,7 +345,7 @@ class Study:
     ) -> None:
         if not outcomes:
             return
-        told = [replace(own, record={**own.record, "key": keys[own.number]}) for own in outcomes]
+        told = [_with_key(own, keys) for own in outcomes]
 
         def tell(change: Change) -> None:
             for outcome in told:
@@ -354,42 +370,76 @@ class Study:
         with self._lock:
             self._learn_results()
         told: list[Outcome] = []
-        done, seconds, turn = 0, 0.05, 0
+        mine: list[Trial] = []
+        done, seconds, turn, idle = 0, _AT_ONCE, 0, 0
         with self._alive():
-            while True:
-                turn += 1
-                count = max(1, min(128, int(_AT_ONCE / seconds)))
-                points: list[Point] = []
-                if not self._sampler.by_number:
-                    trials = self.trials()
-                    left = self.n_trials - len(trials)
-                    count = min(count, max(left, 0))
-                    points = self._sampler.propose(
-                        trials, list(range(len(trials), len(trials) + count)), (self.owner, turn)
-                    )
-                ended = told
-                mine, is_over = self._transact(lambda change, c=count, p=points, e=ended: self._turn(change, c, p, e))  # type: ignore[misc]
-                told = []
-                if on_trial is not None and ended:
-                    trials = self.trials()
-                    for outcome in ended:
-                        on_trial(outcome, trials)
-                done += len(ended)
-                if is_over:
-                    return done
-                if not mine:
-                    time.sleep(0.2)
-                    continue
-                begun = time.perf_counter()
-                told = self._evaluate_mine(mine)
-                seconds = 0.5 * seconds + 0.5 * (time.perf_counter() - begun) / len(mine)
+            try:
+                while True:
+                    turn += 1
+                    count = max(1, min(128, int(_AT_ONCE / seconds)))
+                    points: list[Point] = []
+                    if not self._sampler.by_number:
+                        trials = self.trials()
+                        count = min(count, max(self.n_trials - len(trials), 0))
+                        numbers = list(range(len(trials), len(trials) + count))
+                        points = self._sampler.propose(trials, numbers, (self.owner, turn))
+                    ended, told = told, []
+                    try:
+                        mine, is_over = self._transact(
+                            lambda change, c=count, p=points, e=ended: self._turn(change, c, p, e)  # type: ignore[misc]
+                        )
+                    except BaseException:
+                        told = ended
+                        raise
+                    done += len(ended)
+                    self._say(ended, on_trial)
+                    if is_over:
+                        return done
+                    if not mine:
+                        idle += 1
+                        time.sleep(min(2.0, 0.1 * 2**idle))  # others work on what is left
+                        continue
+                    idle = 0
+                    begun = told_at = time.monotonic()
+                    work = len(mine)
+                    for outcomes in self._evaluate_mine(mine):
+                        told += outcomes
+                        ready = {own.number for own in told}
+                        mine = [trial for trial in mine if trial.number not in ready]
+                        if mine and time.monotonic() - told_at > 2 * _AT_ONCE:
+                            ended, told = told, []
+                            self._transact(lambda change, e=ended: self._end(change, e))  # type: ignore[misc]
+                            done += len(ended)
+                            self._say(ended, on_trial)
+                            told_at = time.monotonic()
+                    seconds = 0.5 * seconds + 0.5 * (time.monotonic() - begun) / work
+            except BaseException:  # such as Ctrl-C: what is ready is told, and the rest is free at once
+                with contextlib.suppress(StoreError):
+                    self._transact(lambda change: self._leave(change, told, mine))
+                raise
+
+    def _say(self, ended: Sequence[Outcome], on_trial: Callable[[Outcome, list[Trial]], None] | None) -> None:
+        if on_trial is not None and ended:
+            trials = self.trials()
+            for outcome in ended:
+                on_trial(outcome, trials)
+
+    def _end(self, change: Change, ended: Sequence[Outcome]) -> None:
+        for outcome in ended:
+            if change.trials[outcome.number].owner == self.owner:  # else it was taken for dead, and another has it
+                change.finish(outcome)
+
+    def _leave(self, change: Change, ended: Sequence[Outcome], rest: Sequence[Trial]) -> None:
+        self._end(change, ended)
+        ready = {outcome.number for outcome in ended}
+        for trial in change.trials:
+            if trial.owner == self.owner and not trial.is_finished and trial.number not in ready:
+                change.take(trial.number, "", trial.tries - 1)
 
     def _turn(self, change: Change, count: int, points: list[Point], ended: list[Outcome]) -> tuple[list[Trial], bool]:
         """Tell what has ended, and take what is next: what was left by the dead first, then new trials."""
         finished = {outcome.number for outcome in ended}
-        for outcome in ended:
-            if change.trials[outcome.number].owner == self.owner:  # else it was taken for dead, and another has it
-                change.finish(outcome)
+        self._end(change, ended)
         mine: list[Trial] = []
         open_ones = [t for t in change.trials if not t.is_finished and t.number not in finished]
         for trial in open_ones:
@@ -398,9 +448,12 @@ class Study:
             elif is_gone(trial.owner, change.seen, change.now, self.settings.lease):
                 if trial.tries > RETRIES:
                     change.finish(_deaths([self._job(trial)], WorkerDiedError())[0])
-                elif len(mine) < count:
+                elif len(mine) < max(count, 1) and (trial.tries < RETRIES or not mine):
                     change.take(trial.number, self.owner)
                     mine.append(trial)
+                    if trial.tries >= RETRIES:  # what may be killing its process goes alone
+                        count = 0
+                        break
         first = len(change.trials)
         # Near the end no process takes more than its share, so that all end at about the same time.
         others = sum(change.now - at < self.settings.lease for owner, at in change.seen.items() if owner != self.owner)
@@ -418,24 +471,32 @@ class Study:
         is_over = not mine and not open_ones and first >= self.n_trials
         return mine, is_over
 
-    def _evaluate_mine(self, mine: list[Trial]) -> list[Outcome]:
+    def _evaluate_mine(self, mine: list[Trial]) -> Iterator[list[Outcome]]:
+        """Yield how trials ended, as they do."""
         trials = self.trials()
         for trial in trials:
             self._note(self.name, trial)
         shown = [trial for trial in trials if trial.is_finished] if self.evaluation.pruning.is_on else []
         jobs = [self._job(trial) for trial in mine]
         keys = {job.number: self.evaluation.key_of(self.key, job.parameters) for job in jobs}
-        outcomes: list[Outcome] = []
-        asked = []
-        for job in jobs:
-            answer = self._answer(job, keys[job.number])
-            if answer is None:
-                asked.append(job)
-            else:
-                outcomes.append(answer)
-        for unit in self.evaluation.units(asked):
-            outcomes += self.evaluation.evaluate(unit, shown)
-        return [replace(own, record={**own.record, "key": keys[own.number]}) for own in outcomes]
+        waiting = jobs
+        while waiting:
+            answered = [own for job in waiting if (own := self._answer(job, keys[job.number])) is not None]
+            done = {own.number for own in answered}
+            if answered:
+                yield [_with_key(own, keys) for own in answered]
+            waiting = [job for job in waiting if job.number not in done]
+            for unit in self.evaluation.units(_first_of_equals(waiting, keys)):
+                outcomes = [_with_key(own, keys) for own in self.evaluation.evaluate(unit, shown)]
+                done |= {own.number for own in outcomes}
+                for own in outcomes:
+                    self._note(self.name, Trial(own.number, own.state, {}, own.values, own.steps, own.record))
+                yield outcomes
+            waiting = [job for job in waiting if job.number not in done]
+
+
+def _with_key(outcome: Outcome, keys: Mapping[int, str]) -> Outcome:
+    return replace(outcome, record={**outcome.record, "key": keys[outcome.number]})
 
 
 def _first_of_equals(jobs: Sequence[Job], keys: dict[int, str]) -> list[Job]:

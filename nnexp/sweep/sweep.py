@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import tempfile
 import threading
@@ -26,7 +25,7 @@ from nnexp.sweep.evaluation import COSTS, Evaluation, directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.space import Space, SpaceError
 from nnexp.sweep.store import JournalStore, Outcome, Store, StoreError, Trial
-from nnexp.sweep.study import BATCH, MODES, Settings, Study
+from nnexp.sweep.study import BATCH, MODES, Settings, Study, StudyError
 from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
 
 OnTrial = Callable[[Outcome, list[Trial]], None]
@@ -261,11 +260,16 @@ def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None
         thread.start()
         try:
             shared = place, study.name, study.evaluation, study.settings
-            for _ in engine.run(_work, shared, range(engine.n_workers)):
+            for _ in engine.run(_work, shared, range(engine.n_workers), endless=True):
                 pass
         finally:
             over.set()
             thread.join()
+        if not study.is_done:
+            raise StudyError(
+                f"The processes of the study {study.name!r} were killed again and again, perhaps for lack of memory. What is "
+                "finished is kept; the same command goes on."
+            )
 
 
 def _work(shared: tuple[str, str, Evaluation, Settings], unit: int) -> int:
@@ -280,11 +284,14 @@ def _work(shared: tuple[str, str, Evaluation, Settings], unit: int) -> int:
 def _watch_store(study: Study, on_trial: OnTrial | None, over: threading.Event) -> None:
     """Tell of what other processes finish."""
     known = {trial.number for trial in study.trials() if trial.is_finished}
-    while on_trial is not None and not over.wait(0.5):
+    last = on_trial is None
+    while not last:
+        last = over.wait(0.5)
         trials = study.trials()
         for trial in trials:
             if trial.is_finished and trial.number not in known:
                 known.add(trial.number)
+                assert on_trial is not None
                 on_trial(Outcome(trial.number, trial.state, trial.values, trial.record), trials)
 
 
@@ -298,11 +305,6 @@ def open_store(place: str | Path) -> Store:
     if folder.is_file():
         raise StoreError(f"The storage {folder} is a file; name a folder.")
     return JournalStore(folder / "study.log")
-
-
-def without_password(place: str) -> str:
-    """Return a storage as it may be written down."""
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", place)
 
 
 def space_of(space: Any, estimator: Any) -> Space:
@@ -344,7 +346,11 @@ def space_of(space: Any, estimator: Any) -> Space:
 
 def _layers_first(declaration: dict[str, Any]) -> dict[str, Any]:
     """Put the layers before what has an entry for each of them."""
-    first = {name: own for name, own in declaration.items() if name.rpartition("__")[2] == "hidden_layer_sizes"}
+    first = {
+        name: own
+        for name, own in declaration.items()
+        if name.rpartition("__")[2] == "hidden_layer_sizes" and not (isinstance(own, Mapping) and "when" in own)
+    }
     return {**first, **declaration}
 
 

@@ -103,12 +103,18 @@ def pareto_front(trials: Sequence[Trial], directions: Sequence[str]) -> list[Tri
     complete = [trial for trial in trials if trial.state == "complete" and len(trial.values) == len(directions)]
     if not complete:
         return []
+    if len(directions) == 1:
+        best = best_trial(complete, directions[0])
+        return [] if best is None else [best]
     signs = np.array([1.0 if direction == "minimize" else -1.0 for direction in directions])
     values = np.array([trial.values for trial in complete]) * signs
-    order = np.lexsort(values.T[::-1])
-    front: list[int] = []
-    for index in order:  # what comes later is not better in the first objective
+    kept: list[int] = []
+    front = np.empty((0, len(directions)))
+    for index in np.lexsort(values.T[::-1]):  # what comes later is not better in the first objective
         own = values[index]
-        if not any((values[kept] <= own).all() and (values[kept] < own).any() for kept in front):
-            front.append(int(index))
-    return [complete[index] for index in sorted(front, key=lambda i: complete[i].number)]
+        if front.size and (front[-1] == own).all():
+            kept.append(int(index))
+        elif not ((front <= own).all(axis=1) & (front < own).any(axis=1)).any():
+            kept.append(int(index))
+            front = np.vstack([front, own])
+    return sorted((complete[index] for index in kept), key=lambda trial: trial.number)

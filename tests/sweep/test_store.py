@@ -10,12 +10,13 @@ import pytest
 
 from nnexp import Space
 from nnexp.sweep.doctor import examine
-from nnexp.sweep.store import JournalStore, Outcome, StoreError, owner_name
-from nnexp.sweep.sweep import open_store, without_password
+from nnexp.sweep.store import JournalStore, Outcome, StoreError, owner_name, without_password
+from nnexp.sweep.sweep import open_store
 from tests.sweep.cases import NETWORK
 
 SPACE = Space({"a": {"low": 0.0, "high": 1.0}, "n": {"low": 1, "high": 9}, "kind": ["x", "y"], "flag": [True, False]})
 POINT = {"a": 0.25, "n": 3, "kind": "y", "flag": False}
+DEAD = owner_name().partition(":")[0] + ":999999:dead"
 CURVE = {"fold": [0, 1], "step": [1, 1], "error": [0.5, None], "validation_error": [None, None], "evaluations": [3, 3]}
 
 
@@ -223,9 +224,13 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
     try:
         store = JournalStore(disk / "study.log")
         begin(store, n=1)
-        with pytest.raises(StoreError, match="No space left on device"):
+
+        def fill():
             for _ in range(100):
                 store.transact("one", lambda change: change.create([POINT] * 3, "me", SPACE))
+
+        with pytest.raises(StoreError, match="No space left on device"):
+            fill()
         count = len(store.trials("one"))
         assert len(JournalStore(disk / "study.log").trials("one")) == count
         subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
@@ -286,7 +291,7 @@ def test_a_password_is_never_written_down():
 
 
 def test_the_doctor_tells_who_is_silent_and_frees_their_trials(store, place):
-    begin(store, n=2, owner=f"{os.uname().nodename}:999999:dead")
+    begin(store, n=2, owner=DEAD)
     store.transact("one", lambda change: change.create([POINT], owner_name(), SPACE))
     health = examine(store, "one")
     assert health.summary == "3 running"

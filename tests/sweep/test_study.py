@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnexp.sweep.evaluation import Evaluation
+from nnexp.sweep.store import Trial, owner_name
 from nnexp.sweep.study import Settings, Study, StudyError
 from nnexp.sweep.sweep import open_store
 from tests.sweep.cases import TOY, evaluation, run, table, toy
@@ -172,7 +174,7 @@ def test_a_trial_whose_process_died_three_times_is_given_up(place):
     settings = Settings(4, mode="elastic", sampler="random")
     study = Study(open_store(place), "study", own, settings)
     study.open()
-    dead = f"{os.uname().nodename}:999999:dead"
+    dead = owner_name().partition(":")[0] + ":999999:dead"
     points = study._sampler.propose((), range(2), None)
     study.store.transact("study", lambda change: change.create(points, dead, own.space))
     for _ in range(2):
@@ -226,11 +228,8 @@ def test_each_sampler_is_elastic_too(tmp_path, sampler):
 def test_equal_configurations_are_evaluated_once(tmp_path, monkeypatch):
     asked = []
     own = toy(space={"b": {"low": 0, "high": 3}})
-    monkeypatch.setattr(
-        type(own),
-        "evaluate",
-        lambda self, jobs, shown=(), real=type(own).evaluate: (asked.extend(jobs), real(self, jobs, shown))[1],
-    )
+    real = Evaluation.evaluate
+    monkeypatch.setattr(Evaluation, "evaluate", lambda *given: (asked.extend(given[1]), real(*given))[1])
     study = run(str(tmp_path), own, n_trials=40, sampler="random")
     assert len(asked) == 4 == len({job.parameters["b"] for job in asked})
     trials = study.trials()
@@ -376,3 +375,144 @@ def test_trials_get_better(tmp_path):
 def test_the_space_is_that_of_the_file(tmp_path):
     study = run(str(tmp_path), toy(), n_trials=8)
     assert study.declared["space"] == TOY
+
+
+# What a review found
+
+
+def test_a_poison_among_an_elastic_batch_takes_no_other_with_it(place):
+    """A trial that kills its process is given up; those that were claimed with it are not."""
+    space = {"a": {"low": 0.0, "high": 0.9, "step": 0.1}}
+    own = toy(space=space, dies_at=0.85)
+    settings = {"mode": "elastic", "sampler": "grid", "n_trials": 10}
+    study = run(place, own, workers=2, **settings)
+    trials = check_whole(study, 10)
+    for trial in trials:
+        assert (trial.state == "fail") == (trial.params["a"] > 0.85), trial
+
+
+def test_ctrl_c_gives_an_elastic_workers_trials_back_uncounted(tmp_path):
+    own, place = toy(waits=0.05), str(tmp_path)
+    for _ in range(4):
+        study = Study(open_store(place), "study", own, Settings(40, mode="elastic", sampler="random"))
+        seen = []
+
+        def stop(outcome, trials, seen=seen):
+            seen.append(outcome)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            study.work(stop)
+    trials = Study(open_store(place), "study", own, Settings(40, mode="elastic", sampler="random")).trials()
+    assert sum(trial.is_finished for trial in trials) >= 12
+    assert all(trial.owner == "" and trial.tries == 0 for trial in trials if not trial.is_finished)
+    check_whole(run(place, own, mode="elastic", sampler="random", n_trials=40), 40)
+
+
+def test_other_scores_are_not_answered_from_results(tmp_path):
+    from tests.sweep.cases import Toy
+
+    def worse(model, X, y):
+        return model.score(X, y) - 7.0
+
+    first = run(str(tmp_path), toy(space={"b": [0, 1]}), n_trials=None, sampler="grid")
+    own = evaluation(Toy(), {"b": [0, 1]}, scoring={"score": worse})
+    other = run(str(tmp_path), own, name="other", n_trials=None, sampler="grid")
+    for one, two in zip(first.trials(), other.trials(), strict=True):
+        assert two.values == [pytest.approx(one.values[0] - 7.0)]
+
+
+def test_an_estimator_that_writes_into_its_data_spoils_nobodys():
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from nnexp.sweep.evaluation import Job
+
+    X = np.random.default_rng(0).normal(3.0, 2.0, size=(60, 3))
+    model = make_pipeline(StandardScaler(copy=False), Ridge(copy_X=False))
+    own = evaluation(
+        model,
+        {"alpha": [0.1, 1.0]},
+        scoring={"r2": "r2"},
+        X=X.copy(),
+        y=X[:, 0] ** 2,
+        splits=[(np.arange(40), np.arange(40, 60))],
+    )
+    jobs = [Job(i, {"ridge__alpha": 0.1}) for i in range(3)]
+    assert len({own.evaluate([job])[0].values[0] for job in jobs}) == 1
+    np.testing.assert_array_equal(own.X, X)
+
+
+def test_pruning_and_time_hold_where_the_folds_have_networks_of_different_shapes():
+    """A category that is missing in a fold makes its network smaller; the folds are then fitted one by one."""
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    from nnexp import BackpropMLP
+    from nnexp.sweep.evaluation import Job
+    from tests.sweep.cases import X, y
+
+    frame = pd.DataFrame(X).assign(kind=["rare"] * 2 + ["usual"] * 148)
+    frame.columns = frame.columns.astype(str)
+    head = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["kind"]), remainder="passthrough"
+    )
+    model = make_pipeline(head, BackpropMLP(hidden_layer_sizes=(4,), max_iter=20))
+    space = {"learning_rate": {"low": 1e-5, "high": 0.1, "log": True}}
+    splits = [(np.delete(np.arange(150), s), s) for s in np.array_split(np.random.default_rng(0).permutation(150), 3)]
+    splits[0] = (np.setdiff1d(splits[0][0], [0, 1]), splits[0][1])
+    own = evaluation(model, space, X=frame, y=y, splits=splits, pruner=("median", {"n_startup_trials": 3}))
+    good = own.evaluate([Job(i, {"backpropmlp__learning_rate": 0.02 + 0.01 * i}) for i in range(4)])
+    shown = [Trial(o.number, o.state, {}, o.values, o.steps, o.record, o.rungs) for o in good]
+    assert own.evaluate([Job(9, {"backpropmlp__learning_rate": 1e-5})], shown)[0].state == "pruned"
+    slow = evaluation(
+        make_pipeline(head, BackpropMLP(hidden_layer_sizes=(4,), max_iter=100_000)), space, X=frame, y=y, splits=splits, max_seconds=0.5
+    )  # fmt: skip
+    assert "took longer" in slow.evaluate([Job(0, {"backpropmlp__learning_rate": 0.01})])[0].record["problem"]
+
+
+def test_a_preparation_that_raises_is_a_row_of_each_trial(tmp_path):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    from nnexp import BackpropMLP
+
+    model = make_pipeline(FunctionTransformer(refuse), BackpropMLP(max_iter=2))
+    study = run(str(tmp_path), evaluation(model, {"learning_rate": [0.1, 0.2]}), n_trials=None, sampler="grid")
+    assert [t.record["problem"] for t in study.trials()] == ["ValueError: no such data"] * 2
+
+
+def refuse(X):
+    """Refuse any data."""
+    raise ValueError("no such data")
+
+
+def test_a_lowered_budget_leaves_no_zombie(tmp_path):
+    own, place = toy(), str(tmp_path)
+    study = Study(open_store(place), "study", own, Settings(16, batch_size=8))
+    study.open()
+    study._ask(0, 0, list(range(8)))  # a process that died after it had asked
+    assert len(run(place, own, n_trials=4).trials()) == 8
+    check_whole(run(place, own, n_trials=4), 8)
+
+
+def test_two_objectives_with_pruned_trials_go_on(tmp_path):
+    own = evaluation(
+        pruner=("dominance", {"n_startup_trials": 5, "n_warmup_steps": 2}), scoring={"neg_log_loss": "neg_log_loss"},
+        objectives=["neg_log_loss", "evaluations"],
+    )  # fmt: skip
+    study = run(str(tmp_path / "a"), own, n_trials=48)
+    assert Counter(trial.state for trial in study.trials()).keys() == {"complete", "pruned"}
+    run(str(tmp_path / "b"), own, n_trials=20)
+    assert table(run(str(tmp_path / "b"), own, n_trials=48)) == table(study)
+
+
+def test_elastic_cma_es_asks_for_no_point_twice(tmp_path):
+    trials = check_whole(
+        run(str(tmp_path), toy(waits=0.01), mode="elastic", sampler="cma_es", n_trials=30, workers=3), 30
+    )
+    assert len({trial.params["a"] for trial in trials}) == 30
