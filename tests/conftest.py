@@ -2,3 +2,19 @@ import os
 
 # scikit-learn's check of array API input runs only under this switch, which SciPy reads on import.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import pytest
+
+from tests.postgresql import Server, programs
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A private server; in CI it must be there."""
+    if programs() is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed; .ci/run installs it.")
+        pytest.skip("needs PostgreSQL (Debian's package postgresql)")
+    server = Server()
+    yield server
+    server.close()
