@@ -10,7 +10,7 @@ help:
 	@echo "make demo     install into .venv, run the first experiment, say where its report is"
 	@echo "make test     install what tests need, and run them"
 	@echo "make check    format, lint, types and tests, as a reviewer will"
-	@echo "make bench    print the benchmarks: speed, and what evolution needs"
+	@echo "make bench    print the benchmarks: speed, what evolution needs, what sweeps cost"
 	@echo "make example  make results/example anew"
 
 # Installed is what a stamp newer than pyproject.toml says.
@@ -41,6 +41,7 @@ check: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.speed
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.evolution
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.sweeps against_optuna overhead asks
 
 # The committed example: a small experiment, its tables, its report and a picture of it.
 example: $(VENV)/installed-dev

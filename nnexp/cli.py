@@ -42,7 +42,7 @@ from nnexp.experiment.runs import check_models, load_data, sweeps_of
 from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS
 from nnexp.network.connections import PATTERNS
-from nnexp.sweep import MODES, SAMPLERS, StoreError, StudyError
+from nnexp.sweep import MODES, SAMPLERS, SamplerError, StoreError, StudyError
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.pruning import PRUNERS
 from nnexp.sweep.store import DamagedStoreError, Outcome, Trial, without_password
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console = Console(highlight=False, width=200)
     try:
         status: int = given.do(given, console)
-    except (SpecificationError, DataError, ResultsError, StoreError, StudyError, EngineError) as error:
+    except (SpecificationError, DataError, ResultsError, StoreError, StudyError, SamplerError, EngineError) as error:
         for line in str(error).splitlines():
             print(f"nnexp: {line}", file=sys.stderr)
         return 2
@@ -366,6 +366,7 @@ class _Progress:
             transient=True,
         )
         self._done = self._planned = self._known = self._trials = self._known_trials = self._trials_done = 0
+        self._task: Any = None
         self._told: set[str] = set()
         self._best: dict[str, tuple[float, int]] = {}
 
@@ -425,8 +426,11 @@ class _Progress:
         if row["status"] == "failed":
             where = f"{row['model']} on {row['data']}, repeat {row['repeat']}, fold {row['fold']}"
             self._console.print(f"failed: {escape(where)}: {escape(row['problem'])}", style="red")
-        total = self._planned - self._known
+        total = max(self._planned - self._known, self._done)  # other winners of a sweep are more runs than were planned
         if self._console.is_terminal:
+            if self._task is None:
+                self._bar.start()
+                self._task = self._bar.add_task("running", total=total)
             self._bar.advance(self._task)
         elif self._done * 10 // total > (self._done - 1) * 10 // total:
             self._console.print(f"{self._done + self._known} of {self._planned} runs finished")
@@ -447,7 +451,9 @@ def _table(given: argparse.Namespace, console: Console) -> int:
     if given.name is not None or given.parquet is not None:
         frame = getattr(load_results(given.folder), given.name or "runs")
         if frame.empty:
-            raise ResultsError(f"{given.folder} has no table {given.name}: it is of an experiment without a sweep.")
+            raise ResultsError(
+                f"{given.folder} has no table {given.name}: it is of an experiment without a sweep, or of one too short."
+            )
         if given.parquet is None:
             print(frame.to_csv(index=False), end="")
             return 0

@@ -299,6 +299,8 @@ def run_experiment(
     if specification.sweep is not None:
         store = open_store(place)
         sweeps = sweeps_of(specification, data, store)
+    if sweeps and storage is not None:
+        sweeps[0].study.open()  # so that a storage that cannot be used leaves no folder behind
     with Engine(n_jobs, backend, scheduler) as engine:
         journal = Journal(folder)
         try:
@@ -332,7 +334,7 @@ def _run(
     on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None,
 ) -> Summary:
     n_trials = sum(own.study.n_trials for own in sweeps)
-    before = sum(trial.is_finished for own in sweeps for trial in own.study.trials())
+    before = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
     runs = plan(specification, data, _winners(sweeps))
     known = sum(run.key in journal.records for run in runs)
     if on_start:
@@ -365,7 +367,7 @@ def _run(
     tasks = dict.fromkeys(own.task for own in data.values())
     write_tables(folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
     failed = sum(record["row"]["status"] == "failed" for record in finished)
-    trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.trials())
+    trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
     return Summary(folder, len(runs), known, len(finished) - known, failed, interrupted, notes, n_trials, trials_done)
 
 

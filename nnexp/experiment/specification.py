@@ -23,7 +23,7 @@ from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.sweep.evaluation import directions_of
 from nnexp.sweep.pruning import Pruning
-from nnexp.sweep.samplers import GridSampler, make_sampler
+from nnexp.sweep.samplers import make_sampler
 from nnexp.sweep.space import Leaf, Space, SpaceError
 from nnexp.sweep.study import BATCH
 from nnexp.sweep.sweep import check_objectives, named, space_of
@@ -84,7 +84,7 @@ class SweepSpecification(_Section):
     Attributes
     ----------
     trials : int or None
-        Of each model, on each data set and, if nested, each outer fold. None for all points of a grid.
+        Of each model, on each data set and, if nested, each outer fold. None is 50, or all points of a grid.
     sampler, pruner : str or table
         A name, or a table with a name and settings.
     batch_size : int
@@ -104,17 +104,22 @@ class SweepSpecification(_Section):
         What varies, see `nnexp.Space`; a model's own ``space`` is added to it.
     """
 
-    trials: Annotated[int, Field(ge=1)] | None = 50
+    trials: Annotated[int, Field(ge=1)] | None = None
     sampler: str | dict[str, Any] = "tpe"
     pruner: str | dict[str, Any] = "none"
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = BATCH
     mode: Literal["deterministic", "elastic"] = "deterministic"
     nested: bool = True
     folds: Annotated[int, Field(ge=2)] = 3
-    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, le=1e7)] | None = None
     objectives: dict[Literal["classification", "regression"], Annotated[list[str], Field(min_length=1)]] = {}
     models: list[str] | None = None
     space: dict[str, Any] = {}
+
+    @property
+    def n_trials(self) -> int | None:
+        """The budget; None for all points of a grid."""
+        return self.trials or (None if named(self.sampler, "sampler")[0] == "grid" else 50)
 
 
 class _File(_Section):
@@ -220,7 +225,9 @@ class Specification:
         if self.sweep is None:
             return {}
         # The spaces stand with the models.
-        return {"sweep": self.sweep.model_dump(exclude={"space", "models"}) | {"models": []}}
+        return {
+            "sweep": self.sweep.model_dump(exclude={"space", "models"}) | {"trials": self.sweep.n_trials, "models": []}
+        }
 
 
 @dataclass
@@ -299,7 +306,7 @@ def load_specification(
         models, name = [_quick(model) for model in models], f"{name}-quick"
     sweep = file.sweep
     if quick and sweep is not None:
-        sweep = sweep.model_copy(update={"trials": min(sweep.trials or 8, 8), "folds": 2})
+        sweep = sweep.model_copy(update={"trials": min(sweep.n_trials or 8, 8), "folds": 2})
     return Specification(
         name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source, quick, sweep
     )
@@ -500,7 +507,10 @@ def _check_sweep(file: _File, models: list[ModelSpecification], mistakes: _Mista
     for model in tuned:
         own = isinstance(file.model[model.name].get("space"), dict) and bool(file.model[model.name]["space"])
         key = f"model.{model.name}.space" if own else "sweep.space"
+        used = {own.task or getattr(bundled_data().get(name), "task", None) for name, own in file.data.items()}
         for task, path in model.classes.items():
+            if task not in used:
+                continue
             estimator = model.make(task, 0)
             try:
                 space = space_of(model.space, estimator)
@@ -519,9 +529,7 @@ def _check_sweep(file: _File, models: list[ModelSpecification], mistakes: _Mista
                 )
                 directions = tuple(directions_of(objectives))
                 sampler, settings = named(sweep.sampler, "sampler")
-                made = make_sampler(sampler, space, file.seed, directions, settings)
-                if sweep.trials is None and not isinstance(made, GridSampler):
-                    mistakes.add("sweep.trials", f"the sampler {sampler!r} needs a number of trials.")
+                make_sampler(sampler, space, file.seed, directions, settings)
                 pruner, settings = named(sweep.pruner, "pruner")
                 Pruning(pruner, settings, directions)
             except SpaceError as error:

@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from nnexp.engine import Engine
-from nnexp.experiment.datasets import DataSet
+from nnexp.experiment.datasets import DataError, DataSet
 from nnexp.experiment.results import write_atomically
 from nnexp.experiment.specification import ModelSpecification, Specification
 from nnexp.sweep.evaluation import Evaluation, directions_of
@@ -24,7 +24,7 @@ from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.study import Settings, Study
 from nnexp.sweep.sweep import check_objectives, named, run_study, space_of
-from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
+from nnexp.sweep.tables import best_trial, column_of, curves_table, pareto_front, trial_times_table, trials_table
 
 KEYS = ["data", "model", "repeat", "fold"]
 
@@ -50,7 +50,7 @@ class ModelSweep:
 
     def best(self) -> Trial | None:
         """Return the winner, if any trial was completed."""
-        return best_trial(self.study.trials(), self.study.evaluation.directions[0])
+        return best_trial(self.study.counted(), self.study.evaluation.directions[0])
 
     def short(self, name: str) -> str:
         """Return the name of a parameter, or of a part of one, as the file has it; in the pipeline it has a longer one."""
@@ -111,7 +111,10 @@ def plan_sweeps(
             inner = splitter(sweep.folds, shuffle=True, random_state=seed)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "The least populated class")
-                pairs = list(inner.split(X, y))
+                try:
+                    pairs = list(inner.split(X, y))
+                except ValueError as error:
+                    raise DataError(f"data.{name}: sweep.folds = {sweep.folds} is too many: {error}") from error
             for model in specification.models:
                 if not model.space or own.task not in model.classes:
                     continue
@@ -120,11 +123,18 @@ def plan_sweeps(
                     estimator, X, y, pairs, scoring, objectives, space_of(model.space, estimator),
                     Pruning(pruner, pruner_settings, directions), seed, sweep.max_seconds,
                 )  # fmt: skip
-                settings = Settings(sweep.trials, sampler, sampler_settings, sweep.batch_size, sweep.mode, seed)
+                settings = Settings(sweep.n_trials, sampler, sampler_settings, sweep.batch_size, sweep.mode, seed)
                 place = "" if repeat < 0 else f"/{repeat}.{fold}"
-                study = Study(store, f"{specification.name}/{name}/{model.name}{place}", evaluation, settings)
+                study = Study(
+                    store, f"{specification.name}/{_part(name)}/{_part(model.name)}{place}", evaluation, settings
+                )
                 found.append(ModelSweep(name, model, repeat, fold, study))
     return found
+
+
+def _part(name: str) -> str:
+    """Return a name as a part of a study's name, which are told apart by slashes."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def run_sweeps(
@@ -157,16 +167,20 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
         key = {"data": own.data, "model": own.model.name, "repeat": own.repeat, "fold": own.fold}
         if own.repeat < 0:
             key |= {"repeat": None, "fold": None}
-        evaluation, rows = own.study.evaluation, own.study.trials()
+        evaluation, rows = own.study.evaluation, own.study.counted()
         table = trials_table(rows, evaluation.space, list(evaluation.scoring))
-        table = table.rename(columns={leaf.name: own.short(leaf.name) for leaf in evaluation.space.leaves})
+        table = table.rename(
+            columns={column_of(leaf.name): column_of(own.short(leaf.name)) for leaf in evaluation.space.leaves}
+        )
         front = {trial.number for trial in pareto_front(rows, evaluation.directions)}
         table.insert(3, "is_best", [int(number in front) for number in table["number"]])
         trials.append(_with(key, table))
         curves.append(_with(key, curves_table(own.study.store.curves(own.study.name), rows), "trial_fold"))
         times.append(_with(key, trial_times_table(rows)))
         best = own.best()
-        spent = [trial.record.get("evaluations") for trial in rows if trial.is_finished]
+        spent = [
+            trial.record.get("evaluations") for trial in rows if trial.is_finished and "reused_from" not in trial.record
+        ]
         known = [cost for cost in spent if cost is not None]
         winner = own.winner()
         chosen = {} if winner is None else {n: winner.parameters[n] for n in own.model.space if n in winner.parameters}

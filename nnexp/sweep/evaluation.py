@@ -157,7 +157,7 @@ class Evaluation:
 
     def key_of(self, key: str, parameters: Mapping[str, Any]) -> str:
         """Return the hash of a configuration, given that of what is shared."""
-        text = json.dumps(parameters, sort_keys=True, default=repr)
+        text = _as_text(parameters)
         return hashlib.sha256(f"{key} {text}".encode()).hexdigest()[:24]
 
     def units(self, jobs: Sequence[Job]) -> list[list[Job]]:
@@ -168,7 +168,7 @@ class Evaluation:
         groups: dict[str, list[Job]] = {}
         for job in jobs:
             fixed = {name: value for name, value in job.parameters.items() if name.rpartition("__")[2] not in _FREE}
-            groups.setdefault(json.dumps(fixed, sort_keys=True, default=repr), []).append(job)
+            groups.setdefault(_as_text(fixed), []).append(job)
         return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
 
     @property
@@ -267,7 +267,7 @@ class Evaluation:
     def _model(self, job: Job, fold: int) -> Any:
         model = clone(self.estimator).set_params(**job.parameters)
         # What a configuration becomes depends on it and on the fold, and not on when it was tried.
-        text = json.dumps(job.parameters, sort_keys=True, default=repr)
+        text = _as_text(job.parameters)
         seed = seed_of(self.seed, "fit", text, fold)
         for name in model.get_params():
             if name.rpartition("__")[2] == "random_state":
@@ -472,6 +472,8 @@ class _InTraining:
         costs = [cost_of(fit.model) for fit in fits if fit.error is None]
         known = [cost for cost in costs if cost is not None]
         cost = sum(known) + self._extra_cost if known else None
+        if cost is None and not self.problem and any(name in COSTS for name in whole.objectives):
+            self.problem = f"{type(whole.estimator).__name__} does not tell what it cost, which is an objective."
         names = list(self._scores[0]) if self._scores else []
         scores = {name: [own[name] for own in self._scores] for name in names}
         record: dict[str, Any] = {"scores": scores, "evaluations": cost, "problem": self.problem.split("\n")[0]}
@@ -569,9 +571,22 @@ def _described(value: Any) -> str:
         return _fingerprint(value)
     if callable(value) and hasattr(value, "__qualname__"):
         code = getattr(value, "__code__", None)
-        body = "" if code is None else hashlib.sha256(code.co_code + repr(code.co_names).encode()).hexdigest()[:16]
+        cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+        inner = [_described(own) for own in (*cells, *(getattr(value, "__defaults__", None) or ()))]
+        body = "" if code is None else hashlib.sha256(f"{_code(code)} {inner}".encode()).hexdigest()[:16]
         return f"{value.__qualname__} {body}"  # the module may be __main__ here and have a name elsewhere
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def _code(code: Any) -> str:
+    """Return what a function does, with its constants and the functions inside it."""
+    constants = [_code(own) if hasattr(own, "co_code") else repr(own) for own in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"
+
+
+def _as_text(parameters: Mapping[str, Any]) -> str:
+    """Return parameters as a text that tells them from others, the same in each process."""
+    return json.dumps(parameters, sort_keys=True, default=_described)
 
 
 def _fingerprint(part: Any) -> str:
@@ -590,6 +605,8 @@ def _fingerprint(part: Any) -> str:
 
 
 def _bytes(part: Any) -> int:
+    if part is None:
+        return 0
     if hasattr(part, "nnz"):
         return 12 * int(part.nnz)
     if hasattr(part, "nbytes"):

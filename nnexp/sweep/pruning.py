@@ -56,14 +56,19 @@ class Pruning:
             raise SamplerError(f"unknown pruner {self.name!r}. {nearest(self.name, PRUNERS)}")
         if len(self.directions) > 1 and self.name not in ("none", "dominance"):
             raise SamplerError(f"The pruner {self.name!r} has one objective; take 'dominance' for several.")
-        if self.name == "dominance" and len(self.directions) < 2:
+        if self.name == "dominance" and tuple(self.directions) != ("maximize", "minimize"):
             raise SamplerError("The pruner 'dominance' is for two objectives, a score and 'evaluations'.")
         if self.name == "none" and self.settings:
             raise SamplerError("The pruner 'none' has no settings.")
         if self.name == "dominance":
             for key in self.settings:
                 check_choice("pruner", key, ["n_startup_trials", "n_warmup_steps", "share"])
-            check_number("share", self.settings.get("share", 0.5), low=0.0, high=1.0)
+            try:
+                check_number("pruner share", self.settings.get("share", 0.5), low=0.0, high=1.0)
+                for key in ("n_startup_trials", "n_warmup_steps"):
+                    check_number(f"pruner {key}", self.settings.get(key, 1), low=0, integer=True)
+            except (TypeError, ValueError) as error:
+                raise SamplerError(str(error)) from error
         elif self.name != "none":
             self._make()
 

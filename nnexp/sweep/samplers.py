@@ -7,6 +7,7 @@ Nothing else decides, so that a sweep that was interrupted goes on as if it had 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import itertools
 import math
 import warnings
@@ -78,7 +79,7 @@ class GridSampler:
 
     by_number = True
 
-    MOST = 1_000_000
+    MOST = 100_000
 
     def __init__(self, space: Space) -> None:
         self._points = list(itertools.islice(space.grid(), self.MOST + 1))
@@ -210,6 +211,8 @@ class OptunaSampler:
         self._storage: Any = None
         self._in_picture: set[int] = set()
         self._passed = 0
+        if name == "gp" and importlib.util.find_spec("torch") is None:
+            raise SamplerError("The sampler 'gp' needs a package that is not there: pip install torch.")
         self._make(0)
 
     def _make(self, seed: int) -> Any:
@@ -247,6 +250,8 @@ class OptunaSampler:
                     points.append(self._space.walk(lambda leaf, t=trial: suggest_place(t, leaf))[0])  # type: ignore[misc]
             except ImportError as error:
                 raise SamplerError(f"The sampler {self._name!r} needs a package that is not there: {error}") from error
+            except (TypeError, ValueError, AttributeError, ZeroDivisionError, IndexError) as error:
+                raise SamplerError(f"The sampler {self._name!r} fails with its settings: {error}") from error
             finally:
                 self._passed += len(passing)
                 for own in passing:  # what is not finished leaves the picture; samplers do not look at what has failed

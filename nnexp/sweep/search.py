@@ -128,6 +128,8 @@ class SweepCV(BaseSearchCV):
         with np.errstate(invalid="ignore"):  # what is wrong with y is said by the estimator
             splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(X, y, **routed.splitter.split))
+        if not splits:
+            raise ValueError(f"cv={self.cv!r} gives no split.")
         self.n_splits_ = len(splits)
         scoring = dict(getattr(scorers, "_scorers", None) or {"score": scorers})
         objective = refit_metric if refit_metric in scoring else next(iter(scoring))
@@ -175,6 +177,9 @@ class SweepCV(BaseSearchCV):
                 raise ValueError(f"{key} must be an integer from 1 on. Got {value!r}.")
         if not (isinstance(self.error_score, str) and self.error_score == "raise") and not is_number(self.error_score):
             raise ValueError(f"error_score must be 'raise' or a number. Got {self.error_score!r}.")
+        limit = self.max_seconds
+        if limit is not None and not (is_number(limit) and 0 < limit < np.inf):
+            raise ValueError(f"max_seconds must be a number above 0, or None. Got {limit!r}.")
         if not hasattr(self.estimator, "fit"):
             raise TypeError(f"estimator must have a method fit. Got {self.estimator!r}.")
 
@@ -220,7 +225,8 @@ class SweepCV(BaseSearchCV):
             scores = trial.record.get("scores", {}) if trial.state == "complete" else {}
             seconds = float(trial.record.get("seconds", 0.0)) / self.n_splits_
             for fold in range(self.n_splits_):
-                own = {name: scores[name][fold] if name in scores else self.error_score for name in names}
+                missing = self.error_score if trial.state == "fail" else np.nan  # what was pruned never wins
+                own = {name: scores[name][fold] if name in scores else missing for name in names}
                 row: dict[str, Any] = {"fit_time": seconds, "score_time": 0.0}
                 test = {name: own[name] for name in tests}
                 train = {name: own[f"train_{name}"] for name in tests if f"train_{name}" in own}

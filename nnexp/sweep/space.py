@@ -10,6 +10,9 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from datetime import time as clock
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -68,8 +71,13 @@ class Leaf:
         if self.kind == "choice":
             return list(self.choices)
         assert self.step is not None
-        values = [self.low + i * self.step for i in range(int(self.size))]
-        return [int(value) for value in values] if self.kind == "int" else list(values)
+        return [self._step_at(index) for index in range(int(self.size))]
+
+    def _step_at(self, index: int) -> Value:
+        """Return a stepped value; in decimals, so that 0.1 + 2 · 0.1 is 0.3."""
+        if self.kind == "int":
+            return int(self.low + index * int(self.step or 1))
+        return float(Decimal(str(self.low)) + index * Decimal(str(self.step)))
 
     def at(self, u: float) -> Value:
         """Return the value at a place from 0 to 1, such that even places give values as they are declared to be likely."""
@@ -78,8 +86,7 @@ class Leaf:
             index = min(int(u * self.size), int(self.size) - 1)
             if values is not None:
                 return values[index]
-            value = self.low + index * self.step  # type: ignore[operator]
-            return int(value) if self.kind == "int" else float(value)
+            return self._step_at(index)
         if self.kind == "int":  # logarithmic, each integer with the share of the line around it
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             return int(min(max(round(math.exp(low + u * (high - low))), self.low), self.high))
@@ -237,6 +244,7 @@ class Space:
     """
 
     def __init__(self, declaration: Mapping[str, Any], estimator: Any = None) -> None:
+        self.raw = declaration
         self.declaration = _plain(declaration) if isinstance(declaration, Mapping) else declaration
         if not isinstance(declaration, Mapping) or not declaration:
             raise SpaceError("A space needs at least one parameter that varies, such as learning_rate = [0.01, 0.1].")
@@ -339,6 +347,8 @@ class Space:
                     reason = "is declared after it" if other in whole and other != name else "does not vary"
                     raise SpaceError(f"when names {other!r}, which {reason}. {nearest(str(other), before)}")
                 allowed = tuple(values) if isinstance(values, list | tuple) else (values,)
+                if not allowed:
+                    raise SpaceError(f"when has no value of {other!r}.")
                 self._check_reachable(other, allowed)
                 when.append((other, allowed))
             if set(declared) == {"choices"}:
@@ -352,8 +362,15 @@ class Space:
         node = next(parameter.node for parameter in self._parameters if parameter.name == other)
         if isinstance(node, _Choice):
             for value in allowed:
-                if not any(label == value for label in node.leaf.choices):
+                constants = [own.value for own in node.options if isinstance(own, _Constant)]
+                if not any(value == own for own in (*node.leaf.choices, *constants)):
                     raise SpaceError(f"{other} is never {value!r}. {nearest(str(value), map(str, node.leaf.choices))}")
+        elif isinstance(node, _Number):
+            for value in allowed:
+                if not is_number(value) or not node.leaf.low <= value <= node.leaf.high:
+                    raise SpaceError(f"{other} is never {value!r}: it is from {node.leaf.low} to {node.leaf.high}.")
+        else:
+            raise SpaceError(f"when can name a choice or a number, and {other} is neither.")
 
     def _per_layer(self, name: str, declared: Mapping[str, Any], estimator: Any) -> _PerLayer:
         if set(declared) != {"per_layer"}:
@@ -375,6 +392,12 @@ class Space:
         return _PerLayer(options, fixed, layers)
 
     def _node(self, name: str, declared: Any) -> _Node:
+        if isinstance(declared, np.ndarray | range | set | frozenset):
+            declared = sorted(declared) if isinstance(declared, set | frozenset) else [*np.asarray(declared).tolist()]
+        if hasattr(declared, "rvs"):
+            raise SpaceError(
+                "is a distribution of scipy; write it as a range, such as {low = 0.001, high = 0.1, log = true}."
+            )
         if isinstance(declared, list | tuple):
             return self._choice(name, declared)
         if isinstance(declared, Mapping):
@@ -406,6 +429,8 @@ class Space:
     def _choice(self, name: str, options: Any) -> _Choice:
         if not isinstance(options, list | tuple) or not options:
             raise SpaceError("has no value to choose from.")
+        if any(isinstance(option, date | clock) for option in options):
+            raise SpaceError("holds a date, which is no parameter of an estimator.")
         kinds = {_kind(option) for option in options} - {"nothing"}
         named = all(isinstance(o, str) or (isinstance(o, Mapping) and "name" in o) for o in options)
         if len(kinds) > 1 and not named:
@@ -419,8 +444,8 @@ class Space:
             scalar = option is None or isinstance(option, bool | str) or is_number(option)
             label: Value = option if scalar else _label(option)
             if is_number(label) and not isinstance(label, bool):
-                if not math.isfinite(label):  # type: ignore[arg-type]
-                    raise SpaceError(f"{label} is no finite number.")
+                if not -1e308 < label < 1e308:  # type: ignore[operator]
+                    raise SpaceError("holds a number that is not finite, or too large.")
                 label = int(label) if is_integer(label) else float(label)  # type: ignore[arg-type]
             if any(label == other and type(label) is type(other) for other in labels):
                 raise SpaceError(f"{label!r} stands there twice.")
@@ -435,9 +460,8 @@ class Space:
 
 
 def _chosen(value: Any, allowed: Sequence[Any]) -> bool:
-    if isinstance(value, Mapping) and "name" in value:
-        value = value["name"]
-    return any(value == own for own in allowed)
+    name = _label(value) if isinstance(value, Mapping | list | tuple) else value
+    return any(own in (value, name) for own in allowed)
 
 
 def _kind(value: Any) -> str:
@@ -474,8 +498,8 @@ def _number(name: str, declared: Mapping[str, Any]) -> Leaf:
 
 def _range(name: str, low: Any, high: Any, log: Any, step: Any) -> Leaf:
     for value in (low, high):
-        if not is_number(value) or isinstance(value, bool) or not math.isfinite(value):
-            raise SpaceError(f"low and high must be finite numbers. Got {value!r}.")
+        if not is_number(value) or isinstance(value, bool) or abs(value) > 1e18 or value != value:
+            raise SpaceError(f"low and high must be finite numbers of at most 10¹⁸. Got {str(value)[:40]}.")
     if not isinstance(log, bool):
         raise SpaceError(f"log must be true or false. Got {log!r}.")
     if low >= high:
@@ -494,7 +518,7 @@ def _range(name: str, low: Any, high: Any, log: Any, step: Any) -> Leaf:
         top = int(low) + (int(high) - int(low)) // gap * gap
         return Leaf(name, "int", int(low), top, log, gap)
     if step is not None:
-        high = low + math.floor((high - low) / step + 1e-9) * step
+        high = float(Decimal(str(low)) + math.floor((high - low) / step + 1e-9) * Decimal(str(step)))
     return Leaf(name, "float", float(low), float(high), log, None if step is None else float(step))
 
 

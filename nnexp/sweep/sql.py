@@ -68,6 +68,8 @@ class SqlStore(Store):
             from optuna.storages._rdb import models
         except ImportError as error:
             raise StoreError("A database needs more packages: pip install 'nnexp[postgresql]'.") from error
+        if url.partition("://")[2].partition("/")[0].count("@") > 1:
+            raise StoreError("The storage's user or password holds an @; write it as %40.")
         try:
             parsed = sa.make_url(url)
         except (sa.exc.ArgumentError, ValueError) as error:

@@ -348,10 +348,13 @@ class JournalStore(Store):
         if path.exists():
             with open(path, "rb") as file:
                 for line in file:
-                    with contextlib.suppress(ValueError):  # what a kill cut short belongs to a trial that is done again
+                    # What a kill cut short belongs to a trial that is done again.
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
                         content = json.loads(line)
-                        if content["study"] == study:
-                            found[content["number"]] = content["curve"]
+                        curve = content["curve"]
+                        whole = {"fold", "step", "error", "validation_error", "evaluations"} <= set(curve)
+                        if content["study"] == study and whole:
+                            found[content["number"]] = curve
         return found
 
     @property
@@ -374,21 +377,29 @@ class JournalStore(Store):
         if os.fstat(file.fileno()).st_size < self._offset:  # somebody has cut it
             self._studies, self._trials, self._offset = [], [], 0
         file.seek(self._offset)
-        position = self._offset
+        position = start = self._offset
         waiting: list[dict[str, Any]] = []
-        for line in file.read().splitlines(keepends=True):
+        first = position
+        text = file.read()
+        for line in [own + b"\n" for own in text.split(b"\n")[:-1]] + [text.rpartition(b"\n")[2]]:
             if not line.endswith(b"\n"):
                 break
             try:
                 content = json.loads(line)
                 content["op_code"]
             except (ValueError, KeyError, TypeError):
-                if line.strip(b"\x00 \n"):
+                rest = text[position - start :]
+                if rest.strip(b"\x00 \r\n"):  # else a tail of nothing, as some file systems leave it
                     raise DamagedStoreError(self.path, position, line) from None
                 break
+            begins = position
             position += len(line)
-            index, count = content.get("nnexp", (1, 1))
+            try:
+                index, count = content.get("nnexp", (1, 1))
+            except (TypeError, ValueError, AttributeError):
+                raise DamagedStoreError(self.path, begins, line) from None
             if index == 1:
+                first = begins
                 waiting = []
             waiting.append(content)
             if index == count and len(waiting) == count:
@@ -396,6 +407,9 @@ class JournalStore(Store):
                     for own in waiting:
                         self._apply(own["op_code"], own)
                     self._offset = position
+                except (KeyError, IndexError, TypeError, ValueError, AttributeError):  # JSON, but not what it was
+                    self._studies, self._trials, self._offset = [], [], 0
+                    raise DamagedStoreError(self.path, first, line) from None
                 except BaseException:  # Ctrl-C in the middle: all is read anew
                     self._studies, self._trials, self._offset = [], [], 0
                     raise
@@ -420,6 +434,8 @@ class JournalStore(Store):
             else:
                 self._apply_create(study, content)
             return
+        if op not in (6, 7, 8, 9):
+            raise ValueError(op)
         number = self._trials[content["trial_id"]]
         trial = self._studies[number[0]].trials[number[1]]
         if trial.is_finished:

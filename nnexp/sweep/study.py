@@ -159,6 +159,10 @@ class Study:
                 return []
             return list(self.store.trials(self.name))
 
+    def counted(self) -> list[Trial]:
+        """Return the trials of the budget; there are more where it was greater once."""
+        return self.trials()[: self.n_trials]
+
     @property
     def is_done(self) -> bool:
         """Whether the budget is spent and every trial has ended."""

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 
 from nnexp._names import check_choice, is_integer, is_number, nearest
-from nnexp.engine import Engine
+from nnexp.engine import BACKENDS, Engine
 from nnexp.estimator import BackpropMLP
 from nnexp.sweep.evaluation import COSTS, Evaluation, directions_of
 from nnexp.sweep.pruning import Pruning
@@ -165,6 +165,7 @@ class Sweep:
                 f"random_state must be an integer from 0 on: a sweep is always repeatable. Got {random_state!r}."
             )
         check_choice("mode", mode, MODES)
+        check_choice("backend", backend, BACKENDS)
         self.n_trials, self.batch_size, self.mode, self.workers = n_trials, batch_size, mode, workers
         self.scoring, self.objectives, self.cv = scoring, objectives, cv
         self.backend, self.scheduler, self.storage, self.name = backend, scheduler, storage, name
@@ -197,6 +198,8 @@ class Sweep:
         """
         X, y, groups = indexable(X, y, groups)
         splits = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
+        if not splits:
+            raise ValueError(f"cv={self.cv!r} gives no split; a generator can be used once only.")
         scoring = scores_by_name(self.scoring)
         objectives = check_objectives(self.objectives, scoring)
         directions = tuple(directions_of(objectives))
@@ -224,7 +227,7 @@ class Sweep:
 
 def collect(study: Study) -> SweepResult:
     """Return the tables of a study and its best trial."""
-    trials, evaluation = study.trials(), study.evaluation
+    trials, evaluation = study.counted(), study.evaluation
     metrics = list(evaluation.scoring)
     table = trials_table(trials, evaluation.space, metrics)
     best = best_trial(trials, evaluation.directions[0])
@@ -315,7 +318,7 @@ def space_of(space: Any, estimator: Any) -> Space:
     SpaceError
         If a name is none of its parameters.
     """
-    declaration = space.declaration if isinstance(space, Space) else space
+    declaration = space.raw if isinstance(space, Space) else space
     if not isinstance(declaration, Mapping) or not declaration:
         raise SpaceError("A space needs at least one parameter that varies, such as learning_rate = [0.01, 0.1].")
     known = estimator.get_params()
@@ -326,13 +329,24 @@ def space_of(space: Any, estimator: Any) -> Space:
         if name in known:
             full[name] = name
         elif longer:
-            full[name] = min(longer, key=lambda own: (own.count("__"), own))
+            if isinstance(estimator, Pipeline):  # of several steps the last one is meant
+                longer = [own for own in longer if own.startswith(f"{estimator.steps[-1][0]}__")] or longer
+            depth = min(own.count("__") for own in longer)
+            nearest_ones = [own for own in longer if own.count("__") == depth]
+            full[name] = nearest_ones[0]
+            if len(nearest_ones) > 1:
+                problems.append(f"{name}: may be {' or '.join(nearest_ones)}; write the whole name.")
         else:
             last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
             last = getattr(last, "regressor", last)
             options = last.get_params(deep=False)
             problems.append(f"{name}: {type(last).__name__} has no such parameter. {nearest(str(name), options)}")
-    problems += [f"{name}: is set by the sweep's seed." for name in full if name.endswith("random_state")]
+    for name, own in full.items():
+        last = own.rpartition("__")[2]
+        if last in _SET_ELSEWHERE and (last == "random_state" or isinstance(_owner(estimator, own), BackpropMLP)):
+            problems.append(f"{name}: is set by {_SET_ELSEWHERE[last]}.")
+    if len(set(full.values())) < len(full):
+        problems.append("Two names of this space are the same parameter.")
     if problems:
         raise SpaceError("\n".join(problems))
     renamed = {}
@@ -342,6 +356,18 @@ def space_of(space: Any, estimator: Any) -> Space:
             declared = {**declared, "when": when}
         renamed[full[name]] = declared
     return Space(_layers_first(renamed), estimator)
+
+
+_SET_ELSEWHERE = {
+    "random_state": "the sweep's seed", "task": "the data", "verbose": "the command", "callbacks": "the sweep",
+    "warm_start": "the sweep",
+}  # fmt: skip
+
+
+def _owner(estimator: Any, name: str) -> Any:
+    """Return the estimator that has a parameter."""
+    step = name.rpartition("__")[0]
+    return estimator.get_params().get(step, None) if step else estimator
 
 
 def _layers_first(declaration: dict[str, Any]) -> dict[str, Any]:

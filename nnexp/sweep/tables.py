@@ -11,6 +11,10 @@ import pandas as pd
 from nnexp.sweep.space import Space
 from nnexp.sweep.store import Trial
 
+# What a table of trials has besides parameters.
+_OWN = {
+    "data", "model", "repeat", "fold", "number", "state", "value", "is_best", "evaluations", "pruned_at", "reused_from", "problem",
+}  # fmt: skip
 CURVE_COLUMNS = ["number", "fold", "step", "error", "validation_error", "evaluations"]
 
 
@@ -38,7 +42,7 @@ def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) 
         "value": [trial.values[0] if trial.values else None for trial in finished],
     }
     for leaf in space.leaves:
-        columns[leaf.name] = [trial.params.get(leaf.name) for trial in finished]
+        columns[column_of(leaf.name)] = [trial.params.get(leaf.name) for trial in finished]
     for name in metrics:
         scores = [_complete(trial, name) for trial in finished]
         columns[f"score.{name}"] = [float(np.mean(own)) if own else None for own in scores]
@@ -51,10 +55,15 @@ def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) 
     table = pd.DataFrame(columns)
     for leaf in space.leaves:
         if leaf.kind == "int":
-            table[leaf.name] = table[leaf.name].astype("Int64")
+            table[column_of(leaf.name)] = table[column_of(leaf.name)].astype("Int64")
     for name in ("evaluations", "pruned_at"):
         table[name] = table[name].astype("Int64")
     return table
+
+
+def column_of(name: str) -> str:
+    """Return the column of a parameter; one that is called as a column of the table has a prefix."""
+    return f"param.{name}" if name in _OWN or name.startswith(("score.", "error.")) else name
 
 
 def _complete(trial: Trial, name: str) -> list[float]:

@@ -265,10 +265,10 @@ PARTS = {"against_optuna": against_optuna, "overhead": overhead, "asks": asks, "
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", nargs="?", choices=list(PARTS))
-    chosen = parser.parse_args().part
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    chosen = parser.parse_args().parts or list(PARTS)
     for name, part in PARTS.items():
-        if chosen in (None, name):
+        if name in chosen:
             print(f"\n## {name}\n")
             if name == "against_optuna":
                 try:

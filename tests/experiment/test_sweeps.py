@@ -142,7 +142,7 @@ def test_the_report_shows_the_optimistic_score_beside_the_honest_one(file, tmp_p
         assert "the test rows of an outer fold took no part in the choice" in text
     assert page.count("<svg") >= 5
     results = load_results(folder)
-    row = next(line for line in twin.splitlines() if line.startswith("| iris | tuned"))
+    row = next(line for line in twin.splitlines() if line.startswith("| iris | tuned | 3 | 30 |"))
     inner = results.tuned.query("data == 'iris' and model == 'tuned'")["inner_score"].mean()
     outer = results.runs.query("data == 'iris' and model == 'tuned'")["accuracy"].mean()
     assert f"| {inner:.4g} | {outer:.4g} | {inner - outer:.4g} |" in row

@@ -123,9 +123,7 @@ def test_the_gaussian_process_says_what_it_needs():
     try:
         import torch  # noqa: F401
     except ImportError:
-        sampler = make_sampler("gp", Space(CONTINUOUS), 0, ("maximize",), {})
-        known = [Trial(i, "complete", {"a": 0.1 * (i % 9), "b": 0.1, "c": 2}, [0.1]) for i in range(16)]
-        with pytest.raises(SamplerError, match="needs a package"):
-            sampler.propose(known, [16], 0)
+        with pytest.raises(SamplerError, match="needs a package that is not there: pip install torch"):
+            make_sampler("gp", Space(CONTINUOUS), 0, ("maximize",), {})
     else:
         assert max(score(t.params) for t in sweep("gp", n=32)) > -0.05
