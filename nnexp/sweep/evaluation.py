@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +291,14 @@ class Evaluation:
                 raise ValueError(f"The score {name} is {value}.")
         return found
 
+    def score_now(self, name: str, model: Any, X: Any, y: Any, rows: Array) -> float:
+        """Return one score of a network in training; the usual ones without scikit-learn's checks, which take milliseconds."""
+        quick = _QUICK.get(str(self.scoring[name])) if not self.score_params else None
+        if quick is not None and isinstance(model, BackpropMLP) and np.ndim(y) == 1:
+            return quick(model, X, np.asarray(y))
+        one = replace(self, scoring={name: self.scoring[name]})
+        return one._scores(model, X, y, rows)[name]
+
     def _as_a_stack(self, jobs: Sequence[Job], shown: Sequence[Trial]) -> list[Outcome]:
         folds = range(len(self.splits))
         trials = [_InTraining(self, job, shown) for job in jobs]
@@ -414,7 +422,7 @@ class _InTraining:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    values.append(self._whole._scores(model(), X_test, y_test, self._whole.splits[fold][1])[name])
+                    values.append(self._whole.score_now(name, model(), X_test, y_test, self._whole.splits[fold][1]))
             except Exception:
                 return  # what cannot be scored now says so at its end
             self._extra_cost += len(self._whole.splits[fold][1]) * len(training.parameters[stood[fold][1]])
@@ -496,6 +504,24 @@ class _InTraining:
         return Outcome(self.job.number, state, values, record, self._steps, rungs, _curves(fits, whole.curve_points))
 
 
+def _quick_log_loss(model: BackpropMLP, X: Any, y: Array) -> float:
+    found = model.predict_proba(X)
+    least = np.finfo(found.dtype).eps
+    right = found[np.arange(len(y)), np.searchsorted(model.classes_, y)]
+    return float(np.log(np.clip(right, least, 1 - least)).mean())
+
+
+def _quick_accuracy(model: BackpropMLP, X: Any, y: Array) -> float:
+    return float((model.predict(X) == y).mean())
+
+
+def _quick_r2(model: BackpropMLP, X: Any, y: Array) -> float:
+    return float(1 - np.square(y - model.predict(X)).sum() / np.square(y - y.mean()).sum())
+
+
+_QUICK: dict[str, Callable[[BackpropMLP, Any, Array], float]] = {
+    "neg_log_loss": _quick_log_loss, "accuracy": _quick_accuracy, "r2": _quick_r2,
+}  # fmt: skip
 _REPORTS = frozenset(REPORTS)
 
 

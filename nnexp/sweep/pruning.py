@@ -24,8 +24,8 @@ PRUNERS = {
     "wilcoxon": "what is worse than the best trial, fold by fold, by a signed-rank test; folds are then fitted one by one",
     "dominance": "what is worse at no lower cost than most trials were; for several objectives",
 }
-# Steps at which a stack in training is scored and may be pruned: about four for each doubling.
-REPORTS = tuple(sorted({round(2 ** (i / 2)) for i in range(64)}))
+# Steps at which a stack in training is scored and may be pruned.
+REPORTS = tuple(2**i for i in range(32))
 
 
 @dataclass(frozen=True)

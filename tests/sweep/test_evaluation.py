@@ -150,6 +150,29 @@ def test_what_is_reported_is_the_mean_of_the_folds_scores_at_that_step():
         assert constant.evaluate(JOBS[2:3])[0].steps[step] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["neg_log_loss", "accuracy", "r2"])
+def test_quick_scores_are_scikit_learns(name):
+    from sklearn.metrics import get_scorer
+
+    data = load_diabetes()
+    regression = name == "r2"
+    own_X, own_y = (data.data, data.target) if regression else (X, np.array(["a", "b", "c"])[y])
+    model = BackpropMLP(
+        "regression" if regression else "classification", hidden_layer_sizes=(4,), max_iter=30, random_state=0
+    )
+    model.fit(own_X, own_y)
+    own = evaluation(
+        model,
+        {"learning_rate": [0.1, 0.2]},
+        scoring={name: name},
+        X=own_X,
+        y=own_y,
+        splits=[(np.arange(99), np.arange(99, 140))],
+    )
+    expected = get_scorer(name)(model, own_X, own_y)
+    assert own.score_now(name, model, own_X, own_y, np.arange(len(own_y))) == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_pruner_that_prunes_nothing_changes_nothing():
     plain = evaluation().evaluate(JOBS)
     watched = evaluation(pruner=("median", {"n_startup_trials": 99})).evaluate(JOBS)
