@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -475,7 +476,7 @@ def _kind(value: Any) -> str:
         return "numbers"
     if isinstance(value, Mapping):
         return "tables"
-    return "lists" if isinstance(value, list | tuple) else f"objects of {type(value).__name__}"
+    return "lists" if isinstance(value, list | tuple) else "objects"
 
 
 def _label(option: Any) -> str:
@@ -484,7 +485,14 @@ def _label(option: Any) -> str:
         return str(option["name"])
     if isinstance(option, Mapping | list | tuple):
         return json.dumps(_plain(option), default=str)
-    return repr(option)
+    return _shown(option)
+
+
+def _shown(value: Any) -> str:
+    """Return an object as text that is the same in each process."""
+    if callable(value) and hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _number(name: str, declared: Mapping[str, Any]) -> Leaf:
@@ -567,4 +575,4 @@ def _plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return repr(value)
+    return _shown(value)
