@@ -164,7 +164,11 @@ def cost(comparison: Comparison) -> str:
                     cell["evaluations"], cell["mean"], yerr=None if np.isnan(width) else width, color=color,
                     marker=marker, capsize=3, linewidth=1.2, linestyle="none", label=_label(cell["model"]),
                 )  # fmt: skip
-            panel.set_xscale("log")
+            if own["evaluations"].max() > 5 * own["evaluations"].min():
+                panel.set_xscale("log")
+            else:
+                panel.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
+                panel.locator_params(axis="x", nbins=4)
             panel.margins(x=0.15)
             panel.set_title(_label(name))
             panel.set_xlabel("evaluations of a fit")
