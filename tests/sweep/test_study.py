@@ -55,7 +55,7 @@ def test_the_trials_do_not_depend_on_the_number_of_workers(place, undisturbed, w
 def test_killed_ten_times_at_random_moments_the_trials_are_those_of_an_undisturbed_study(place, undisturbed):
     rng = random.Random(place)
     kept = 0
-    for _ in range(10):
+    for _ in range(10 if "://" not in place else 4):
         process = start(place)
         wanted = kept + rng.randrange(1, 5)
         deadline = time.monotonic() + 60
@@ -67,7 +67,7 @@ def test_killed_ten_times_at_random_moments_the_trials_are_those_of_an_undisturb
         assert now >= kept  # nothing finished is lost
         kept = now
     study = run(place, network(), n_trials=48, workers=2)
-    assert kept > 5
+    assert kept > 3
     assert table(study) == undisturbed
     assert [trial.number for trial in study.trials()] == list(range(48))
     assert all(trial.is_finished for trial in study.trials())
@@ -81,10 +81,11 @@ def test_a_worker_killed_in_mid_trial_changes_nothing(place, tmp_path):
     assert table(study) == plain
 
 
-def test_a_trial_that_always_kills_its_worker_is_a_row_that_says_so(place):
-    study = run(place, toy(dies_at=0.8), workers=2, sampler="random", n_trials=16)
+def test_a_trial_that_always_kills_its_worker_is_a_row_that_says_so(tmp_path):
+    study = run(str(tmp_path), toy(dies_at=0.8), workers=2, sampler="random", n_trials=8)
     states = {trial.number: trial for trial in study.trials()}
-    assert sorted(states) == list(range(16))
+    assert sorted(states) == list(range(8))
+    assert {trial.state for trial in states.values()} == {"complete", "fail"}
     for trial in states.values():
         assert (trial.state == "fail") == (trial.params["a"] > 0.8)
         if trial.state == "fail":
@@ -294,7 +295,7 @@ def test_a_trial_that_takes_too_long_is_a_row(tmp_path, kind):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_keeps_what_is_finished(tmp_path, workers):
     place = str(tmp_path)
-    process = start(place, "toy", workers=workers, trials=200)
+    process = start(place, "toy", workers=workers, trials=64)
     while finished(place) < 10:
         assert process.poll() is None
         time.sleep(0.02)
@@ -303,8 +304,8 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, workers):
     assert "KeyboardInterrupt" in err
     kept = finished(place)
     assert kept >= 10
-    study = run(place, toy(waits=0.02), n_trials=200, workers=2, lease=2.0)
-    assert table(study) == table(run(str(tmp_path / "plain"), toy(waits=0.02), n_trials=200, workers=2))
+    study = run(place, toy(waits=0.02), n_trials=64, workers=2, lease=2.0)
+    assert table(study) == table(run(str(tmp_path / "plain"), toy(waits=0.02), n_trials=64, workers=2))
 
 
 # What a study refuses
