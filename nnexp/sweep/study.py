@@ -416,7 +416,8 @@ class Study:
                             done += len(ended)
                             self._say(ended, on_trial)
                             told_at = time.monotonic()
-                    seconds = 0.5 * seconds + 0.5 * (time.monotonic() - begun) / work
+                    each = (time.monotonic() - begun) / work
+                    seconds = each if seconds == _AT_ONCE else 0.5 * (seconds + each)  # at first nothing is known
             except BaseException:  # such as Ctrl-C: what is ready is told, and the rest is free at once
                 with contextlib.suppress(StoreError):
                     self._transact(lambda change: self._leave(change, told, mine))
