@@ -16,3 +16,13 @@ def test_the_blocks_of_the_readme_run(tmp_path, monkeypatch, capsys):
             exec(compile(block, str(README), "exec"), names)
     assert (tmp_path / "model.nnexp").exists()
     assert "training" in capsys.readouterr().out
+
+
+def test_the_sweep_of_the_readme_runs(tmp_path):
+    from nnexp.cli import main
+
+    (block,) = [own for own in re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL) if "[sweep]" in own]
+    path = tmp_path / "readme.toml"
+    path.write_text(f'question = "Does it run?"\n[data.iris]\n{block}')
+    arguments = ["sweep", str(path), "--quick", "--workers", "1", "--results", str(tmp_path)]
+    assert main(arguments) == 0
