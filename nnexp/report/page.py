@@ -221,7 +221,7 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
         "tuning": (
             "The inner score is that of the winner on the folds by which it was chosen: the best of many, and so too good. "
             "The outer score is that of the same winners, fitted anew, on rows that no trial saw: the one to trust. Means over "
-            "the studies. The cost is that of all trials of all studies."
+            "the studies. Reused are trials whose parameters had been tried before. The cost is that of all trials of all studies."
         ),
         "history": (
             "Each trial's value, and for each study the best so far; pruned and failed trials, and the lowest tenth of values, are "
@@ -229,7 +229,7 @@ def _texts(experiment: dict[str, Any]) -> dict[str, str]:
         ),
         "importances": (
             "The share of each parameter in what tells the better trials from all, by PED-ANOVA (Watanabe, Bansal and Hutter "
-            "2023); means over the studies. Parameters that do not take part in every trial are left out."
+            "2023); means over the studies."
         ),
         "curves": (
             "Median over all runs, band from the 10th to the 90th percentile. For evolution, the error of the best network. The "

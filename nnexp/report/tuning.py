@@ -21,7 +21,7 @@ def tuning_tables(results: Results, comparison: Comparison) -> dict[str, Any]:
     ``scores`` has a row for each data set and tuned model, ``chosen`` one for each study with the parameters of its winner.
     """
     head = [
-        "data set", "model", "studies", "trials", "pruned", "failed", "answered from results", "inner score", "outer score",
+        "data set", "model", "studies", "trials", "pruned", "failed", "reused", "inner score", "outer score",
         "inner − outer", "cost of tuning",
     ]  # fmt: skip
     if results.tuned.empty:
