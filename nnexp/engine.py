@@ -28,6 +28,8 @@ RETRIES = 2
 
 # A pool of endless processes is started again this often.
 _MOST_DEATHS = 100
+# A Dask cluster is sent its data again this often for one set of units.
+_MOST_LOSSES = 10
 
 Work = Callable[[Any, Any], Any]
 
@@ -69,6 +71,7 @@ class Engine:
     def __init__(self, n_jobs: int = 1, backend: str = "loky", scheduler: str | None = None) -> None:
         self.n_jobs, self.backend = n_jobs, backend
         self._client: Any = None
+        self._held: Any = None
         self._folder: Path | None = None
         self._sent: tuple[Any, str] | None = None
         if backend == "dask":
@@ -93,6 +96,7 @@ class Engine:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
         if self._client is not None:
+            self._held = None
             self._client.close()
             self._client = None
 
@@ -163,15 +167,19 @@ class Engine:
 
     def _on_dask(self, work: Work, shared: Any, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
 
         if self._sent is None or self._sent[0] is not shared:
             self._sent = shared, uuid.uuid4().hex
         holder = _Holder(self._sent[1], shared)
         groups = [list(range(len(units)))]
+        losses = 0
         while groups:
             group = groups.pop()
             finished = set()
             try:
+                # Held here as well, or the cluster forgets it between two calls.
+                self._held = self._client.scatter([holder], broadcast=True)
                 with parallel_config(backend="dask", client=self._client, scatter=[holder]):
                     parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
                     for number, result in parallel(delayed(_with_holder)(work, holder, i, units[i]) for i in group):
@@ -183,6 +191,13 @@ class Engine:
                     yield rest[0], WorkerDiedError()
                 else:
                     groups += [rest[len(rest) // 2 :], rest[: len(rest) // 2]]
+            except FutureCancelledError as error:  # the cluster has lost what is shared; it is sent again
+                losses += 1
+                if losses > _MOST_LOSSES:
+                    raise EngineError(f"The Dask cluster loses its data again and again: {error}") from error
+                self._sent = shared, uuid.uuid4().hex
+                holder = _Holder(self._sent[1], shared)
+                groups.append([number for number in group if number not in finished])
             except OSError as error:
                 raise EngineError(f"The Dask cluster no longer answers: {error}") from error
 
