@@ -25,7 +25,6 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 from threadpoolctl import ThreadpoolController
@@ -640,8 +639,3 @@ def _bytes(part: Any) -> int:
     if hasattr(part, "memory_usage"):
         return int(np.sum(part.memory_usage(deep=False)))
     return 64 * len(part)
-
-
-def rows_of(X: Any, rows: Array) -> Any:
-    """Return some of the samples."""
-    return _safe_indexing(X, rows)

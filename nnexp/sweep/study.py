@@ -226,9 +226,7 @@ class Study:
 
     # Deterministic
 
-    def run(
-        self, engine: Engine, on_trial: Callable[[Outcome, list[Trial]], None] | None = None, at_most: int | None = None
-    ) -> None:
+    def run(self, engine: Engine, on_trial: Callable[[Outcome, list[Trial]], None] | None = None) -> None:
         """Do what is missing, batch by batch.
 
         Parameters
@@ -236,8 +234,6 @@ class Study:
         engine : Engine
         on_trial : callable, default=None
             Is given how each trial ended, and all trials.
-        at_most : int, default=None
-            Batches to do; None for all.
         """
         self.open()
         size = self.settings.batch_size
@@ -247,8 +243,6 @@ class Study:
             # What was begun under a greater budget is ended too.
             total = max(self.n_trials, *(number + 1 for number, over in enumerate(ended) if not over), 0)
             for batch, first in enumerate(range(0, total, size)):
-                if at_most is not None and batch >= at_most:
-                    return
                 numbers = list(range(first, min(first + size, total)))
                 if len(ended) > numbers[-1] and all(ended[first : numbers[-1] + 1]):
                     continue
