@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,8 @@ examples:
   nnexp run my.toml --set model.backprop.learning_rate=0.1
   nnexp sweep experiments/sweep.toml --workers 4  search for better parameters, and judge them on data no trial saw
   nnexp table results/quickstart                  print the comparison again
+  nnexp verify results/quickstart --rerun 5       recompute the report, do 5 runs again, name what differs
+  nnexp compare results/first results/second      join experiments that ran on the same splits
   nnexp report results/quickstart                 write the report again from the tables
   nnexp list activations                          what can be named in a file
 """
@@ -170,9 +173,58 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     doctor.set_defaults(do=_doctor)
 
-    report = commands.add_parser("report", help="write report.html and report.md from the tables of a results folder")
+    report = commands.add_parser(
+        "report",
+        help="write report.html and report.md from the tables of a results folder",
+        description="Write the report again from the tables, print it as JSON, or show what one of its claims rests on.",
+        epilog="examples:\n  nnexp report results/quickstart --format json > report.json\n"
+        "  nnexp report results/quickstart --claim A1\n",
+        formatter_class=raw,
+    )
     report.add_argument("folder", metavar="FOLDER", help="such as results/quickstart")
+    report.add_argument(
+        "--format", choices=["html", "json"], default="html",
+        help="html: write report.html and report.md; json: print the same for other programs (default: html)",
+    )  # fmt: skip
+    report.add_argument(
+        "--claim",
+        metavar="ID",
+        default=None,
+        help="show the test, the numbers and the rows of a claim, such as A1 or D3",
+    )
     report.set_defaults(do=_report)
+
+    check = commands.add_parser(
+        "verify",
+        help="check that results were not changed, that the report says what the tables say, that runs repeat",
+        description="Compare the tables with their recorded hashes, seeds and splits with the experiment, the report with one computed "
+        "anew. Exit status 1 if anything differs.",
+        epilog="examples:\n  nnexp verify results/example\n  nnexp verify results/example --rerun 5\n",
+        formatter_class=raw,
+    )
+    check.add_argument("folder", metavar="FOLDER", help="such as results/quickstart")
+    check.add_argument(
+        "--rerun",
+        metavar="N",
+        type=_positive,
+        default=0,
+        help="do N runs again from scratch and compare them bit for bit",
+    )
+    check.set_defaults(do=_verify)
+
+    compare = commands.add_parser(
+        "compare",
+        help="join experiments that ran on the same splits, and write one report",
+        description="Join experiments where their splits and data agree, say where they do not, and write tables and report.",
+        epilog="examples:\n  nnexp compare results/first results/second\n",
+        formatter_class=raw,
+    )
+    compare.add_argument("folders", metavar="FOLDER", nargs="+", help="two results folders or more")
+    compare.add_argument("--name", default=None, help="of the joined experiment (default: the names of all, joined)")
+    compare.add_argument(
+        "--results", metavar="DIR", default="results", help="where the joined folder goes (default: results)"
+    )
+    compare.set_defaults(do=_compare)
 
     table = commands.add_parser("table", help="print the comparison of a results folder")
     table.add_argument("folder", metavar="FOLDER", help="such as results/quickstart")
@@ -437,7 +489,64 @@ class _Progress:
 
 
 def _report(given: argparse.Namespace, console: Console) -> int:
+    if given.claim is not None:
+        return _show_claim(given, console)
+    if given.format == "json":
+        from nnexp.report import report_json
+
+        print(report_json(load_results(given.folder)))
+        return 0
     console.print(f"Report: {escape(str(_write_report(Path(given.folder))))}")
+    return 0
+
+
+def _verify(given: argparse.Namespace, console: Console) -> int:
+    from nnexp.verify import verify
+
+    marks = {"ok": ("ok", "green"), "differs": ("DIFFERS", "red"), "unknown": ("not checked", "yellow")}
+    count = 0
+    for finding in verify(given.folder, given.rerun):
+        mark, style = marks[finding.status]
+        console.print(f"[{style}]{mark}[/{style}]: {escape(finding.text)}")
+        count += finding.status == "differs"
+    console.print(f"{count} differences." if count else "Nothing differs.")
+    return 1 if count else 0
+
+
+def _compare(given: argparse.Namespace, console: Console) -> int:
+    from nnexp.experiment.joining import join
+
+    if given.name is not None and not re.fullmatch(r"\w[\w.-]*", given.name):
+        raise ResultsError(f"--name {given.name}: a name is made of letters, digits, dots and dashes.")
+    command = shlex.join(["nnexp", "compare", *given.folders, *(["--name", given.name] if given.name else []),
+                          *(["--results", given.results] if given.results != "results" else [])])  # fmt: skip
+    folder = join(given.folders, given.results, given.name, command)
+    _show(folder, console)
+    console.print(f"Report: {escape(str(_write_report(folder)))}")
+    return 0
+
+
+def _show_claim(given: argparse.Namespace, console: Console) -> int:
+    """Print a claim of the report, what it rests on, and its rows."""
+    from nnexp.report import claim_of, compare
+
+    results = load_results(given.folder)
+    comparison = compare(results)
+    found = claim_of(results, comparison, given.claim)
+    if found is None:
+        known = [claim.id for claim in [*comparison.answer, *comparison.cautions]]
+        raise ResultsError(
+            f"{given.folder} has no claim {given.claim!r}. It has {', '.join(known)}, and the ids of its tables' rows, such as D1."
+        )
+    claim, rows = found
+    console.print(f"[bold]{claim.id}[/bold] {escape(claim.text)}")
+    console.print(f"Test: {escape(claim.test)}" if claim.test else "")
+    for name, value in claim.numbers.items():
+        console.print(f"  {name} = {value:.6g}" if isinstance(value, float) else f"  {name} = {value}")
+    console.print(f"Rows: {len(rows)} of runs.csv")
+    metrics = [name for task in results.experiment["evaluation"]["metrics"].values() for name in task if name in rows]
+    shown = ["data", "model", "repeat", "fold", "status", *dict.fromkeys(metrics), "evaluations"]
+    print(rows[shown].dropna(axis=1, how="all").to_csv(index=False), end="")
     return 0
 
 
@@ -477,12 +586,12 @@ def _table(given: argparse.Namespace, console: Console) -> int:
 
 def _show(folder: Path, console: Console) -> None:
     """Print the answer, the leaderboard and the map."""
-    from nnexp.report import compare, leaderboard_table, map_table, tuning_cautions, tuning_tables
+    from nnexp.report import compare, leaderboard_table, map_table, tuning_tables
 
     results = load_results(folder)
     comparison = compare(results)
     if not comparison.models:
-        console.print(comparison.answer[0])
+        console.print(comparison.answer[0].text)
         return
     head, rows = leaderboard_table(comparison)
     if not comparison.leaderboard["failed"].any():
@@ -503,9 +612,9 @@ def _show(folder: Path, console: Console) -> None:
         console.print()
     console.print("Scores: mean ± half of the 95 % interval; * best of its row.")
     console.print("Evaluations, seconds: summed over one fit (the median) on each data set.")
-    for caution in [*comparison.cautions, *tuning_cautions(results)]:
-        console.print(escape(f"! {caution}"), style="yellow")
-    console.print(escape("\n" + "\n".join(comparison.answer) + "\n"))
+    for caution in comparison.cautions:
+        console.print(escape(f"! {caution.text}"), style="yellow")
+    console.print(escape("\n" + "\n".join(claim.text for claim in comparison.answer) + "\n"))
 
 
 def _print_table(head: list[str], rows: Sequence[list[str]], console: Console) -> None:

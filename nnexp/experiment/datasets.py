@@ -17,6 +17,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils import Bunch
 
 from nnexp._names import nearest
 from nnexp._plugins import Plugins
@@ -43,6 +44,25 @@ class Bundled:
     summary: str
 
 
+def _drawn(make: Callable[[], tuple[Array, Array]]) -> Callable[..., Any]:
+    """Return a loader of points in the plane with their classes, as those of scikit-learn are."""
+
+    def load(as_frame: bool = True) -> Bunch:
+        X, y = make()
+        return Bunch(data=pd.DataFrame(X, columns=["x1", "x2"]), target=pd.Series(y, name="class"))
+
+    return load
+
+
+def _spirals() -> tuple[Array, Array]:
+    """Return two spirals of 150 points each that wind once and a half around each other, with some noise."""
+    rng = np.random.default_rng(0)
+    angle = 3 * np.pi * np.sqrt(rng.uniform(0.02, 1, 150))
+    arm = np.stack([angle * np.cos(angle), angle * np.sin(angle)], axis=1) / (3 * np.pi)
+    points = np.concatenate([arm, -arm]) + 0.02 * rng.standard_normal((300, 2))
+    return points, np.repeat([0, 1], 150)
+
+
 BUNDLED: dict[str, Bundled] = {
     "iris": Bundled("classification", datasets.load_iris, "3 kinds of iris by the size of their flowers"),
     "wine": Bundled("classification", datasets.load_wine, "3 growers of wine by chemical analysis"),
@@ -51,6 +71,17 @@ BUNDLED: dict[str, Bundled] = {
     ),
     "digits": Bundled("classification", datasets.load_digits, "handwritten digits in 8 × 8 pixels"),
     "diabetes": Bundled("regression", datasets.load_diabetes, "progression of diabetes within a year"),
+    "moons": Bundled(
+        "classification",
+        _drawn(lambda: datasets.make_moons(300, noise=0.2, random_state=0)),
+        "2 half-moons in the plane, with noise, to draw boundaries in",
+    ),
+    "circles": Bundled(
+        "classification",
+        _drawn(lambda: datasets.make_circles(300, noise=0.1, factor=0.5, random_state=0)),
+        "a circle within another in the plane",
+    ),
+    "spirals": Bundled("classification", _drawn(_spirals), "2 spirals in the plane that wind around each other"),
     "linnerud": Bundled("regression", datasets.load_linnerud, "3 measures of the body by exercise"),
 }
 

@@ -7,6 +7,7 @@ from the journal and replaced as a whole. A process that is killed at any moment
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -16,11 +17,14 @@ from typing import IO, Any
 
 import pandas as pd
 
+DETAIL_TABLES = ["confusion", "calibration", "residuals", "boundaries", "networks"]
 SWEEP_TABLES = ["trials", "trial_curves", "trial_times", "tuned", "importances"]
 RUN_KEYS = ["data", "model", "repeat", "fold"]
 # What is text and stays text, whatever it looks like: a model may be called 16 or null.
-_TEXT = ["data", "model", "task", "status", "problem", "stop_reason", "warnings"]
-BEFORE_SCORES = ["data", "task", "model", "repeat", "fold", "seed", "n_train", "n_test", "status", "problem"]
+_TEXT = ["data", "model", "task", "fingerprint", "split", "status", "problem", "stop_reason", "warnings"]
+BEFORE_SCORES = [
+    "data", "task", "model", "repeat", "fold", "seed", "fingerprint", "split", "n_train", "n_test", "status", "problem",
+]  # fmt: skip
 AFTER_SCORES = ["evaluations", "n_iter", "n_parameters", "stop_reason", "warnings"]
 _COLUMNS = {
     "runs.csv": [*RUN_KEYS, "task", "n_train", "n_test", "status", "problem", "evaluations", "warnings"],
@@ -28,7 +32,10 @@ _COLUMNS = {
     "times.csv": [*RUN_KEYS, "fit_seconds", "score_seconds"],
 }
 # What tables have had only since a later version.
-_ADDED = {"curves.csv": ["validation_score"]}
+POPULATION = ["population_best_error", "population_median_error", "population_worst_error", "diversity"]
+_ADDED = {"curves.csv": ["validation_score", *POPULATION]}
+# Points of a learning curve that are kept: an eye tells no more apart.
+CURVE_POINTS = 50
 
 
 class ResultsError(ValueError):
@@ -52,6 +59,9 @@ class Results:
         The resolved experiment.
     environment : dict
         Versions, platform, data fingerprints, the command.
+    confusion, calibration, residuals, boundaries, networks : pandas.DataFrame
+        What fitted models showed of themselves: how often a class was taken for another, how often the model was right by how
+        sure it was, targets and predictions of test rows, predictions on a grid over two columns, neurons and weights.
     trials : pandas.DataFrame
         Of sweeps, a row for each trial: number, state, parameters, scores, cost in evaluations. Empty without a sweep.
     trial_curves : pandas.DataFrame
@@ -70,6 +80,11 @@ class Results:
     times: pd.DataFrame
     experiment: dict[str, Any]
     environment: dict[str, Any]
+    confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
+    residuals: pd.DataFrame = field(default_factory=pd.DataFrame)
+    boundaries: pd.DataFrame = field(default_factory=pd.DataFrame)
+    networks: pd.DataFrame = field(default_factory=pd.DataFrame)
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
     trial_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     trial_times: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -144,16 +159,29 @@ def load_results(folder: str | Path) -> Results:
         table("times.csv"),
         record("experiment.json", ["name", "question", "seed", "evaluation", "data", "model"]),
         record("environment.json", ["command", "planned_runs", "versions", "data"]),
-        **{name: _sweep_table(folder / f"{name}.csv") for name in SWEEP_TABLES},
+        **{name: _optional_table(folder / f"{name}.csv") for name in [*DETAIL_TABLES, *SWEEP_TABLES]},
     )
 
 
-def _sweep_table(path: Path) -> pd.DataFrame:
-    """Read a table of sweeps, whose columns depend on what varies; empty if there is none."""
+def _optional_table(path: Path) -> pd.DataFrame:
+    """Read a table that not all experiments have, such as one of sweeps; empty if there is none."""
     if not path.is_file():
         return pd.DataFrame()
     text = dict.fromkeys(
-        ["data", "model", "state", "problem", "reused_from", "parameters", "parameter", "process"], str
+        [
+            "data",
+            "model",
+            "state",
+            "problem",
+            "reused_from",
+            "parameters",
+            "parameter",
+            "process",
+            "true",
+            "predicted",
+            "activation",
+        ],
+        str,
     )
     try:
         frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
@@ -162,6 +190,8 @@ def _sweep_table(path: Path) -> pd.DataFrame:
     for name in ("data", "model"):
         if name not in frame.columns:
             raise ResultsError(f"{path} cannot be read: it has no column {name!r}.")
+    if "kind" in frame:  # the points of boundaries belong to no model
+        frame["model"] = frame["model"].fillna("")
     return frame.assign(problem=frame["problem"].fillna("")) if "problem" in frame else frame
 
 
@@ -275,13 +305,38 @@ def write_tables(folder: Path, records: Iterable[dict[str, Any]], metrics: list[
         own = {key: record["row"][key] for key in RUN_KEYS}
         times.append({**own, **record["times"]})
         if record["curve"]:
-            curves.append(pd.DataFrame({**own, **record["curve"]}))
-    joined = pd.concat(curves) if curves else pd.DataFrame(columns=[*_COLUMNS["curves.csv"], *_ADDED["curves.csv"]])
+            curves.append(pd.DataFrame({**own, **thinned(record["curve"])}))
+    joined = pd.concat(curves) if curves else pd.DataFrame(columns=_COLUMNS["curves.csv"])
+    joined = joined.reindex(columns=[*_COLUMNS["curves.csv"], *_ADDED["curves.csv"]])
     columns = [column for part in (BEFORE_SCORES, metrics, AFTER_SCORES) for column in part]
     runs, spent = pd.DataFrame(rows, columns=columns), pd.DataFrame(times, columns=_COLUMNS["times.csv"])
     write_atomically(folder / "runs.csv", runs.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "times.csv", spent.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "curves.csv", joined.to_csv(index=False, lineterminator="\n"))
+
+
+def thinned(curve: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Keep at most 50 steps of a learning curve, the first and the last among them, evenly on a logarithmic axis."""
+    steps = len(next(iter(curve.values()), []))
+    if steps <= CURVE_POINTS:
+        return curve
+    kept = sorted({round(steps ** (i / (CURVE_POINTS - 1))) - 1 for i in range(CURVE_POINTS)})
+    return {name: [values[i] for i in kept] for name, values in curve.items()}
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def blocks_of(path: Path) -> dict[str, str]:
+    """Return a short hash of the rows of each data set and model of runs.csv, so that a change can be told by its place."""
+    text = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return {
+        f"{data} / {model}": hashlib.sha256(own.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:12]
+        for (data, model), own in text.groupby(["data", "model"], sort=False)
+    }
 
 
 def write_atomically(path: Path, text: str) -> None:

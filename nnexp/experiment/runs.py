@@ -25,7 +25,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from nnexp._version import __version__
 from nnexp.engine import Engine, WorkerDiedError
@@ -39,7 +39,18 @@ from nnexp.experiment.datasets import (
     load_file,
     make_preparation,
 )
-from nnexp.experiment.results import Journal, ResultsError, write_atomically, write_tables
+from nnexp.experiment.details import details_of, write_details
+from nnexp.experiment.results import (
+    DETAIL_TABLES,
+    POPULATION,
+    SWEEP_TABLES,
+    Journal,
+    ResultsError,
+    blocks_of,
+    hash_of,
+    write_atomically,
+    write_tables,
+)
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
 from nnexp.experiment.sweeps import ModelSweep, plan_sweeps, run_sweeps, write_sweep_tables
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
@@ -74,6 +85,7 @@ class Run:
     training: Any
     test: Any
     metrics: list[str]
+    fingerprint: str = ""
     problem: str = ""
 
 
@@ -211,7 +223,20 @@ def plan(
                 ]  # fmt: skip
                 key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
                 runs.append(
-                    Run(key, name, own.task, model, repeat, fold, seed, training, test, metrics[own.task], problem)
+                    Run(
+                        key,
+                        name,
+                        own.task,
+                        model,
+                        repeat,
+                        fold,
+                        seed,
+                        training,
+                        test,
+                        metrics[own.task],
+                        fingerprint,
+                        problem,
+                    )  # fmt: skip
                 )
     names = list(data)
     models = [model.name for model in specification.models]
@@ -366,9 +391,19 @@ def _run(
     metrics = specification.evaluation.metrics.model_dump()
     tasks = dict.fromkeys(own.task for own in data.values())
     write_tables(folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
+    write_details(folder, finished)
+    record_hashes(folder, environment)
     failed = sum(record["row"]["status"] == "failed" for record in finished)
     trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
     return Summary(folder, len(runs), known, len(finished) - known, failed, interrupted, notes, n_trials, trials_done)
+
+
+def record_hashes(folder: Path, environment: dict[str, Any]) -> None:
+    """Write environment.json with the hash of each table and of the experiment, by which a later change is found."""
+    names = ["experiment.json", *(f"{name}.csv" for name in ("runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES))]
+    files = {name: hash_of(folder / name) for name in names if (folder / name).is_file()}
+    content = {**environment, "files": files, "blocks": blocks_of(folder / "runs.csv")}
+    write_atomically(folder / "environment.json", json.dumps(content, indent=2) + "\n")
 
 
 def _winners(sweeps: list[ModelSweep]) -> dict[Any, ModelSpecification | None]:
@@ -439,6 +474,11 @@ def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
     return make_pipeline(make_preparation(data.X), whole)
 
 
+def split_of(test: Any) -> str:
+    """Return a hash of the test rows of a split: equal ones are the same split."""
+    return hashlib.sha256(np.asarray(test, dtype="<i8").tobytes()).hexdigest()[:8]
+
+
 def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
     """Score a fit on the test rows and return its record."""
     row: dict[str, Any] = {
@@ -448,6 +488,8 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
         "repeat": run.repeat,
         "fold": run.fold,
         "seed": run.seed,
+        "fingerprint": run.fingerprint,
+        "split": split_of(run.test),
         "n_train": len(run.training),
         "n_test": len(run.test),
         "status": "ok",
@@ -459,6 +501,7 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
         "stop_reason": "",
         "warnings": "",
     }
+    detail: dict[str, Any] = {}
     times: dict[str, float | None] = {"fit_seconds": fit.seconds if fit.error is None else None, "score_seconds": None}
     curve: dict[str, list[Any]] = {}
     if fit.error is None:
@@ -473,12 +516,13 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
             fitted = fit.model[-1]
             facts, curve = _learned(getattr(fitted, "regressor_", fitted))
             row.update(facts)
+            detail = details_of(fit.model, data, run.repeat, run.fold, run.test)
     if fit.error is not None:
         problem = f"{type(fit.error).__name__}: {fit.error}"
         row.update(dict.fromkeys(run.metrics), status="failed", problem=problem)
     said = (f"{w.category.__name__}: {_first_line(w.message)}" for w in fit.warnings)
     row["warnings"] = " | ".join(dict.fromkeys(said))
-    return {"key": run.key, "row": row, "times": times, "curve": curve}
+    return {"key": run.key, "row": row, "times": times, "curve": curve, "detail": detail}
 
 
 def _first_line(message: Any) -> str:
@@ -490,9 +534,14 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
     if isinstance(estimator, BackpropMLP):
         history = estimator.history_
         columns = ["step", "error", "validation_error", "validation_score", "evaluations"]
+        columns += [name for name in POPULATION if name in history]
         if "network" in history:  # the mean of the networks that still train, and what all have cost
             costs = history.pivot_table(index="step", columns="network", values="evaluations").ffill().sum(axis=1)
-            history = history.groupby("step", as_index=False)[columns[1:4]].mean().assign(evaluations=costs.to_numpy())
+            history = (
+                history.groupby("step", as_index=False)[[*columns[1:4], *columns[5:]]]
+                .mean()
+                .assign(evaluations=costs.to_numpy())
+            )
         facts = {
             "evaluations": estimator.evaluations_,
             "n_iter": estimator.n_iter_,
@@ -521,7 +570,7 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
 
 
 def _environment(specification: Specification, data: dict[str, DataSet], command: str, planned: int) -> dict[str, Any]:
-    packages = ["nnexp", *_LIBRARIES, "threadpoolctl"]
+    packages = ["nnexp", *_LIBRARIES, "threadpoolctl", "matplotlib", *(["optuna"] if specification.sweep else [])]
     return {
         "command": command,
         "planned_runs": planned,
@@ -532,16 +581,39 @@ def _environment(specification: Specification, data: dict[str, DataSet], command
         "platform": f"{platform.system()} {platform.machine()}",
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "blas_threads": 1,
+        "blas": blas(),
         "data": {
             name: {
                 "fingerprint": own.fingerprint,
                 "rows": len(own.y),
                 "columns": own.X.shape[1],
                 "task": own.task,
+                **_facts(own),
             }
             for name, own in data.items()
         },
     }
+
+
+def blas() -> str:
+    """Return the library of linear algebra and the kind of processor it is tuned for: both decide the last bits of results."""
+    found = [own for own in threadpool_info() if own["user_api"] == "blas" and "numpy" in own["filepath"]]
+    found = found or [own for own in threadpool_info() if own["user_api"] == "blas"]
+    return (
+        " ".join(str(found[0].get(key) or "") for key in ("internal_api", "version", "architecture")) if found else ""
+    )
+
+
+def _facts(own: DataSet) -> dict[str, Any]:
+    """Return how the classes are spread, and the names of two columns that boundaries can be drawn over."""
+    found: dict[str, Any] = {}
+    if own.task == "classification" and own.y.ndim == 1:
+        classes, counts = np.unique(own.y, return_counts=True)
+        if len(classes) <= 100:
+            found["classes"] = {str(label): int(n) for label, n in zip(classes, counts, strict=True)}
+    if own.X.shape[1] == 2:
+        found["features"] = [str(column) for column in own.X.columns]
+    return found
 
 
 def _git_commit(folder: Path) -> str | None:

@@ -1,15 +1,20 @@
 """From tables to a page that answers the question."""
 
-from nnexp.report.page import leaderboard_table, map_table, write_report
-from nnexp.report.statistics import Comparison, compare
-from nnexp.report.tuning import tuning_cautions, tuning_tables
+from nnexp.report.comparison import compare
+from nnexp.report.content import claim_of, leaderboard_table, map_table
+from nnexp.report.page import render, report_json, write_report
+from nnexp.report.tables import Claim, Comparison
+from nnexp.report.tuning import tuning_tables
 
 __all__ = [
+    "Claim",
     "Comparison",
+    "claim_of",
     "compare",
     "leaderboard_table",
     "map_table",
-    "tuning_cautions",
+    "render",
+    "report_json",
     "tuning_tables",
     "write_report",
 ]

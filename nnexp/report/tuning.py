@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 
 from nnexp.experiment.results import Results
-from nnexp.report.statistics import Comparison, count_in_words
-
-# Points of a figure: more hide each other and make the page slow.
-POINTS = 600
+from nnexp.report.tables import Comparison
+from nnexp.report.words import count_in_words
 
 
 def tuning_tables(results: Results, comparison: Comparison) -> dict[str, Any]:
@@ -48,40 +46,6 @@ def tuning_tables(results: Results, comparison: Comparison) -> dict[str, Any]:
         for _, row in results.tuned.iterrows()
     ]  # fmt: skip
     return {"head": head, "rows": rows, "chosen_head": chosen_head, "chosen": chosen}
-
-
-def tuning_cautions(results: Results) -> list[str]:
-    """Say where tuned scores promise too much, and where tuned models stand beside untuned ones."""
-    if results.tuned.empty:
-        return []
-    said = []
-    tuned = list(dict.fromkeys(results.tuned["model"]))
-    names = ", ".join(tuned)
-    if results.tuned["fold"].isna().any():
-        said.append(
-            f"The sweep was not nested: the parameters of {names} were chosen by scores on the same data, so their scores here are "
-            "optimistic. nested = true in [sweep] measures them on data that no trial saw."
-        )
-    untuned = [name for name in results.experiment["model"] if name not in tuned]
-    if untuned:
-        trials = int(results.tuned["trials"].median())
-        said.append(
-            f"Tuned against untuned: {names} had {trials} trials for each choice of parameters, {', '.join(untuned)} none. A "
-            "difference between them includes what tuning gains."
-        )
-    sweep = results.experiment.get("sweep", {})
-    short = results.tuned[results.tuned["trials"] < (sweep.get("trials") or 0)]
-    if len(short) and sweep.get("sampler") != "grid":
-        counts = f"{int(short['trials'].min())} of {sweep['trials']}"
-        said.append(
-            f"{len(short)} of {len(results.tuned)} sweeps have fewer trials than planned, at the least {counts}."
-        )
-    if len(results.trials):
-        for model, own in results.trials.groupby("model", sort=False):
-            failed = (own["state"] == "fail").mean()
-            if failed >= 0.25:
-                said.append(f"{failed:.0%} of the trials of {model} failed; the trials table says why.")
-    return said
 
 
 def tuning_method(results: Results) -> str:

@@ -1,0 +1,224 @@
+"""Join experiments that ran on the same splits of the same data into one, and say where they do not agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nnexp.experiment.results import (
+    DETAIL_TABLES,
+    RUN_KEYS,
+    SWEEP_TABLES,
+    Results,
+    ResultsError,
+    load_results,
+    write_atomically,
+)
+from nnexp.experiment.runs import record_hashes
+
+
+def join(folders: Sequence[str | Path], into: str | Path, name: str | None = None, command: str = "") -> Path:
+    """Write the joined results of experiments, which `load_results` and the report read like those of one.
+
+    Parameters
+    ----------
+    folders : sequence of str or Path
+        Two or more results folders.
+    into : str or Path
+        The folder in which the joined one stands.
+    name : str, default=None
+        Of the joined experiment; by default the names of all.
+    command : str, default=""
+        The command to be recorded.
+
+    Returns
+    -------
+    Path
+        Of the joined folder.
+
+    Raises
+    ------
+    ResultsError
+        If there is nothing that all have in common, or a folder cannot be read or written.
+
+    Notes
+    -----
+    A data set takes part if all experiments have it with the same fingerprint; its splits, if all have them with the same test
+    rows. What is left out is said in ``notes`` of environment.json, and at the top of the report.
+    """
+    if len(folders) < 2:
+        raise ResultsError("Name two results folders or more, such as results/first results/second.")
+    parts = [load_results(folder) for folder in folders]
+    names = [str(part.experiment["name"]) for part in parts]
+    if len(set(names)) < len(names):
+        names = [
+            f"{own} in {part.folder.parent}" if names.count(own) > 1 else own
+            for own, part in zip(names, parts, strict=True)
+        ]
+    if len(set(names)) < len(names):
+        raise ResultsError("A results folder is named twice.")
+    notes: list[str] = []
+    metrics = _metrics(parts, names, notes)
+    shared = _shared_splits(parts, names, notes)
+    if not shared:
+        raise ResultsError("There is nothing to join:\n" + "\n".join(notes or ["no data set is in all of them."]))
+    renamed = _renamed(parts, names, shared, notes)
+    notes += _versions(parts, names)
+    joined = name or "-".join(str(part.experiment["name"]) for part in parts)
+    folder = Path(into).expanduser() / joined
+    if folder.resolve() in {part.folder.resolve() for part in parts}:
+        raise ResultsError(f"{folder} is one of the folders to be joined; give the joined one another --name.")
+    if (folder / "environment.json").is_file() and "joined" not in load_results(folder).environment:
+        raise ResultsError(f"{folder} holds the results of an experiment; give the joined one another --name.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"The results cannot be written to {folder}: {error.strerror}.") from error
+    for table in ["runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES]:
+        frames = [_kept(getattr(part, table), part, shared, own) for part, own in zip(parts, renamed, strict=True)]
+        frames = [frame for frame in frames if len(frame)]
+        if frames or table in ("runs", "curves", "times"):
+            whole = pd.concat(frames, ignore_index=True) if frames else getattr(parts[0], table).iloc[:0]
+            keys = [key for key in RUN_KEYS if key in whole]
+            if table in ("runs", "times"):  # a model that two experiments ran alike counts once
+                whole = whole.drop_duplicates(keys)
+            write_atomically(folder / f"{table}.csv", whole.to_csv(index=False, lineterminator="\n"))
+        else:
+            (folder / f"{table}.csv").unlink(missing_ok=True)
+    first = parts[0]
+    experiment = {
+        "name": joined,
+        "question": f"How do the models of {', '.join(names[:-1])} and {names[-1]} compare?",
+        "seed": first.experiment["seed"],
+        "evaluation": {**first.experiment["evaluation"], "metrics": metrics},
+        "data": {data: first.experiment["data"][data] for data in shared},
+        **next(({"sweep": p.experiment["sweep"]} for p in parts if p.experiment.get("sweep")), {}),
+        "model": {own[m]: s for part, own in zip(parts, renamed, strict=True) for m, s in part.experiment["model"].items() if m in own},
+    }  # fmt: skip
+    rows = len(pd.read_csv(folder / "runs.csv", usecols=["data"]))
+    environment = {
+        **{key: value for key, value in first.environment.items() if key not in ("files", "blocks", "notes")},
+        "command": command,
+        "planned_runs": rows,
+        "quick": any(part.environment.get("quick") for part in parts),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": {data: first.environment["data"][data] for data in shared},
+        "notes": notes,
+        "joined": [
+            {"name": own, "command": part.environment["command"], "files": part.environment.get("files", {})}
+            for own, part in zip(names, parts, strict=True)
+        ],
+    }
+    write_atomically(folder / "experiment.json", json.dumps(experiment, indent=2) + "\n")
+    record_hashes(folder, environment)
+    return folder
+
+
+def _metrics(parts: list[Results], names: list[str], notes: list[str]) -> dict[str, list[str]]:
+    """Return the metrics that all experiments have, for each task; the first one decides."""
+    found = {}
+    for task in ("classification", "regression"):
+        each = [part.experiment["evaluation"]["metrics"][task] for part in parts]
+        common = [metric for metric in each[0] if all(metric in own for own in each)]
+        if len({own[0] for own in each}) > 1 and common:
+            said = ", ".join(f"{name} by {own[0]}" for name, own in zip(names, each, strict=True))
+            notes.append(f"The experiments decide {task} by different scores ({said}); here {common[0]} decides.")
+        found[task] = common
+    return found
+
+
+def _splits(part: Results, data: str) -> dict[tuple[int, int], Any]:
+    """Return what tells each split of a data set apart: the hash of its test rows, or its seed and size in older tables."""
+    own = part.runs[part.runs["data"] == data].drop_duplicates(["repeat", "fold"])
+    columns = ["split"] if "split" in own and own["split"].fillna("").ne("").all() else ["seed", "n_train", "n_test"]
+    columns = [column for column in columns if column in own]
+    return {
+        (int(row["repeat"]), int(row["fold"])): tuple(str(row[column]) for column in columns)
+        for row in own.to_dict("records")
+    }
+
+
+def _shared_splits(parts: list[Results], names: list[str], notes: list[str]) -> dict[str, set[tuple[int, int]]]:
+    every = dict.fromkeys(data for part in parts for data in part.experiment["data"])
+    shared = {}
+    for data in every:
+        lacking = [name for name, part in zip(names, parts, strict=True) if not (part.runs["data"] == data).any()]
+        if lacking:
+            notes.append(f"{data} is left out: {', '.join(lacking)} did not run on it.")
+            continue
+        prints = {str(part.environment["data"].get(data, {}).get("fingerprint")) for part in parts}
+        if len(prints) > 1:
+            notes.append(
+                f"{data} is left out: different data under one name (fingerprints {', '.join(sorted(prints))})."
+            )
+            continue
+        each = [_splits(part, data) for part in parts]
+        common = {key for key in each[0] if all(own.get(key) == each[0][key] for own in each)}
+        if not common:
+            notes.append(f"{data} is left out: the experiments share no split of it.")
+            continue
+        most = max(len(own) for own in each)
+        if len(common) < most:
+            counts = ", ".join(f"{name} {len(own)}" for name, own in zip(names, each, strict=True))
+            notes.append(f"On {data} the splits differ ({counts}): the {len(common)} that all share are compared.")
+        shared[data] = common
+    return shared
+
+
+def _renamed(
+    parts: list[Results], names: list[str], shared: dict[str, set[tuple[int, int]]], notes: list[str]
+) -> list[dict[str, str]]:
+    """Return the names of each experiment's models in the joined one: two of one name are told apart, unless they are one."""
+    taken: dict[str, tuple[Any, pd.DataFrame]] = {}
+    renamed = []
+    for part, experiment in zip(parts, names, strict=True):
+        own: dict[str, str] = {}
+        for model, settings in part.experiment["model"].items():
+            rows = _kept(part.runs, part, shared, {model: model})
+            if rows.empty:
+                continue
+            compared = rows.drop(columns=[c for c in ("warnings",) if c in rows]).reset_index(drop=True)
+            if model not in taken:
+                taken[model] = settings, compared
+                own[model] = model
+            elif taken[model][0] == settings and taken[model][1].equals(compared):
+                own[model] = model
+                notes.append(f"{model} ran alike in several experiments, and counts once.")
+            else:
+                own[model] = f"{model} ({experiment})"
+                notes.append(
+                    f"{model} is not the same in all experiments: that of {experiment} is called {own[model]}."
+                )
+        renamed.append(own)
+    return renamed
+
+
+def _kept(
+    table: pd.DataFrame, part: Results, shared: dict[str, set[tuple[int, int]]], models: dict[str, str]
+) -> pd.DataFrame:
+    """Return the rows of the shared splits and of these models, under their new names."""
+    if table.empty:
+        return table
+    own = table[table["data"].isin(shared) & (table["model"].isin(models) | (table["model"] == ""))]
+    if {"repeat", "fold"} <= set(own) and len(own) and own["fold"].notna().all():
+        pairs = zip(own["data"], own["repeat"].astype(int), own["fold"].astype(int), strict=True)
+        own = own[[(repeat, fold) in shared[data] for data, repeat, fold in pairs]]
+    return own.assign(model=own["model"].map(lambda name: models.get(name, name)))
+
+
+def _versions(parts: list[Results], names: list[str]) -> list[str]:
+    notes = []
+    first = parts[0].environment
+    for name, part in zip(names[1:], parts[1:], strict=True):
+        versions, own = first["versions"], part.environment["versions"]
+        other = [f"{key} {own.get(key)} and {versions[key]}" for key in versions if own.get(key) != versions[key]]
+        if other:
+            notes.append(f"{name} and {names[0]} ran with different versions: {', '.join(other)}.")
+        if any(first.get(key) != part.environment.get(key) for key in ("platform", "blas")):
+            notes.append(f"{name} and {names[0]} ran on different machines: their seconds cannot be compared.")
+    return notes

@@ -1,0 +1,306 @@
+"""The answer in words: each sentence by a rule, with the test and the rows that it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nnexp.report import statistics as st
+from nnexp.report.tables import Claim, Comparison
+from nnexp.report.words import (
+    between_in_words,
+    count_in_words,
+    in_words,
+    interval_in_words,
+    listed,
+    p_equals,
+    ratio_in_words,
+    seconds_in_words,
+)
+
+_QUICK = "This was a quick run on a small budget: it shows that the file works, and answers nothing yet."
+_T_TEST = (
+    "Corrected resampled t-test (Nadeau and Bengio 2003) on the paired differences of the splits, adjusted by Holm's method over "
+    "all pairs of models and all data sets."
+)
+_WILCOXON = (
+    "Wilcoxon's signed-rank test with the data sets as the sample, one mean score each, adjusted by Holm's method over all pairs "
+    "of models; the interval is that of the median difference, by a bootstrap over the data sets."
+)
+_RANKS = "Mean over the data sets of the rank of each model's mean score."
+_BAYES = "Bayesian correlated t-test (Corani and Benavoli 2015)."
+# With this probability models are said to be practically equal.
+_SURE = 0.95
+
+
+def answer_of(comparison: Comparison, quick: bool = False) -> list[Claim]:
+    """Return the answer to the experiment's question, the verdict first, a claim for each sentence."""
+    if quick:
+        return [Claim("A1", _QUICK)]
+    return [replace(claim, id=f"A{number}") for number, claim in enumerate(_claims(comparison), start=1)]
+
+
+def _claims(comparison: Comparison) -> list[Claim]:
+    cells, models = comparison.cells, comparison.models
+    if not models:
+        return [_said("No run is finished yet.")]
+    if len(models) == 1:
+        return [_one_model(comparison)]
+    if cells["mean"].isna().all():
+        return [_said("Every model failed; the failed runs are listed with their reasons.")]
+    if comparison.best is None:
+        if (cells["failed"] == 0).all():
+            return [
+                _said(
+                    "Fewer than two models took part on all data sets, so that there is no ranking; the map compares them."
+                )
+            ]
+        return [_said("Fewer than two models finished on all data sets, so that there is no ranking.")]
+    claims = [_on_one(comparison) if len(comparison.data) == 1 else _on_several(comparison)]
+    if len(comparison.data) > 1:
+        claims += [own for own in (_single_sets(comparison),) if own]
+    claims += [own for own in (_against_others(comparison), _cost(comparison), _beyond(comparison)) if own]
+    return claims
+
+
+def _said(text: str) -> Claim:
+    return Claim("", text)
+
+
+def _claim(
+    comparison: Comparison, text: str, test: str, numbers: dict[str, Any], models: list[str] | None = None
+) -> Claim:
+    return Claim("", text, test, comparison.data, models or comparison.models, numbers)
+
+
+def _one_model(comparison: Comparison) -> Claim:
+    model, cells = comparison.models[0], comparison.cells.set_index("data")
+    parts = []
+    for name in comparison.data:
+        mean, half = float(cells.loc[name, "mean"]), float(cells.loc[name, "half_width"])
+        if not np.isnan(mean):
+            interval = "" if np.isnan(half) else f" ± {half:.3f}"
+            parts.append(f"{comparison.metric[name]} {mean:.3f}{interval} on {name}")
+    scores = f" Its mean scores, ± half of the 95 % interval over splits: {listed(parts)}." if parts else ""
+    text = f"There is one model, {model}, and so nothing to compare.{scores}"
+    return _claim(comparison, text, "Mean over the splits; variance corrected as Nadeau and Bengio (2003) do.", {})
+
+
+def _pair(comparison: Comparison) -> pd.DataFrame:
+    own = comparison.differences
+    return own[(own["model"] == comparison.best) & (own["other"] == comparison.second)]
+
+
+def _on_one(comparison: Comparison) -> Claim:
+    best, second, name = str(comparison.best), str(comparison.second), comparison.data[0]
+    metric = comparison.metric[name]
+    row = _pair(comparison).iloc[0]
+    n = len(comparison.leaderboard)
+    numbers = {key: _plain(row[key]) for key in ("difference", "half_width", "p", "p_holm", "behind", "equal", "ahead")}
+    cells = comparison.cells.set_index("model")["mean"]
+    others = f"the next best of {n} models" if n > 2 else "the other model"
+    interval = interval_in_words(metric, row["difference"], row["half_width"])
+    figures = f"{in_words(metric, row['difference'])} of {metric} (95 % interval {interval}, {p_equals(row['p_holm'])})"
+    if cells[best] == cells[second]:
+        text = f"No best model is shown on {name}: {best} and {second} share the best mean {metric}, {cells[best]:.3f}."
+    elif np.isnan(row["p"]):
+        why = _why_untested(row)
+        text = (
+            f"No best model is shown on {name}: {best} has the highest mean {metric}, but whether it differs from {second}, "
+            f"{others}, by more than chance cannot be told from these runs{why}."
+        )
+    elif row["clear"]:
+        text = f"On {name}, {best} is better than {second}, {others}: by {figures}."
+    else:
+        text = (
+            f"No best model is shown on {name}: {best} has the highest mean {metric}, but chance explains its lead over {second}, "
+            f"{others}: {figures}."
+        )
+    if not np.isnan(row["equal"]) and row["equal"] >= _SURE and not row["clear"]:
+        rope = comparison.rope[name]
+        text += f" The two are practically equal: within {_size(metric, rope)} of each other with probability {row['equal']:.2f}."
+        return _claim(comparison, text, f"{_T_TEST} {_BAYES}", numbers, [best, second])
+    return _claim(comparison, text, _T_TEST, numbers, [best, second])
+
+
+def _why_untested(row: Any) -> str:
+    if row["splits"] == 0:
+        return ": they share no split"
+    if row["splits"] < st.FEWEST_SPLITS:
+        return f": {row['splits']} splits are too few"
+    return ": they differ by the same amount on every split"
+
+
+def _size(metric: str, value: float) -> str:
+    return in_words(metric, value).removeprefix("+").replace("1.0 points", "1 point")
+
+
+def _on_several(comparison: Comparison) -> Claim:
+    best, second, n = str(comparison.best), str(comparison.second), len(comparison.data)
+    board, kinds = comparison.leaderboard, list(dict.fromkeys(comparison.metric.values()))
+    models = int(board["mean_rank"].notna().sum())
+    means = comparison.cells.pivot(index="data", columns="model", values="mean")
+    ahead, behind = int((means[best] > means[second]).sum()), int((means[best] < means[second]).sum())
+    rank = f"{board.loc[best, 'mean_rank']:.1f} of {models}"
+    numbers: dict[str, Any] = {
+        "mean_rank": float(board.loc[best, "mean_rank"]), "mean_rank_second": float(board.loc[second, "mean_rank"]),
+        "ahead": ahead, "behind": behind, "data_sets": n,
+    }  # fmt: skip
+    if board.loc[best, "mean_rank"] == board.loc[second, "mean_rank"]:
+        lead = f"{best} and {second} share the best mean rank, {rank}; {best} is ahead on {ahead} data sets, {second} on {behind}"
+    else:
+        lead = f"{best} has the best mean rank, {rank}, and is ahead of {second}, the next, on {ahead} of {n} data sets"
+    across = comparison.across
+    row = across[across["model"].isin([best, second]) & across["other"].isin([best, second])] if len(across) else across
+    enough = n >= st.FEWEST_DATA_SETS
+    if not enough:
+        text = (
+            f"Not enough data sets to tell which model is best in general: with {n} even a clean sweep is p = {2 * 0.5**n:.3g}. "
+            f"On these, {lead}."
+        )
+        return _claim(
+            comparison, text, f"{_RANKS} The p is the smallest that Wilcoxon's signed-rank test can have.", numbers
+        )
+    if len(kinds) > 1:
+        text = (
+            f"No best model is shown across the data sets: their scores are of several kinds ({listed(kinds)}), which no test of "
+            f"means can put together. {lead}."
+        )
+        tested = [_across_part(own, comparison) for _, own in row.iterrows() if not np.isnan(own["p_holm"])]
+        if tested:
+            text += f" By kind: {'; '.join(tested)}."
+        return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers)
+    if row.empty:
+        failed = (comparison.cells["failed"] > 0).any()
+        why = "failed runs" if failed else "missing runs"
+        return _claim(
+            comparison, f"No best model is shown across the data sets, because of {why}. {lead}.", _RANKS, numbers
+        )
+    own = row.iloc[0]
+    numbers |= {key: _plain(own[key]) for key in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")}
+    sign = 1 if own["model"] == best else -1
+    median, low, high = sign * own["median"], *sorted((sign * own["low"], sign * own["high"]))
+    metric = kinds[0]
+    typical = (
+        f"the median difference in {metric} is {in_words(metric, median)} (95 % interval {between_in_words(metric, low, high)}, "
+        f"{p_equals(own['p_holm'])})"
+    )
+    if own["p_holm"] < st.LEVEL and median > 0:
+        text = f"{best} is better than {second}, the next best of {models} models, on data sets like these: ahead on {ahead} of {n}, and {typical}."
+        if models == 2:
+            text = f"{best} is better than {second} on data sets like these: ahead on {ahead} of {n}, and {typical}."
+    elif own["p_holm"] < st.LEVEL:
+        text = f"No best model is shown: {lead}, yet {typical} in favour of {second}."
+    else:
+        text = f"No best model is shown across the {n} data sets: {lead}, but chance explains that: {typical}."
+    return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers, [best, second])
+
+
+def _across_part(own: Any, comparison: Comparison) -> str:
+    sign = 1 if own["model"] == comparison.best else -1
+    low, high = sorted((sign * own["low"], sign * own["high"]))
+    interval = between_in_words(own["metric"], low, high)
+    return (
+        f"in {own['metric']} on {own['data_sets']} data sets the median difference is {in_words(own['metric'], sign * own['median'])} "
+        f"(95 % interval {interval}, {p_equals(own['p_holm'])})"
+    )
+
+
+def _single_sets(comparison: Comparison) -> Claim | None:
+    """Say on which data sets the best model differs from the next by more than chance explains."""
+    best, second, own = str(comparison.best), str(comparison.second), _pair(comparison)
+    if own["p"].isna().all():
+        why = _why_untested(own.iloc[0]) if len(own) else ""
+        text = (
+            f"Whether it differs from {second} on any of them by more than chance cannot be told from these runs{why}."
+        )
+        return _claim(comparison, text, _T_TEST, {}, [best, second])
+    clear = own[own["clear"]].copy()
+    clear["size"] = clear["difference"].abs()
+    numbers = {"clear": len(clear), "tested": int(own["p"].notna().sum())}
+    if clear.empty:
+        text = f"On no single data set do {best} and {second} differ by more than chance explains."
+        return _claim(comparison, text, _T_TEST, numbers, [best, second])
+    parts = []
+    for sign, word in ((1, "better"), (-1, "worse")):
+        side = clear[np.sign(clear["difference"]) == sign]
+        named = []
+        for _, row in side.iterrows():
+            metric = comparison.metric[row["data"]]
+            interval = interval_in_words(metric, row["difference"], row["half_width"])
+            named.append(f"{row['data']} ({in_words(metric, row['difference'])} of {metric}, 95 % interval {interval})")
+        if named:
+            parts.append(f"clearly {word} than {second} on {listed(named, 3, 'more data sets')}")
+    text = f"On single data sets, {best} is {' and '.join(parts)}."
+    return _claim(comparison, text, _T_TEST, numbers, [best, second])
+
+
+def _against_others(comparison: Comparison) -> Claim | None:
+    best, second = str(comparison.best), comparison.second
+    table = comparison.differences
+    own = table[(table["model"] == best) & (table["other"] != second)]
+    if own["p"].notna().sum() == 0:
+        return None
+    parts = []
+    clear = own[own["clear"]]
+    for other in dict.fromkeys(own["other"]):
+        for word, sign in (("better", 1), ("worse", -1)):
+            sets = list(clear.loc[(clear["other"] == other) & (np.sign(clear["difference"]) == sign), "data"])
+            if sets:
+                where = listed(sets) if len(sets) <= 6 else f"{len(sets)} of {len(comparison.data)} data sets"
+                parts.append(f"{word} than {other} on {where}")
+    numbers = {"clear": int(own["clear"].sum()), "tested": int(own["p"].notna().sum())}
+    if not parts:
+        text = f"None of the other models differs from {best} by more than chance explains."
+    elif len(parts) > 8:
+        counts = f"{int((clear['difference'] > 0).sum())} better and {int((clear['difference'] < 0).sum())} worse"
+        text = (
+            f"Of the {numbers['tested']} comparisons of {best} with the other {own['other'].nunique()} models on single data sets, "
+            f"{numbers['clear']} are clear: {counts}."
+        )
+    else:
+        text = f"{best} is clearly {listed(parts, 8)}."
+    return _claim(comparison, text, _T_TEST, numbers)
+
+
+def _cost(comparison: Comparison) -> Claim | None:
+    """Say what the best model cost, and which others cost at most half or at least twice as much."""
+    best, cells = str(comparison.best), comparison.cells
+    each = "one fit on each data set" if len(comparison.data) > 1 else "a fit"
+    costs = {
+        str(model): cell.set_index("data")[["evaluations", "seconds"]]
+        for model, cell in cells.groupby("model", sort=False)
+    }
+    own = costs[best].sum(skipna=False)
+    spent = f"{count_in_words(own['evaluations'])} evaluations, " if own["evaluations"] > 0 else ""
+    text = f"The cost of {best}, for {each}: {spent}{seconds_in_words(own['seconds'])}"
+    parts = []
+    for model, cost in costs.items():
+        if model == best:
+            continue
+        # Over the data sets that both took part in.
+        ratios = (cost.sum(skipna=False) / costs[best].loc[cost.index].sum(skipna=False)).to_dict()
+        if any(ratio >= 2 or ratio <= 0.5 for ratio in ratios.values()):
+            said = [f"{ratio_in_words(ratio)} the {unit}" for unit, ratio in ratios.items() if not np.isnan(ratio)]
+            parts.append(f"{model} takes {' and '.join(said)}")
+    if len(parts) > 5:
+        parts = [*parts[:4], f"{len(parts) - 4} more models at most half or at least twice as much"]
+    test = (
+        "The median over the splits of what a fit cost, added up over the data sets; ratios over the data sets of both."
+    )
+    numbers = {"evaluations": _plain(own["evaluations"]), "seconds": _plain(own["seconds"])}
+    return _claim(comparison, f"{'; '.join([text, *parts])}.", test, numbers)
+
+
+def _beyond(comparison: Comparison) -> Claim | None:
+    """Say what follows for other data sets, where the verdict has not."""
+    if len(comparison.data) > 1:
+        return None
+    return _claim(comparison, "One data set says nothing about others.", "", {})
+
+
+def _plain(value: Any) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)

@@ -1,0 +1,383 @@
+"""Verify results: that nothing was changed by hand, that the report is what the tables say, that runs repeat to the bit."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import importlib.metadata
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nnexp.experiment.datasets import DataError, DataSet
+from nnexp.experiment.results import (
+    DETAIL_TABLES,
+    RUN_KEYS,
+    SWEEP_TABLES,
+    Results,
+    blocks_of,
+    hash_of,
+    load_results,
+)
+from nnexp.experiment.runs import Run, blas, execute, load_data, plan
+from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError, load_specification
+from nnexp.report import render
+
+_NAMED = 5  # differences that are named one by one
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes
+    ----------
+    status : {"ok", "differs", "unknown"}
+        ``"unknown"`` where something could not be checked.
+    text : str
+    """
+
+    status: str
+    text: str
+
+
+def verify(folder: str | Path, rerun: int = 0, seed: int | None = None) -> Iterator[Finding]:
+    """Check a results folder, and yield what each check found.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Such as ``results/example``.
+    rerun : int, default=0
+        How many runs are done again from scratch, a random sample. Those of changed rows come first.
+    seed : int, default=None
+        Draws the sample; None draws another one each time.
+
+    Yields
+    ------
+    Finding
+
+    Raises
+    ------
+    ResultsError
+        If the folder holds no results that can be read.
+    """
+    results = load_results(folder)
+    yield from _check_files(results)
+    planned: list[Run] = []
+    data: dict[str, DataSet] = {}
+    if "joined" in results.environment:
+        yield Finding(
+            "unknown", "These are joined experiments: their splits and seeds are verified in their own folders."
+        )
+    else:
+        try:
+            specification = load_specification(results.folder / "experiment.json")
+            data = load_data(specification)
+            planned = plan(specification, data, _winners(specification, results))
+        except (SpecificationError, DataError, OSError) as error:
+            yield Finding("unknown", f"The runs cannot be planned again: {error}")
+        else:
+            yield from _check_data(results, data)
+            yield from _check_plan(results, planned)
+    yield from _check_report(results)
+    if rerun:
+        yield from _rerun(results, planned, data, rerun, seed)
+
+
+def _text_table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _check_files(results: Results) -> Iterator[Finding]:
+    """Compare the tables with their hashes in environment.json."""
+    known = results.environment.get("files")
+    if not known:
+        yield Finding(
+            "unknown",
+            "environment.json records no hashes: the results are of an earlier version, or the run was killed.",
+        )
+        return
+    changed = 0
+    for name, value in known.items():
+        path = results.folder / name
+        if not path.is_file():
+            changed += 1
+            yield Finding("differs", f"{name} is missing; environment.json records it.")
+        elif hash_of(path) != value:
+            changed += 1
+            yield Finding(
+                "differs", f"{name} is not what the run wrote: its SHA-256 differs from the one in environment.json."
+            )
+            if name == "runs.csv":
+                yield from _changed_rows(results)
+    tables = [f"{name}.csv" for name in ("runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES)]
+    for name in [name for name in tables if name not in known and (results.folder / name).is_file()]:
+        changed += 1
+        yield Finding("differs", f"{name} is not recorded in environment.json.")
+    if not changed:
+        yield Finding("ok", f"{len(known)} files are what the run wrote, by their SHA-256.")
+
+
+def _changed_blocks(results: Results) -> list[str]:
+    recorded = results.environment.get("blocks", {})
+    here = blocks_of(results.folder / "runs.csv")
+    return [name for name in {**recorded, **here} if recorded.get(name) != here.get(name)]
+
+
+def _changed_rows(results: Results) -> Iterator[Finding]:
+    """Name the places of runs.csv that differ: the cells, if the journal is there, or else data set and model."""
+    journal = results.folder / "journal.jsonl"
+    cells = _against_journal(results, journal) if journal.is_file() else []
+    for text in cells[:_NAMED]:
+        yield Finding("differs", text)
+    if not cells:
+        blocks = _changed_blocks(results)
+        if blocks:
+            yield Finding("differs", f"runs.csv: changed are rows of {', '.join(blocks[:_NAMED])}.")
+
+
+def _against_journal(results: Results, journal: Path) -> list[str]:
+    records = {}
+    for line in journal.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)["row"]
+            records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
+        except (ValueError, KeyError, TypeError):
+            continue
+    found = []
+    for number, row in enumerate(_text_table(results.folder / "runs.csv").to_dict("records"), start=2):
+        known = records.get(tuple(str(row[key]) for key in RUN_KEYS), [])
+        differences = [[name for name in own if name in row and not _same(row[name], own[name])] for own in known]
+        if known and all(differences):
+            for name in min(differences, key=len):
+                place = f"{row['model']} on {row['data']}, repeat {row['repeat']}, fold {row['fold']}"
+                found.append(
+                    f"runs.csv, line {number}: {name} of {place} is {row[name]!r}; the journal has {known[-1][name]!r}."
+                )
+    return found
+
+
+def _same(text: Any, value: Any) -> bool:
+    """Whether a cell of a table is a value, to the bit."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return str(text) == ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(text) == float(value)
+        except ValueError:
+            return False
+    return str(text) == str(value)
+
+
+def _check_data(results: Results, data: dict[str, DataSet]) -> Iterator[Finding]:
+    recorded = results.environment["data"]
+    other = [name for name, own in data.items() if recorded.get(name, {}).get("fingerprint") != own.fingerprint]
+    for name in other:
+        yield Finding(
+            "differs",
+            f"The data set {name} is not the one that was used: its fingerprint differs from environment.json.",
+        )
+    if not other:
+        yield Finding("ok", f"{len(data)} data sets have the fingerprints that were recorded.")
+
+
+def _check_plan(results: Results, planned: list[Run]) -> Iterator[Finding]:
+    """Compare the rows of runs.csv with the runs that experiment.json leads to: seeds, splits, sizes."""
+    from nnexp.experiment.runs import split_of
+
+    table = _text_table(results.folder / "runs.csv")
+    rows = {tuple(str(row[key]) for key in RUN_KEYS): row for row in table.to_dict("records")}
+    wanted = {(run.data, run.model.name, str(run.repeat), str(run.fold)): run for run in planned}
+    problems = []
+    for key, run in wanted.items():
+        row = rows.get(key)
+        if row is None:
+            continue  # the report says what is unfinished
+        facts = {"seed": run.seed, "split": split_of(run.test), "fingerprint": run.fingerprint,
+                 "n_train": len(run.training), "n_test": len(run.test), "task": run.task}  # fmt: skip
+        for name, value in facts.items():
+            if name in row and not _same(row[name], value):
+                problems.append(f"{name} of {_place(key)} is {row[name]}; experiment.json leads to {value}")
+    problems += [f"{_place(key)} is no run of experiment.json" for key in rows if key not in wanted]
+    twice = len(table) - len(rows)
+    if twice:
+        problems.append(f"{twice} runs stand there more than once")
+    if not problems:
+        yield Finding("ok", f"{len(rows)} runs have the seeds, splits and sizes that experiment.json leads to.")
+    for problem in problems[:_NAMED]:
+        yield Finding("differs", f"runs.csv: {problem}.")
+    if len(problems) > _NAMED:
+        yield Finding("differs", f"runs.csv: {len(problems) - _NAMED} more cells differ so.")
+
+
+def _place(key: tuple[str, ...]) -> str:
+    return f"{key[1]} on {key[0]}, repeat {key[2]}, fold {key[3]}"
+
+
+def _winners(specification: Specification, results: Results) -> dict[Any, ModelSpecification | None]:
+    """Return the tuned models as the sweep chose them, from tuned.csv."""
+    models = {model.name: model for model in specification.models}
+    found: dict[Any, ModelSpecification | None] = {}
+    for row in results.tuned.to_dict("records"):
+        model = models.get(row["model"])
+        if model is None:
+            continue
+        place = (-1, -1) if pd.isna(row["fold"]) else (int(row["repeat"]), int(row["fold"]))
+        if pd.isna(row["best"]):
+            found[row["data"], model.name, *place] = None
+        else:
+            chosen = json.loads(row["parameters"])
+            found[row["data"], model.name, *place] = replace(model, parameters={**model.parameters, **chosen}, space={})
+    return found
+
+
+def _check_report(results: Results) -> Iterator[Finding]:
+    """Write the report again in memory, and compare it with the files word for word."""
+    page, twin = render(results)
+    drawn_alike = _installed("matplotlib") == results.environment["versions"].get(
+        "matplotlib", _installed("matplotlib")
+    )
+    for name, text in (("report.html", page), ("report.md", twin)):
+        path = results.folder / name
+        if not path.is_file():
+            yield Finding("unknown", f"{name} is not there; `nnexp report` writes it.")
+            continue
+        found = path.read_text(encoding="utf-8")
+        if not drawn_alike:  # another matplotlib draws otherwise; what the figures show is compared by their data
+            found, text = (re.sub(r"<svg.*?</svg>", "", own, flags=re.DOTALL) for own in (found, text))
+        if found == text:
+            yield Finding(
+                "ok",
+                f"{name} says what the tables say: computed again, it is the same{'' if drawn_alike else ' but for drawings'}.",
+            )
+            continue
+        differences = list(_differences(found, text))
+        for difference in differences[:_NAMED]:
+            yield Finding("differs", f"{name}: {difference}")
+        if len(differences) > _NAMED:
+            yield Finding("differs", f"{name}: {len(differences) - _NAMED} more places differ.")
+
+
+def _differences(found: str, computed: str) -> Iterator[str]:
+    """Name where a report differs from the one that the tables give: claims by their ids, other lines by their section."""
+    claim = re.compile(r'<span class="claim" id="([^"]+)">(.*?)</span>', re.DOTALL)
+    here, there = dict(claim.findall(found)), dict(claim.findall(computed))
+    for name in {**there, **here}:
+        if here.get(name) != there.get(name):
+            yield f"claim {name} says {_said(here.get(name))}; the tables give {_said(there.get(name))}"
+    # What follows from another claim or table, such as a link, is no difference of its own.
+    old, new = (claim.sub("", text).splitlines() for text in (found, computed))
+    section = ""
+    for line in (
+        difflib.unified_diff(new, old, lineterm="", n=0) if len(old) + len(new) < 40_000 else _plain_diff(new, old)
+    ):
+        if line.startswith(("---", "+++", "@@")):
+            if line.startswith("@@"):
+                section = _section_of(new, int(re.split(r"[ ,]", line[4:])[0]))
+            continue
+        text = _said(line[1:])
+        if line.startswith("+"):
+            yield f"{section}the file has {text}"
+        else:
+            yield f"{section}the tables give {text}"
+
+
+def _plain_diff(new: list[str], old: list[str]) -> Iterator[str]:
+    for number, (a, b) in enumerate(zip(new, old, strict=False)):
+        if a != b:
+            yield f"@@ -{number + 1} @@"
+            yield f"+{b}"
+    if len(new) != len(old):
+        yield f"+{len(old)} lines instead of {len(new)}"
+
+
+def _section_of(lines: list[str], number: int) -> str:
+    for line in reversed(lines[:number]):
+        if heading := re.match(r"<h[12][^>]*>(.*?)</h|#+ (.*)", line):
+            return f"in {html.unescape(heading[1] or heading[2])!r}, "
+    return ""
+
+
+def _said(text: str | None) -> str:
+    if text is None:
+        return "nothing"
+    plain = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
+    return repr(plain if len(plain) <= 300 else f"{plain[:299]}…")
+
+
+def _installed(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
+def _other_versions(results: Results) -> list[str]:
+    decides = ("nnexp", "numpy", "scipy", "scikit-learn", "pandas")
+    recorded = results.environment["versions"]
+    other = [
+        f"{name} {recorded[name]} then, {_installed(name)} here"
+        for name in decides
+        if name in recorded and recorded[name] != _installed(name)
+    ]
+    if results.environment.get("blas", blas()) != blas():
+        other.append(f"{results.environment['blas']} then, {blas()} here")
+    return other
+
+
+def _rerun(
+    results: Results, planned: list[Run], data: dict[str, DataSet], number: int, seed: int | None
+) -> Iterator[Finding]:
+    """Do a sample of runs again from scratch, and compare their rows bit for bit."""
+    table = _text_table(results.folder / "runs.csv")
+    rows = {tuple(str(row[key]) for key in RUN_KEYS): row for row in table.to_dict("records")}
+    candidates = [run for run in planned if (run.data, run.model.name, str(run.repeat), str(run.fold)) in rows]
+    if not candidates:
+        yield Finding("unknown", "No run can be done again.")
+        return
+    rng = np.random.default_rng(seed)
+    order = [candidates[i] for i in rng.permutation(len(candidates))]
+    changed = set(_changed_blocks(results)) if results.environment.get("blocks") else set()
+    order.sort(key=lambda run: f"{run.data} / {run.model.name}" not in changed)
+    number = max(number, sum(f"{run.data} / {run.model.name}" in changed for run in order[: 4 * number]))
+    done: dict[Any, dict[str, Any]] = {}
+    other, differs, compared = _other_versions(results), [], 0
+    largest = 0.0
+    for run in order[:number]:
+        key = (run.data, run.model.name, str(run.repeat), str(run.fold))
+        if key not in done:  # what trained as one stack trains as one stack again
+            stacks = not run.problem and run.model.stacks(run.task)
+            unit = [
+                own
+                for own in planned
+                if own.data == run.data and own.model.name == run.model.name and own.repeat == run.repeat
+            ]
+            for record in execute(unit if stacks else [run], data[run.data]):
+                row = record["row"]
+                done[row["data"], row["model"], str(row["repeat"]), str(row["fold"])] = row
+        compared += 1
+        for name, value in done[key].items():
+            if name in ("warnings", "problem") or name not in rows[key] or _same(rows[key][name], value):
+                continue
+            differs.append(f"{name} of {_place(key)} is {rows[key][name]}; done again it is {value}")
+            if isinstance(value, float) and rows[key][name]:
+                largest = max(largest, abs(float(rows[key][name]) - value))
+    if not differs:
+        yield Finding("ok", f"{compared} runs were done again from scratch: equal to the last bit.")
+        return
+    if other:
+        yield Finding(
+            "unknown",
+            f"{len(differs)} cells of {compared} runs done again differ, by at most {largest:.3g}; but the versions are not the same, and bits "
+            f"need not be: {', '.join(other)}.",
+        )
+        return
+    for text in differs[:_NAMED]:
+        yield Finding("differs", f"Done again: {text}.")
+    if len(differs) > _NAMED:
+        yield Finding("differs", f"Done again: {len(differs) - _NAMED} more cells differ.")
