@@ -197,7 +197,8 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "verify",
         help="check that results were not changed, that the report says what the tables say, that runs repeat",
-        description="Compare the tables with their recorded hashes, seeds and splits with the experiment, the report with one computed "
+        description="Compare the tables with their recorded hashes, seeds and splits with the experiment, the "
+        "report with one computed "
         "anew. Exit status 1 if anything differs.",
         epilog="examples:\n  nnexp verify results/example\n  nnexp verify results/example --rerun 5\n",
         formatter_class=raw,

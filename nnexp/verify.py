@@ -145,7 +145,7 @@ def _changed_rows(results: Results) -> Iterator[Finding]:
 
 
 def _against_journal(results: Results, journal: Path) -> list[str]:
-    records = {}
+    records: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for line in journal.read_text(encoding="utf-8").splitlines():
         try:
             row = json.loads(line)["row"]
@@ -373,7 +373,8 @@ def _rerun(
     if other:
         yield Finding(
             "unknown",
-            f"{len(differs)} cells of {compared} runs done again differ, by at most {largest:.3g}; but the versions are not the same, and bits "
+            f"{len(differs)} cells of {compared} runs done again differ, by at most {largest:.3g}; but the "
+            "versions are not the same, and bits "
             f"need not be: {', '.join(other)}.",
         )
         return

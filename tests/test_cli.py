@@ -36,7 +36,7 @@ def test_run_prints_the_comparison_and_says_where_the_report_is(file, capsys, tm
     assert "4 runs." in out
     assert "4 of 4 runs finished" in out
     assert "model" in out
-    assert "network has the best mean score" in out
+    assert "No best model is shown on iris: network has the highest mean accuracy" in out
     assert "Report: results/mine/report.html" in out
     assert (tmp_path / "results/mine/report.html").is_file()
     assert (tmp_path / "results/mine/report.md").is_file()

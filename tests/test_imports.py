@@ -23,12 +23,13 @@ MAY_IMPORT = {
     "sweep": {"engine", "estimator", "together", "training"},
     "experiment": {"network", "training", "estimator", "together", "engine", "sweep"},
     "report": {"experiment.results"},
-    "cli": {"network", "training", "estimator", "experiment", "report", "cli", "sweep", "engine"},
+    "verify": {"experiment", "report"},
+    "cli": {"verify", "network", "training", "estimator", "experiment", "report", "cli", "sweep", "engine"},
 }
 FOREIGN = {
     "sklearn": {"estimator", "together", "sweep", "experiment"},
     "optuna": {"sweep"},
-    "pandas": {"estimator", "sweep", "experiment", "report"},
+    "pandas": {"estimator", "sweep", "experiment", "report", "verify"},
 }
 
 

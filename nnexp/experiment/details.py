@@ -156,12 +156,13 @@ def write_details(folder: Path, records: Iterable[dict[str, Any]]) -> list[str]:
                 [*key, target, j, None, "", source, i, weight]
                 for target, j, source, i, weight in network["connections"]
             ]
+    by_bin = sorted(calibration.items(), key=_by_order(calibration))
     frames = {
         "confusion": pd.DataFrame(
             [[*key, n] for key, n in confusion.items()], columns=["data", "model", "true", "predicted", "count"]
         ),
         "calibration": pd.DataFrame(
-            [[*key, int(n), sure / n, right / n] for key, (n, sure, right) in sorted(calibration.items(), key=_by_order(calibration))],
+            [[*key, int(n), sure / n, right / n] for key, (n, sure, right) in by_bin],
             columns=["data", "model", "bin", "count", "confidence", "accuracy"],
         ),
         "residuals": pd.DataFrame(

@@ -98,7 +98,12 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
         "evaluation": {**first.experiment["evaluation"], "metrics": metrics},
         "data": {data: first.experiment["data"][data] for data in shared},
         **next(({"sweep": p.experiment["sweep"]} for p in parts if p.experiment.get("sweep")), {}),
-        "model": {own[m]: s for part, own in zip(parts, renamed, strict=True) for m, s in part.experiment["model"].items() if m in own},
+        "model": {
+            own[model]: settings
+            for part, own in zip(parts, renamed, strict=True)
+            for model, settings in part.experiment["model"].items()
+            if model in own
+        },
     }  # fmt: skip
     rows = len(pd.read_csv(folder / "runs.csv", usecols=["data"]))
     environment = {

@@ -222,22 +222,8 @@ def plan(
                     *([problem] if problem else []),
                 ]  # fmt: skip
                 key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
-                runs.append(
-                    Run(
-                        key,
-                        name,
-                        own.task,
-                        model,
-                        repeat,
-                        fold,
-                        seed,
-                        training,
-                        test,
-                        metrics[own.task],
-                        fingerprint,
-                        problem,
-                    )  # fmt: skip
-                )
+                facts = (fold, seed, training, test, metrics[own.task], fingerprint, problem)
+                runs.append(Run(key, name, own.task, model, repeat, *facts))
     names = list(data)
     models = [model.name for model in specification.models]
     runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))

@@ -77,10 +77,11 @@ def _claim(
 
 
 def _one_model(comparison: Comparison) -> Claim:
-    model, cells = comparison.models[0], comparison.cells.set_index("data")
+    model = comparison.models[0]
+    cells = {cell["data"]: cell for cell in comparison.cells.to_dict("records")}
     parts = []
     for name in comparison.data:
-        mean, half = float(cells.loc[name, "mean"]), float(cells.loc[name, "half_width"])
+        mean, half = float(cells[name]["mean"]), float(cells[name]["half_width"])
         if not np.isnan(mean):
             interval = "" if np.isnan(half) else f" ± {half:.3f}"
             parts.append(f"{comparison.metric[name]} {mean:.3f}{interval} on {name}")
@@ -141,15 +142,16 @@ def _size(metric: str, value: float) -> str:
 def _on_several(comparison: Comparison) -> Claim:
     best, second, n = str(comparison.best), str(comparison.second), len(comparison.data)
     board, kinds = comparison.leaderboard, list(dict.fromkeys(comparison.metric.values()))
+    ranks = {str(model): float(rank) for model, rank in board["mean_rank"].items()}
     models = int(board["mean_rank"].notna().sum())
     means = comparison.cells.pivot(index="data", columns="model", values="mean")
     ahead, behind = int((means[best] > means[second]).sum()), int((means[best] < means[second]).sum())
-    rank = f"{board.loc[best, 'mean_rank']:.1f} of {models}"
+    rank = f"{ranks[best]:.1f} of {models}"
     numbers: dict[str, Any] = {
-        "mean_rank": float(board.loc[best, "mean_rank"]), "mean_rank_second": float(board.loc[second, "mean_rank"]),
+        "mean_rank": ranks[best], "mean_rank_second": ranks[second],
         "ahead": ahead, "behind": behind, "data_sets": n,
     }  # fmt: skip
-    if board.loc[best, "mean_rank"] == board.loc[second, "mean_rank"]:
+    if ranks[best] == ranks[second]:
         lead = f"{best} and {second} share the best mean rank, {rank}; {best} is ahead on {ahead} data sets, {second} on {behind}"
     else:
         lead = f"{best} has the best mean rank, {rank}, and is ahead of {second}, the next, on {ahead} of {n} data sets"
@@ -189,7 +191,10 @@ def _on_several(comparison: Comparison) -> Claim:
         f"{p_equals(own['p_holm'])})"
     )
     if own["p_holm"] < st.LEVEL and median > 0:
-        text = f"{best} is better than {second}, the next best of {models} models, on data sets like these: ahead on {ahead} of {n}, and {typical}."
+        text = (
+            f"{best} is better than {second}, the next best of {models} models, on data sets like these: "
+            f"ahead on {ahead} of {n}, and {typical}."
+        )
         if models == 2:
             text = f"{best} is better than {second} on data sets like these: ahead on {ahead} of {n}, and {typical}."
     elif own["p_holm"] < st.LEVEL:
@@ -204,7 +209,8 @@ def _across_part(own: Any, comparison: Comparison) -> str:
     low, high = sorted((sign * own["low"], sign * own["high"]))
     interval = between_in_words(own["metric"], low, high)
     return (
-        f"in {own['metric']} on {own['data_sets']} data sets the median difference is {in_words(own['metric'], sign * own['median'])} "
+        f"in {own['metric']} on {own['data_sets']} data sets the median difference is "
+        f"{in_words(own['metric'], sign * own['median'])} "
         f"(95 % interval {interval}, {p_equals(own['p_holm'])})"
     )
 

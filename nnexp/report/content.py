@@ -34,7 +34,8 @@ class Table:
     name, title : str
     head : list of str
     rows : list of list
-        A cell is a text or number, or a dict with ``text`` and what a page may show beside: ``note``, ``shade`` from -1 to 1, ``best``.
+        A cell is a text or number, or a dict with ``text`` and what a page may show beside: ``note``, ``shade`` from -1 to 1,
+        ``best``.
     note : str
     kind : {"", "text", "map"}
         Whether its cells are sentences, or shaded.
@@ -96,8 +97,8 @@ def map_table(comparison: Comparison) -> tuple[list[str], list[list[dict[str, An
 def head_to_head_table(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:
     """Return the head and the rows of the multi-comparison matrix, after Ismail-Fawaz et al. (2023).
 
-    A cell such as ``9–0–5 (2–0)``: on 9 data sets the model of the row has the higher mean, on none both have the same, on 5 that of
-    the column is higher, and 2 and 0 of these differences are clear. Where all data sets have one kind of score, the cell also has
+    A cell such as ``9–0–5 (2–0)``: on 9 data sets the model of the row has the higher mean, on none both have the same, on 5
+    that of the column is higher, and 2 and 0 of these differences are clear. Where all data sets have one kind of score, the cell also has
     the median difference and Wilcoxon's p. Empty for fewer than three models or two data sets, of which other tables say it all.
     """
     order = [str(model) for model in comparison.leaderboard.index]
@@ -302,7 +303,8 @@ NOTES = {
     ),
     "head_to_head": (
         "On how many data sets the model of the row has the higher mean, the same, the lower one; in brackets how many of these "
-        "differences are clear for either: by the corrected resampled t-test, adjusted by Holm's method over all pairs and data sets. "
+        "differences are clear for either: by the corrected resampled t-test, adjusted by Holm's method over "
+        "all pairs and data sets. "
         "Where all data sets have one score: the median difference, and from 6 data sets on the p of Wilcoxon's signed-rank test, "
         "adjusted over all pairs; bold is clearly better."
     ),
@@ -313,13 +315,16 @@ NOTES = {
         "t-test; they are not adjusted."
     ),
     "across": (
-        "One mean score for each data set; the data sets are the sample. Wilcoxon's signed-rank test, adjusted by Holm's method over all "
+        "One mean score for each data set; the data sets are the sample. Wilcoxon's signed-rank test, adjusted "
+        "by Holm's method over all "
         "pairs of models; the interval of the median is a bootstrap over data sets, and not adjusted. The last column: the "
         "probabilities that on a further data set it is practically better, equal, worse, by the Bayesian signed-rank test."
     ),
     "design": (
-        "Of the best model against the next. The difference that the t-test would find with a probability of 80 %, at the level of the "
-        "first of Holm's steps; and how many repeats would find the difference that was seen. More repeats of the same rows help only so "
+        "Of the best model against the next. The difference that the t-test would find with a probability of 80 "
+        "%, at the level of the "
+        "first of Holm's steps; and how many repeats would find the difference that was seen. More repeats of "
+        "the same rows help only so "
         "far, because their training sets overlap: where it says no number, only more data could show it."
     ),
     "tuning": (
@@ -355,14 +360,21 @@ def method_of(results: Results, comparison: Comparison) -> str:
 def evidence_of(results: Results, comparison: Comparison) -> list[dict[str, Any]]:
     """Return for each claim what it rests on: its test, its rows, its numbers, and the command that shows them."""
     place = results_place(results)
-    rows = []
-    for claim in [*comparison.answer, *comparison.cautions]:
-        rows.append({
-            "id": claim.id, "text": claim.text, "test": claim.test or "—", "rows": rows_of(claim),
-            "numbers": ", ".join(f"{k} = {v:.6g}" if isinstance(v, float) else f"{k} = {v}" for k, v in claim.numbers.items()),
+    return [
+        {
+            "id": claim.id,
+            "text": claim.text,
+            "test": claim.test or "—",
+            "rows": rows_of(claim),
+            "numbers": ", ".join(f"{k} = {_short(v)}" for k, v in claim.numbers.items() if v is not None),
             "command": shlex.join(["nnexp", "report", place, "--claim", claim.id]),
-        })  # fmt: skip
-    return rows
+        }
+        for claim in [*comparison.answer, *comparison.cautions]
+    ]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def results_place(results: Results) -> str:
@@ -396,20 +408,26 @@ def claim_of(results: Results, comparison: Comparison, name: str) -> tuple[Claim
         for number, row in enumerate(own.to_dict("records"), start=1):
             metric = comparison.metric[row["data"]]
             text = (
-                f"{row['model']} against {row['other']} on {row['data']}: {in_words(metric, row['difference'])} of {metric}, 95 % interval "
+                f"{row['model']} against {row['other']} on {row['data']}: {in_words(metric, row['difference'])} "
+                f"of {metric}, 95 % interval "
                 f"{interval_in_words(metric, row['difference'], row['half_width'])}, p (Holm) {p_in_words(row['p_holm'])}."
             )
-            numbers = {k: row[k] for k in ("difference", "half_width", "p", "p_holm", "behind", "equal", "ahead")}
+            numbers: dict[str, Any] = {
+                k: row[k] for k in ("difference", "half_width", "p", "p_holm", "behind", "equal", "ahead")
+            }
             claims[f"D{number}"] = Claim(
-                f"D{number}", text, NOTES["differences"], [row["data"]], [row["model"], row["other"]], numbers
+                f"D{number}", text, NOTES["differences"], [row["data"]], [row["model"], row["other"]], seen
             )
     for number, row in enumerate(_best_across(comparison), start=1):
         sets = [data for data in comparison.data if comparison.metric[data] == row["metric"]]
         text = (
-            f"{row['model']} against {row['other']} over {row['data_sets']} data sets: win–tie–loss {row['wins']}–{row['ties']}–{row['losses']}, "
+            f"{row['model']} against {row['other']} over {row['data_sets']} data sets: win–tie–loss "
+            f"{row['wins']}–{row['ties']}–{row['losses']}, "
             f"median difference {in_words(row['metric'], row['median'])} of {row['metric']}, p (Holm) {p_in_words(row['p_holm'])}."
         )
-        numbers = {k: row[k] for k in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")}
+        numbers: dict[str, Any] = {
+            k: row[k] for k in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")
+        }
         claims[f"M{number}"] = Claim(f"M{number}", text, NOTES["across"], sets, [row["model"], row["other"]], numbers)
     claim = claims.get(name)
     if claim is None:

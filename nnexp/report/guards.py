@@ -133,7 +133,8 @@ def _failed(comparison: Comparison) -> Iterator[Claim]:
     if len(failed) > 6:
         models = list(dict.fromkeys(failed["model"]))
         yield _caution(
-            f"{int(failed['failed'].sum())} runs failed, of {listed(models)}, on {failed['data'].nunique()} data sets; a model has no "
+            f"{int(failed['failed'].sum())} runs failed, of {listed(models)}, on {failed['data'].nunique()} "
+            "data sets; a model has no "
             "score where a run of it failed, and ranks last there.",
             test, list(dict.fromkeys(failed["data"])), models,
         )  # fmt: skip
@@ -214,7 +215,8 @@ def _unequal_budgets(comparison: Comparison) -> Iterator[Claim]:
         "" if len(comparison.data) == 1 else f" on {len(unequal)} of {len(comparison.data)} data sets; most on {name}"
     )
     yield _caution(
-        f"Budgets were unequal{where}: {high} spent {ratio_in_words(float(ratios.max()))} the evaluations of {low}. A better score may be "
+        f"Budgets were unequal{where}: {high} spent {ratio_in_words(float(ratios.max()))} the evaluations of "
+        f"{low}. A better score may be "
         "bought, and the comparison is not one of equal cost.",
         f"Medians of evaluations in runs.csv; unequal is a factor of {UNEQUAL} or more.",
         [str(own_name) for own_name in unequal.index], list(own["model"]),
@@ -231,7 +233,8 @@ def _unsuited_metric(results: Results, comparison: Comparison) -> Iterator[Claim
         if most < LARGE_CLASS * total:
             continue
         yield _caution(
-            f"Accuracy does not suit {name}: {most / total:.1%} of its rows are of class {label}, so that always answering {label} scores "
+            f"Accuracy does not suit {name}: {most / total:.1%} of its rows are of class {label}, so that "
+            f"always answering {label} scores "
             f"{most / total:.3f}. balanced_accuracy, roc_auc or average_precision tell models apart.",
             f"The share of the largest class in environment.json; {LARGE_CLASS:.0%} or more is too much.", [name],
         )  # fmt: skip
@@ -269,7 +272,8 @@ def _few_runs(comparison: Comparison) -> Iterator[Claim]:
     least = comparison.cells["runs"].min()
     if least < FEWEST_RUNS and len(comparison.models) > 1:
         yield _caution(
-            f"A network's score depends on its seed, and some models have only {least} runs on a data set: 10 or more show how much. "
+            f"A network's score depends on its seed, and some models have only {least} runs on a data set: 10 "
+            "or more show how much. "
             "evaluation.repeats sets them.",
             f"Rows of runs.csv for each data set and model; fewer than {FEWEST_RUNS}.",
         )  # fmt: skip

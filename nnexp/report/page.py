@@ -154,9 +154,7 @@ def report_json(results: Results) -> str:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    return {
-        "id": claim.id, "text": claim.text, "test": claim.test, "data": claim.data, "models": claim.models, "numbers": claim.numbers,
-    }  # fmt: skip
+    return {name: getattr(claim, name) for name in ("id", "text", "test", "data", "models", "numbers")}
 
 
 def _figure(figure: Figure) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def _cells(runs: pd.DataFrame, data: list[str], models: list[str]) -> pd.DataFra
 
 def _ropes(metric: dict[str, str], cells: pd.DataFrame, given: float | None) -> dict[str, float]:
     """Return what counts as practically equal: the file's word, a hundredth of a share or of R², 1 % of another score."""
-    high = cells.groupby("data")["mean"].max() if len(cells) else {}
+    high = cells.groupby("data")["mean"].max().to_dict() if len(cells) else {}
     ropes = {}
     for name, own in metric.items():
         scale = 1.0 if own in SHARES or own == "r2" else abs(float(high[name]))
@@ -307,15 +307,16 @@ def _design(
     """Say what a comparison of the best model with the next can detect on each data set, at the level of the first Holm step."""
     folds = int(experiment["evaluation"]["folds"])
     level = st.LEVEL / max(int(differences["p"].notna().sum()), 1)
-    pairs = differences[(differences["model"] == best) & (differences["other"] == second)].set_index("data")
-    sizes = runs.groupby("data")[["n_train", "n_test"]].mean()
+    pairs = differences[(differences["model"] == best) & (differences["other"] == second)]
+    own = {row["data"]: row for row in pairs.to_dict("records")}
+    means = runs.groupby("data")[["n_train", "n_test"]].mean()
+    ratios = (means["n_test"] / means["n_train"]).to_dict()
     rows = []
     for name in data:
-        if name not in pairs.index or pairs.loc[name, "splits"] < 2 or np.isnan(pairs.loc[name, "half_width"]):
+        if name not in own or own[name]["splits"] < 2 or np.isnan(own[name]["half_width"]):
             continue
-        splits, gap = int(pairs.loc[name, "splits"]), float(pairs.loc[name, "difference"])
-        error = float(pairs.loc[name, "half_width"]) / float(st.half_width(1.0, splits - 1))
-        ratio = float(sizes.loc[name, "n_test"] / sizes.loc[name, "n_train"])
+        splits, gap, ratio = int(own[name]["splits"]), float(own[name]["difference"]), float(ratios[name])
+        error = float(own[name]["half_width"]) / float(st.half_width(1.0, splits - 1))
         spread = error / np.sqrt(1 / splits + ratio)
         finds = st.detectable(error, splits - 1, level)
         needed = st.repeats_needed(gap, spread, folds, ratio, level) if gap else None

@@ -115,6 +115,8 @@ def listed(parts: Sequence[str], most: int = 6, things: str = "more") -> str:
     ('a, b and c', 'a, b and 2 more')
     """
     parts = list(parts)
+    if not parts:
+        return ""
     if len(parts) > most + 1:
         parts = [*parts[:most], f"{len(parts) - most} {things}"]
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

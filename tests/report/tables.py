@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nnexp import Results
+from nnexp.experiment.results import POPULATION
 
 
 def make_results(
@@ -49,6 +50,7 @@ def make_results(
                             "validation_error": np.nan,
                             "validation_score": [0.5, 0.8, 0.6, 0.7, 0.9] if validates else np.nan,
                             "evaluations": 300 * steps,
+                            **dict.fromkeys(POPULATION, np.nan),
                         }
                     )
                 )

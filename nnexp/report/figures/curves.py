@@ -69,8 +69,8 @@ def _curves(
     curves = curves[curves[column].notna()]
     there = set(curves["data"].unique()) if len(curves) else set()
     drawn = [own for own in comparison.data if own in there]
-    names, models = shown_data(comparison, drawn), shown_models(comparison)
-    if not names:
+    names, models = shown_data(comparison, drawn), shown_models(comparison, among=set(curves["model"].unique()))
+    if not names or not models:
         return None
     is_error = column == "error"
     styles = style_of(comparison.models)
@@ -133,7 +133,7 @@ def populations(results: Results, comparison: Comparison) -> Figure | None:
 
     curves = results.curves
     curves = curves[curves["population_median_error"].notna()]
-    models = [name for name in shown_models(comparison) if len(curves) and name in set(curves["model"].unique())]
+    models = shown_models(comparison, among=set(curves["model"].unique()) if len(curves) else set())
     names = shown_data(comparison, most=3)
     groups = dict(iter(curves.groupby(["data", "model"], observed=True, sort=False))) if models else {}
     pairs = [(name, model) for model in models for name in names if (name, model) in groups][:9]
@@ -177,7 +177,8 @@ def populations(results: Results, comparison: Comparison) -> Figure | None:
         legend(figure, panels[: len(pairs)])
         alt = "Best, median and worst error within each population against evaluations, and the diversity of its networks."
         caption = (
-            "Medians over the runs. Diversity is the standard deviation of a weight among the networks in units of its initial scale, the mean "
+            "Medians over the runs. Diversity is the standard deviation of a weight among the networks in units "
+            "of its initial scale, the mean "
             "over the weights; where it reaches 0 all networks are alike, and crossover has nothing left to mix."
         )
         data = pd.concat(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +86,10 @@ def shown_data(comparison: Comparison, names: Sequence[str] | None = None, most:
     return [name for name in names if name in chosen]
 
 
-def shown_models(comparison: Comparison, most: int = MOST_MODELS) -> list[str]:
-    """Return the models that are drawn, in the order of the file: all, or those of the best mean ranks."""
-    if len(comparison.models) <= most:
-        return comparison.models
-    chosen = {str(model) for model in comparison.leaderboard.index[:most]}
-    return [model for model in comparison.models if model in chosen]
+def shown_models(comparison: Comparison, most: int = MOST_MODELS, among: Collection[str] | None = None) -> list[str]:
+    """Return the models that are drawn, in the order of the file: all of those, or the ones with the best mean ranks."""
+    there = [str(model) for model in comparison.leaderboard.index if among is None or model in among]
+    return [model for model in comparison.models if model in set(there[:most])]
 
 
 def left_out(comparison: Comparison, data: Sequence[str], models: Sequence[str], of: int | None = None) -> str:
@@ -100,8 +98,8 @@ def left_out(comparison: Comparison, data: Sequence[str], models: Sequence[str],
     total = len(comparison.data) if of is None else of
     if len(data) < total:
         parts.append(f"the {len(data)} of {total} data sets on which the models differ most for their noise")
-    if len(models) < len(comparison.models):
-        parts.append(f"the {len(models)} models of the best mean ranks, of {len(comparison.models)}")
+    if MOST_MODELS <= len(models) < len(comparison.models):
+        parts.append(f"the {len(models)} models of the best mean ranks")
     return f" Drawn are {' and '.join(parts)}; the tables have all." if parts else ""
 
 

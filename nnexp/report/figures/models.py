@@ -76,7 +76,8 @@ def confusion(results: Results, comparison: Comparison) -> Figure | None:
         wrong = [_worst_confusion(table, *pair) for pair in pairs]
         alt = f"Confusion matrices in percent of each true class. Most frequent mistakes: {'; '.join(wrong)}."
         caption = (
-            "Percent of the samples of each true class (a row), over the test rows of all splits; the two models of the highest mean "
+            "Percent of the samples of each true class (a row), over the test rows of all splits; the two "
+            "models of the highest mean "
             "score on each data set."
             + left_out(comparison, names, comparison.models, results.confusion["data"].nunique())
         )
@@ -106,7 +107,7 @@ def calibration(results: Results, comparison: Comparison) -> Figure | None:
     if table.empty:
         return None
     there = [n for n in comparison.data if n in set(table["data"])]
-    names, models = shown_data(comparison, there, 6), shown_models(comparison)
+    names, models = shown_data(comparison, there, 6), shown_models(comparison, among=set(table["model"]))
     styles = style_of(comparison.models)
     with rc_context(STYLE):
         figure, panels = grid(len(names), height=2.3)
@@ -140,7 +141,8 @@ def calibration(results: Results, comparison: Comparison) -> Figure | None:
         parts = [f"{row['model']} on {row['data']} {row['gap']:.3f}" for _, row in gaps.nsmallest(3, "gap").iterrows()]
         alt = f"How often models are right against how sure they are. Smallest expected calibration errors: {'; '.join(parts)}."
         caption = (
-            "Predictions of all test rows, by the probability of the predicted class, in ten bins; bins of fewer than 5 are not drawn. "
+            "Predictions of all test rows, by the probability of the predicted class, in ten bins; bins of "
+            "fewer than 5 are not drawn. "
             "Below the dashed line a model is more sure than it should be."
             + left_out(comparison, names, models, len(there))
         )
@@ -184,7 +186,8 @@ def residuals(results: Results, comparison: Comparison) -> Figure | None:
             parts.append(own)
         alt = "Residuals against predictions on test rows of the first repeat, by the two best models of each data set."
         caption = (
-            "Test rows of the first repeat, at most 400 for each model, drawn evenly; the two models of the highest mean score on each "
+            "Test rows of the first repeat, at most 400 for each model, drawn evenly; the two models of the "
+            "highest mean score on each "
             "data set. A trend or a funnel is something that the model has not learnt."
             + left_out(comparison, names, comparison.models, results.residuals["data"].nunique())
         )
@@ -201,7 +204,7 @@ def boundaries(results: Results, comparison: Comparison) -> Figure | None:
         return None
     cells = table[table["kind"] == "grid"]
     names = shown_data(comparison, [n for n in comparison.data if n in set(cells["data"])], 3)
-    models = [m for m in shown_models(comparison) if m in set(cells["model"])]
+    models = shown_models(comparison, among=set(cells["model"]))
     groups = dict(iter(cells.groupby(["data", "model"], sort=False)))
     pairs = [(name, model) for name in names for model in models if (name, model) in groups]
     if not pairs:
@@ -211,7 +214,8 @@ def boundaries(results: Results, comparison: Comparison) -> Figure | None:
         for panel, (name, model) in zip(panels, pairs, strict=False):
             own = groups[name, model]
             values = own.pivot(index="y", columns="x", values="value")
-            ends = (values.columns.min(), values.columns.max(), values.index.min(), values.index.max())
+            across, up = values.columns.to_numpy(dtype=float), values.index.to_numpy(dtype=float)
+            ends = (across.min(), across.max(), up.min(), up.max())
             points = table[(table["data"] == name) & (table["kind"] == "point")]
             classes = bool(results.environment.get("data", {}).get(name, {}).get("task") == "classification")
             n = int(max(values.to_numpy().max(), points["value"].max())) + 1 if classes else 0
@@ -233,7 +237,8 @@ def boundaries(results: Results, comparison: Comparison) -> Figure | None:
             panel.set_ylabel(label(features[1]))
         alt = f"What models answer over the plane: {', '.join(f'{model} on {name}' for name, model in pairs)}."
         caption = (
-            "Background: the answer of the model that was fitted on the first split; points: data, by their class or number. In brackets "
+            "Background: the answer of the model that was fitted on the first split; points: data, by their "
+            "class or number. In brackets "
             f"the mean score over all splits.{left_out(comparison, names, models, cells['data'].nunique())}"
         )
         return Figure("boundaries", "Decision boundaries", caption, alt, to_svg(figure, "boundaries", alt), table)
@@ -250,7 +255,7 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
         return None
     there = [n for n in comparison.data if n in set(table["data"])]
     name = shown_data(comparison, there, 1)[0]
-    models = [m for m in shown_models(comparison) if m in set(table.loc[table["data"] == name, "model"])][:6]
+    models = shown_models(comparison, 6, set(table.loc[table["data"] == name, "model"]))
     own = table[(table["data"] == name) & table["model"].isin(models)]
     kinds = [k for k in dict.fromkeys(own["activation"].dropna()) if k not in ("", "input")]
     colors = {kind: COLORS[(i + 2) % len(COLORS)] for i, kind in enumerate(kinds)} | {"input": COLORS[6]}
@@ -267,14 +272,12 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
             lines, widths, shades = [], [], []
             largest = float(edges["weight"].abs().max()) if len(edges) else 1.0
             for _, edge in edges.iloc[::-1].iterrows():  # the strongest last, on top
-                ends = (
-                    places.get((int(edge["from_layer"]), int(edge["from_neuron"]))),
-                    places.get((int(edge["layer"]), int(edge["neuron"]))),
-                )
-                if None in ends:
+                start = places.get((int(edge["from_layer"]), int(edge["from_neuron"])))
+                end = places.get((int(edge["layer"]), int(edge["neuron"])))
+                if start is None or end is None:
                     continue
                 strength = abs(edge["weight"]) / largest
-                lines.append(ends)
+                lines.append((start, end))
                 widths.append(0.2 + 1.8 * strength)
                 color = COLORS[0] if edge["weight"] > 0 else COLORS[5]
                 shades.append((*(int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)), 0.15 + 0.75 * strength))
@@ -307,10 +310,15 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
             )
             for m in models
         }
-        alt = f"Networks fitted on {name}: {', '.join(f'{m} {sizes}' for m, sizes in layers.items())}; activations {', '.join(kinds)}."
+        alt = (
+            f"Networks fitted on {name}: {', '.join(f'{m} {sizes}' for m, sizes in layers.items())}; "
+            f"activations {', '.join(kinds)}."
+        )
         caption = (
-            f"The network of each model after the first split of {name}, inputs on the left; below each layer its neurons. The stronger a "
-            "line, the larger the weight; of each network the 400 largest weights among the first 40 neurons of each layer are drawn, "
+            f"The network of each model after the first split of {name}, inputs on the left; below each layer "
+            "its neurons. The stronger a "
+            "line, the larger the weight; of each network the 400 largest weights among the first 40 neurons of "
+            "each layer are drawn, "
             "without those of bias neurons."
         )
         return Figure("networks", "The networks", caption, alt, to_svg(figure, "networks", alt), own)

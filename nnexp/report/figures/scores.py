@@ -58,10 +58,8 @@ def scores(comparison: Comparison) -> Figure | None:
             panel.set_xlabel(comparison.metric[name])
             panel.locator_params(axis="x", nbins=5)
             panel.grid(axis="x", **GRID)
-        best = comparison.cells[comparison.cells["best"]].drop_duplicates("data").set_index("data")
-        parts = [
-            f"on {name} {best.loc[name, 'model']}, {best.loc[name, 'mean']:.3f}" for name in names if name in best.index
-        ]
+        best = comparison.cells[comparison.cells["best"]].drop_duplicates("data").set_index("data").to_dict("index")
+        parts = [f"on {n} {best[n]['model']}, {best[n]['mean']:.3f}" for n in names if n in best]
         alt = f"Mean score and 95 % interval of each model, a panel for each data set. Highest: {'; '.join(parts)}."
         caption = "Mean and 95 % interval over all splits, by the corrected resampled t-distribution." + left_out(
             comparison, names, models
@@ -82,7 +80,7 @@ def ranks(comparison: Comparison) -> Figure | None:
         panel = panels[0]
         for row, model in enumerate(models):
             own = table.loc[model].dropna()
-            low, lower, middle, upper, high = own.quantile([0.1, 0.25, 0.5, 0.75, 0.9])
+            low, lower, middle, upper, high = own.quantile([0.1, 0.25, 0.5, 0.75, 0.9]).to_numpy(dtype=float)
             panel.plot([low, high], [row, row], color=COLORS[6], linewidth=1)
             panel.plot([lower, upper], [row, row], color=COLORS[0], linewidth=5, solid_capstyle="butt")
             panel.plot(own.mean(), row, "D", color=COLORS[1], markersize=4)
@@ -139,8 +137,10 @@ def differences(comparison: Comparison) -> Figure | None:
             panel.grid(axis="x", **GRID)
         clear = own[own["clear"]]
         alt = (
-            f"Paired differences of {comparison.best} to {', '.join(others)} with 95 % intervals, right of 0 where {comparison.best} is "
-            f"ahead; {int((clear['difference'] > 0).sum())} are clearly above 0, {int((clear['difference'] < 0).sum())} clearly below."
+            f"Paired differences of {comparison.best} to {', '.join(others)} with 95 % intervals, right of 0 "
+            f"where {comparison.best} is "
+            f"ahead; {int((clear['difference'] > 0).sum())} are clearly above 0, "
+            f"{int((clear['difference'] < 0).sum())} clearly below."
         )
         drawn = f" Drawn are the {len(others)} others of the best ranks." if len(others) < len(board) else ""
         caption = (
@@ -204,7 +204,8 @@ def critical_difference(comparison: Comparison) -> Figure | None:
         alt = f"Mean ranks of the models on a line, {'; '.join(said)}; models that do not differ clearly are joined by a bar."
         nemenyi = ", ".join(f"{row['critical_difference']:.2f} for {metric}" for metric, row in drawn)
         caption = (
-            "Models joined by a bar do not differ by Wilcoxon's signed-rank test after Holm's adjustment at 5 %. The classic critical "
+            "Models joined by a bar do not differ by Wilcoxon's signed-rank test after Holm's adjustment at 5 "
+            "%. The classic critical "
             f"difference of Nemenyi, which depends on who else takes part, is {nemenyi}."
         )
         svg = to_svg(figure, "critical-difference", alt)
@@ -266,8 +267,10 @@ def cost(comparison: Comparison, column: str) -> Figure | None:
         alt = f"Mean score against {unit} on a logarithmic axis, with the front of models that no other one beats in both."
         missing = "Models that do not tell their cost are not drawn" if column == "evaluations" else ""
         caption = (
-            "Further left is cheaper, further up is better; the line joins the models that no other one beats in both. Whiskers are "
-            f"95 % intervals. {missing + ', nor are data sets on which all cost the same.' if missing else 'Seconds are those of this machine.'}"
+            "Further left is cheaper, further up is better; the line joins the models that no other one beats "
+            "in both. Whiskers are "
+            "95 % intervals. "
+            f"{missing + ', nor are data sets on which all cost the same.' if missing else 'Seconds are those of this machine.'}"
             + left_out(comparison, names, models, len(with_costs))
         )  # fmt: skip
         title = "What a score costs in evaluations" if column == "evaluations" else "What a score costs in seconds"

@@ -78,7 +78,9 @@ def inner_outer(results: Results, comparison: Comparison) -> Figure | None:
             runs[["repeat", "fold", metric]].rename(columns={metric: "outer_score"}), on=["repeat", "fold"]
         )
         parts.append(
-            both.assign(data=name, model=model)[["data", "model", "repeat", "fold", "inner_score", "outer_score"]]
+            both.assign(data=str(name), model=str(model))[
+                ["data", "model", "repeat", "fold", "inner_score", "outer_score"]
+            ]
         )
     table = pd.concat(parts).dropna() if parts else pd.DataFrame()
     names = [name for name in comparison.data if len(table) and name in set(table["data"])][:MOST_PANELS]
@@ -185,7 +187,8 @@ def parallel_coordinates(results: Results) -> Figure | None:
             panel.set_title(short(f"{model} on {name}", 60))
         alt = "Each trial as a line through its parameters to its value at the right; the best twentieth is drawn thicker."
         caption = (
-            f"A line for each completed trial, at most {_LINES}, through its parameters, the most important first, to its value at the right; "
+            f"A line for each completed trial, at most {_LINES}, through its parameters, the most important "
+            "first, to its value at the right; "
             "the lighter the better, and the best twentieth thicker."
         )
         svg = to_svg(figure, "parallel", alt)
@@ -274,7 +277,10 @@ def trials_front(results: Results) -> Figure | None:
             panel.set_title(short(f"{model} on {name}", 34))
             panel.set_xlabel("evaluations")
             panel.set_ylabel(_objective(results, name, model))
-        caption = "Each trial, and for each study the front: trials that no other one beats in one objective without being worse in the other."
+        caption = (
+            "Each trial, and for each study the front: trials that no other one beats in one objective "
+            "without being worse in the other."
+        )
         alt = "Value against cost of each trial, and the front that no trial beats in both."
         data = thinned(pd.concat(drawn), 5000)
         return Figure("pareto", "Value against cost of the trials", caption, alt, to_svg(figure, "pareto", alt), data)
