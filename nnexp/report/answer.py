@@ -117,7 +117,8 @@ def _on_one(comparison: Comparison) -> Claim:
         text = f"On {name}, {best} is better than {second}, {others}: by {figures}."
     else:
         text = (
-            f"No best model is shown on {name}: {best} has the highest mean {metric}, but chance explains its lead over {second}, "
+            f"No best model is shown on {name}: {best} has the highest mean {metric}, but chance could explain "
+            f"its lead over {second}, "
             f"{others}: {figures}."
         )
     if not np.isnan(row["equal"]) and row["equal"] >= _SURE and not row["clear"]:
@@ -200,7 +201,7 @@ def _on_several(comparison: Comparison) -> Claim:
     elif own["p_holm"] < st.LEVEL:
         text = f"No best model is shown: {lead}, yet {typical} in favour of {second}."
     else:
-        text = f"No best model is shown across the {n} data sets: {lead}, but chance explains that: {typical}."
+        text = f"No best model is shown across the {n} data sets: {lead}, but chance could explain that: {typical}."
     return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers, [best, second])
 
 
@@ -228,7 +229,7 @@ def _single_sets(comparison: Comparison) -> Claim | None:
     clear["size"] = clear["difference"].abs()
     numbers = {"clear": len(clear), "tested": int(own["p"].notna().sum())}
     if clear.empty:
-        text = f"On no single data set do {best} and {second} differ by more than chance explains."
+        text = f"On no single data set is the difference of {best} and {second} clear: chance could explain each."
         return _claim(comparison, text, _T_TEST, numbers, [best, second])
     parts = []
     for sign, word in ((1, "better"), (-1, "worse")):
@@ -260,7 +261,7 @@ def _against_others(comparison: Comparison) -> Claim | None:
                 parts.append(f"{word} than {other} on {where}")
     numbers = {"clear": int(own["clear"].sum()), "tested": int(own["p"].notna().sum())}
     if not parts:
-        text = f"None of the other models differs from {best} by more than chance explains."
+        text = f"No other model differs clearly from {best}: chance could explain each difference."
     elif len(parts) > 8:
         counts = f"{int((clear['difference'] > 0).sum())} better and {int((clear['difference'] < 0).sum())} worse"
         text = (

@@ -98,8 +98,9 @@ def head_to_head_table(comparison: Comparison) -> tuple[list[str], list[list[Any
     """Return the head and the rows of the multi-comparison matrix, after Ismail-Fawaz et al. (2023).
 
     A cell such as ``9–0–5 (2–0)``: on 9 data sets the model of the row has the higher mean, on none both have the same, on 5
-    that of the column is higher, and 2 and 0 of these differences are clear. Where all data sets have one kind of score, the cell also has
-    the median difference and Wilcoxon's p. Empty for fewer than three models or two data sets, of which other tables say it all.
+    that of the column is higher, and 2 and 0 of these differences are clear. Where all data sets have one kind of score, the
+    cell also has the median difference and Wilcoxon's p. Empty for fewer than three models or two data sets, of which other
+    tables say it all.
     """
     order = [str(model) for model in comparison.leaderboard.index]
     if len(order) < 3 or len(comparison.data) < 2:
@@ -412,23 +413,20 @@ def claim_of(results: Results, comparison: Comparison, name: str) -> tuple[Claim
                 f"of {metric}, 95 % interval "
                 f"{interval_in_words(metric, row['difference'], row['half_width'])}, p (Holm) {p_in_words(row['p_holm'])}."
             )
-            numbers: dict[str, Any] = {
-                k: row[k] for k in ("difference", "half_width", "p", "p_holm", "behind", "equal", "ahead")
-            }
+            numbers = {k: row[k] for k in ("difference", "half_width", "p", "p_holm", "behind", "equal", "ahead")}
             claims[f"D{number}"] = Claim(
-                f"D{number}", text, NOTES["differences"], [row["data"]], [row["model"], row["other"]], seen
+                f"D{number}", text, NOTES["differences"], [row["data"]], [row["model"], row["other"]], {**numbers}
             )
-    for number, row in enumerate(_best_across(comparison), start=1):
-        sets = [data for data in comparison.data if comparison.metric[data] == row["metric"]]
+    for number, pair in enumerate(_best_across(comparison), start=1):
+        sets = [data for data in comparison.data if comparison.metric[data] == pair["metric"]]
         text = (
-            f"{row['model']} against {row['other']} over {row['data_sets']} data sets: win–tie–loss "
-            f"{row['wins']}–{row['ties']}–{row['losses']}, "
-            f"median difference {in_words(row['metric'], row['median'])} of {row['metric']}, p (Holm) {p_in_words(row['p_holm'])}."
+            f"{pair['model']} against {pair['other']} over {pair['data_sets']} data sets: win–tie–loss "
+            f"{pair['wins']}–{pair['ties']}–{pair['losses']}, "
+            f"median difference {in_words(pair['metric'], pair['median'])} of {pair['metric']}, p (Holm) "
+            f"{p_in_words(pair['p_holm'])}."
         )
-        numbers: dict[str, Any] = {
-            k: row[k] for k in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")
-        }
-        claims[f"M{number}"] = Claim(f"M{number}", text, NOTES["across"], sets, [row["model"], row["other"]], numbers)
+        found = {k: pair[k] for k in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")}
+        claims[f"M{number}"] = Claim(f"M{number}", text, NOTES["across"], sets, [pair["model"], pair["other"]], found)
     claim = claims.get(name)
     if claim is None:
         return None

@@ -12,6 +12,7 @@ Several tests are adjusted together by Holm (1979).
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any, NamedTuple
 
@@ -234,8 +235,12 @@ def detectable(error: float, degrees: int, level: float = LEVEL, power: float = 
     """
     if degrees < 1 or not np.isfinite(error):
         return float("nan")
-    if error == 0:
-        return 0.0
+    return float(error * _noncentrality(degrees, level, power))
+
+
+@functools.lru_cache(maxsize=4096)
+def _noncentrality(degrees: int, level: float, power: float) -> float:
+    """Return how many standard errors from 0 a t-test with these degrees of freedom finds with this probability."""
     # The noncentral t by its definition, a normal over the root of a chi-square: scipy's own is NaN in its far tails.
     spread = np.sqrt(stats.chi2.ppf((np.arange(500) + 0.5) / 500, degrees) / degrees)
     bound = stats.t.ppf(1 - level / 2, degrees) * spread
@@ -243,7 +248,7 @@ def detectable(error: float, degrees: int, level: float = LEVEL, power: float = 
     def lacking(shift: float) -> float:
         return float(np.mean(ndtr(shift - bound) + ndtr(-shift - bound))) - power
 
-    return float(error * optimize.brentq(lacking, 0.0, bound[-1] + 40.0, xtol=1e-4))
+    return float(optimize.brentq(lacking, 0.0, bound[-1] + 40.0, xtol=1e-4))
 
 
 def repeats_needed(

@@ -253,6 +253,7 @@ def test_results_hold_no_pickle(small, tmp_path):
         "times.csv",
         "confusion.csv",
         "calibration.csv",
+        "residuals.csv",
         "networks.csv",
         "journal.jsonl",
         "experiment.json",

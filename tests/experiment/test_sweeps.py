@@ -138,7 +138,7 @@ def test_the_report_shows_the_optimistic_score_beside_the_honest_one(file, tmp_p
     for text in (page, twin):
         assert "what was promised, and what was kept" in text
         assert (
-            "Tuned against untuned: tuned and linear had 10 trials for each choice of parameters, default none." in text
+            "Tuned against untuned: tuned and linear had 10 trials for each choice of parameters, plain none." in text
         )
         assert "No setting was tuned" not in text
         assert "the test rows of an outer fold took no part in the choice" in text
