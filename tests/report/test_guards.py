@@ -148,7 +148,7 @@ CASES = {
         lambda: changed(make_results(SCORES), environment=classes(no=79, yes=21)),
     ),
     "no better than a constant": (
-        "No model learnt a: the best mean accuracy, 0.901, is no better than a constant answer, 0.950.",
+        "No model learnt a: the best mean accuracy, 0.900, is no better than a constant answer, 0.950.",
         lambda: changed(make_results({n: {"x": around(0.9, 0.001), "y": around(0.8)} for n in "ab"}), environment=classes(no=95, yes=5)),
         lambda: changed(make_results({n: {"x": around(0.9, 0.001), "y": around(0.8)} for n in "ab"}), environment=classes(no=89, yes=11)),
     ),

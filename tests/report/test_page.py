@@ -1,12 +1,13 @@
+import json
 import re
 import shutil
 from html.parser import HTMLParser
 
 import pytest
 
-from nnexp.report import compare, write_report
-from nnexp.report.figures import best_so_far
-from nnexp.report.page import head_to_head_table
+from nnexp.report import compare, report_json, write_report
+from nnexp.report.content import head_to_head_table
+from nnexp.report.figures.curves import best_so_far
 from tests.report.tables import make_results
 from tests.report.test_statistics import around
 
@@ -67,8 +68,7 @@ def test_the_page_and_its_twin_say_the_same(page):
         assert "failed 1×" in text
         assert "nnexp run made.toml" in text
         assert "2 × 5-fold cross-validation" in text
-    assert html.count("<svg") == 3
-    assert html.count('role="img" aria-label=') == 3
+    assert html.count("<svg") == html.count('role="img" aria-label=') == html.count("Data of this figure") >= 4
 
 
 def test_text_from_outside_is_escaped(page):
@@ -128,7 +128,7 @@ def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(page, 
         view.on("request", lambda request: asked.append(request.url))
         view.goto(page.as_uri())
         assert view.inner_text("h1") == "Which is <best>?"
-        assert view.locator("svg[role=img]").count() == 3
+        assert view.locator("svg[role=img]").count() >= 4
         for figure in view.locator("figure svg").all():
             box = figure.bounding_box()
             assert box["width"] > 300
@@ -142,7 +142,7 @@ def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(page, 
 
 
 def test_scores_on_validation_samples_are_drawn_against_evaluations_where_there_are_any(tmp_path):
-    title = "<h2>Score against evaluations</h2>"
+    title = '"figure-score-curves"'
     assert title not in write_report(make_results(SCORES, folder=tmp_path)).read_text()
     page = write_report(make_results(SCORES, folder=tmp_path, validates=True)).read_text()
     assert title in page
@@ -164,11 +164,11 @@ def test_head_to_head_counts_the_data_sets_that_each_model_is_ahead_on():
     }
     head, rows = head_to_head_table(compare(make_results(scores)))
     table = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
-    assert table["x"]["y"].startswith("1–1 (1–1)")  # on c one has failed, and counts for neither
-    assert table["x"]["z"] == "2–0 (2–0)"  # equal on b
-    assert table["z"]["x"] == "0–2 (0–2)"
-    assert table["y"]["z"] == "2–0 (2–0)"
-    assert table["x"]["x"] == ""
+    assert table["x"]["y"]["text"] == "1–0–1 (1–1)"  # on c one has failed, and counts for neither
+    assert table["x"]["z"]["text"] == "2–1–0 (2–0)"  # equal on b
+    assert table["z"]["x"]["text"] == "0–1–2 (0–2)"
+    assert table["y"]["z"]["text"] == "2–0–0 (2–0)"
+    assert table["x"]["x"]["text"] == ""
 
 
 def test_two_models_or_one_data_set_need_no_head_to_head():
@@ -180,11 +180,26 @@ def test_two_models_or_one_data_set_need_no_head_to_head():
 def test_data_sets_without_validation_samples_are_left_out_of_the_scores_against_evaluations(tmp_path):
     results = make_results(SCORES, folder=tmp_path, validates=True)
     results.curves.loc[results.curves["data"] == "b", "validation_score"] = float("nan")
-    assert "<h2>Score against evaluations</h2>" in write_report(results).read_text()
+    assert '"figure-score-curves"' in write_report(results).read_text()
 
 
 def test_costs_are_drawn_where_they_differ(tmp_path):
-    title = "<h2>What a score costs</h2>"
+    title = 'id="figure-cost-evaluations"'
     assert title not in write_report(make_results(SCORES, folder=tmp_path)).read_text()  # one budget for all
     unequal = make_results(SCORES, folder=tmp_path, evaluations={"x": 1000.0, "y": 5000.0, "z": 1000.0})
     assert title in write_report(unequal).read_text()
+
+
+def test_the_json_says_what_the_page_says_in_numbers(page, tmp_path):
+    results = make_results(SCORES, evaluations={"x": 1000.0, "y": 5000.0, "z": 1000.0})
+    said = json.loads(report_json(results))
+    twin = page.with_suffix(".md").read_text()
+    for claim in [*said["answer"], *said["cautions"]]:
+        assert f"[{claim['id']}]" in twin
+        assert claim["text"] in twin
+    cells = {(row["data"], row["model"]): row["mean"] for row in said["tables"]["cells"]}
+    assert cells["a", "z"] is None  # what failed has no mean, and JSON has no NaN
+    assert cells["b", "x"] == pytest.approx(sum(SCORES["b"]["x"]) / 10)
+    figure = said["figures"]["scores"]
+    assert len(figure["rows"]) == 6
+    assert figure["columns"][:3] == ["data", "model", "mean"]
