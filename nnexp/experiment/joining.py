@@ -12,7 +12,6 @@ import pandas as pd
 
 from nnexp.experiment.results import (
     DETAIL_TABLES,
-    RUN_KEYS,
     SWEEP_TABLES,
     Results,
     ResultsError,
@@ -84,9 +83,8 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
         frames = [frame for frame in frames if len(frame)]
         if frames or table in ("runs", "curves", "times"):
             whole = pd.concat(frames, ignore_index=True) if frames else getattr(parts[0], table).iloc[:0]
-            keys = [key for key in RUN_KEYS if key in whole]
-            if table in ("runs", "times"):  # a model that two experiments ran alike counts once
-                whole = whole.drop_duplicates(keys)
+            if table == "boundaries":  # the points are those of the data, in every experiment
+                whole = whole.drop_duplicates()
             write_atomically(folder / f"{table}.csv", whole.to_csv(index=False, lineterminator="\n"))
         else:
             (folder / f"{table}.csv").unlink(missing_ok=True)
@@ -192,7 +190,6 @@ def _renamed(
                 taken[model] = settings, compared
                 own[model] = model
             elif taken[model][0] == settings and taken[model][1].equals(compared):
-                own[model] = model
                 notes.append(f"{model} ran alike in several experiments, and counts once.")
             else:
                 own[model] = f"{model} ({experiment})"
@@ -209,7 +206,8 @@ def _kept(
     """Return the rows of the shared splits and of these models, under their new names."""
     if table.empty:
         return table
-    own = table[table["data"].isin(shared) & (table["model"].isin(models) | (table["model"] == ""))]
+    chosen = table["model"].isin(models) | (table["model"] == "")  # the points of boundaries belong to no model
+    own = table[table["data"].isin(shared) & chosen]
     if {"repeat", "fold"} <= set(own) and len(own) and own["fold"].notna().all():
         pairs = zip(own["data"], own["repeat"].astype(int), own["fold"].astype(int), strict=True)
         own = own[[(repeat, fold) in shared[data] for data, repeat, fold in pairs]]

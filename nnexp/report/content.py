@@ -268,6 +268,8 @@ def design_sentences(results: Results, comparison: Comparison) -> list[str]:
         ]
         for row in pair.to_dict("records"):
             own = [d for d in comparison.data if comparison.metric[d] == row["metric"]]
+            if len(own) < 3:  # two say nothing of how far differences lie apart
+                continue
             means = comparison.cells.pivot(index="data", columns="model", values="mean").loc[own]
             gaps = (means[comparison.best] - means[comparison.second]).to_numpy(dtype=float)
             family = len(across[across["metric"] == row["metric"]])

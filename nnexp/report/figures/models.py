@@ -289,7 +289,7 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
             )  # fmt: skip
             sizes = neurons.drop_duplicates("layer")
             for layer, n, count in zip(sizes["layer"], sizes["size"], shown[sizes.index], strict=True):
-                part = f"{n}" if n == count else f"{count} of {n}"
+                part = f"{n:.0f}" if n == count else f"{count:.0f} of {n:.0f}"
                 panel.text(layer, -0.56, part, ha="center", va="top", fontsize=8)
             panel.set_xlim(-0.3, float(neurons["layer"].max()) + 0.3)
             panel.set_ylim(-0.66, 0.54)
@@ -306,7 +306,7 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
         layers = {
             m: "-".join(
-                str(s) for s in own[(own["model"] == m) & own["weight"].isna()].drop_duplicates("layer")["size"]
+                f"{s:.0f}" for s in own[(own["model"] == m) & own["weight"].isna()].drop_duplicates("layer")["size"]
             )
             for m in models
         }

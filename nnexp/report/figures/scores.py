@@ -218,6 +218,7 @@ def cost(comparison: Comparison, column: str) -> Figure | None:
     With several data sets the first panel has the mean ranks against the cost over all.
     """
     from matplotlib import rc_context
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     models = shown_models(comparison)
     styles = style_of(comparison.models)
@@ -262,6 +263,10 @@ def cost(comparison: Comparison, column: str) -> Figure | None:
         for panel in panels[: len(names) + whole]:
             panel.set_xscale("log")
             panel.margins(x=0.15)
+            panel.xaxis.set_minor_formatter(NullFormatter())
+            if column == "seconds":
+                panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+                panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             panel.grid(**GRID)
         legend(figure, panels[: len(names) + whole])
         alt = f"Mean score against {unit} on a logarithmic axis, with the front of models that no other one beats in both."
