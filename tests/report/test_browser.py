@@ -42,7 +42,7 @@ FIGURES = {
 def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     (folder / "sweep.toml").write_text(SWEEP)
-    assert main(["sweep", str(folder / "sweep.toml"), "--results", str(folder), "--jobs", "1"]) == 0
+    assert main(["sweep", str(folder / "sweep.toml"), "--results", str(folder), "--workers", "1"]) == 0
     drawn = str(ROOT / "experiments" / "boundaries.toml")
     assert main(["run", drawn, "--results", str(folder), "--set", "evaluation.repeats=1", "--jobs", "2"]) == 0
     return {
