@@ -63,7 +63,7 @@ def confusion(results: Results, comparison: Comparison) -> Figure | None:
                     text = f"{100 * share:.0f}" if share >= 0.995 or share < 0.0005 else f"{100 * share:.1f}"
                     panel.text(
                         j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=7,
-                        color="#FFFFFF" if share > 0.55 else INK,
+                        color="#FFFFFF" if share > 0.8 else INK,
                     )  # fmt: skip
             ticks = np.arange(len(classes)) + 0.5
             step = 1 if len(classes) <= 12 else 5
