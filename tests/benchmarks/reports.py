@@ -70,7 +70,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_made_up(folder)
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "nnexp", "report", str(folder)], check=True)
+        subprocess.run([str(Path(sys.executable).parent / "nnexp"), "report", str(folder)], check=True)
         seconds = time.perf_counter() - start
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         size = (folder / "report.html").stat().st_size / 1e6

@@ -114,6 +114,11 @@ def short(name: str, most: int = 24) -> str:
     return label(name if len(name) <= most else f"{name[: most - 1]}…")
 
 
+def short_start(name: str, most: int = 24) -> str:
+    """Return a name that fits a figure and keeps its end, by which parameters differ."""
+    return label(name if len(name) <= most else f"…{name[1 - most :]}")
+
+
 def grid(n: int, height: float, columns: int = 3, width: float = 3.1) -> tuple[Canvas, list[Axes]]:
     """Return a figure with n panels in rows."""
     from matplotlib.figure import Figure as Canvas

@@ -20,6 +20,7 @@ from nnexp.report.figures.drawing import (
     legend,
     range_of,
     short,
+    short_start,
     style_of,
     thinned,
     to_svg,
@@ -131,7 +132,7 @@ def importances(results: Results) -> Figure | None:
         for panel, (name, model, own) in zip(panels, found, strict=False):
             means = own.groupby("parameter")["importance"].mean().sort_values()
             panel.barh(range(len(means)), means, color=COLORS[0], height=0.6)
-            panel.set_yticks(range(len(means)), [short(str(n)) for n in means.index])
+            panel.set_yticks(range(len(means)), [short_start(str(n)) for n in means.index])
             panel.set_title(short(f"{model} on {name}", 34))
             panel.set_xlabel("share")
         caption = (
@@ -180,7 +181,7 @@ def parallel_coordinates(results: Results) -> Figure | None:
             panel.set_xlim(-0.05, len(columns) - 0.6)
             panel.set_ylim(-0.06, 1.06)
             panel.set_xticks(
-                range(len(columns)), [short(c, 20) for c in [*parameters, _objective(results, name, model)]]
+                range(len(columns)), [short_start(c, 22) for c in [*parameters, _objective(results, name, model)]]
             )
             panel.set_yticks([])
             panel.spines[["left", "bottom"]].set_visible(False)
