@@ -20,7 +20,7 @@ def make_results(
     validates=False,
 ):
     """Make results from {data: {model: scores of all splits, or None where a run failed}}."""
-    rows, curves = [], []
+    rows = []
     for data, by_model in scores.items():
         for model, values in by_model.items():
             folds = len(values) // repeats
@@ -40,21 +40,17 @@ def make_results(
                         "warnings": None,
                     }
                 )
-                steps = np.arange(1, 6)
-                curves.append(
-                    pd.DataFrame(
-                        {
-                            **key,
-                            "step": steps,
-                            "error": 1 / steps,
-                            "validation_error": np.nan,
-                            "validation_score": [0.5, 0.8, 0.6, 0.7, 0.9] if validates else np.nan,
-                            "evaluations": 300 * steps,
-                            **dict.fromkeys(POPULATION, np.nan),
-                        }
-                    )
-                )
     runs = pd.DataFrame(rows)
+    steps = np.tile(np.arange(1, 6), len(runs))
+    curves = runs.loc[runs.index.repeat(5), ["data", "model", "repeat", "fold"]].reset_index(drop=True)
+    curves = curves.assign(
+        step=steps,
+        error=1 / steps,
+        validation_error=np.nan,
+        validation_score=np.tile([0.5, 0.8, 0.6, 0.7, 0.9], len(runs)) if validates else np.nan,
+        evaluations=300 * steps,
+        **dict.fromkeys(POPULATION, np.nan),
+    )
     models = list(dict.fromkeys(runs["model"]))
     experiment = {
         "name": "made",
@@ -81,4 +77,4 @@ def make_results(
         "data": {data: {"fingerprint": "abc", "rows": 100, "columns": 4, "task": task} for data in scores},
     }
     times = runs[["data", "model", "repeat", "fold"]].assign(fit_seconds=0.5, score_seconds=0.01)
-    return Results(Path(folder), runs, pd.concat(curves, ignore_index=True), times, experiment, environment)
+    return Results(Path(folder), runs, curves, times, experiment, environment)

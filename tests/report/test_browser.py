@@ -14,7 +14,7 @@ SWEEP = """
 question = "Does tuning help?"
 [evaluation]
 folds = 5
-repeats = 2
+repeats = 1
 [data.iris]
 [data.diabetes]
 [sweep]
