@@ -191,7 +191,7 @@ def _on_several(comparison: Comparison) -> Claim:
         f"the median difference in {metric} is {in_words(metric, median)} (95 % interval {between_in_words(metric, low, high)}, "
         f"{p_equals(own['p_holm'])})"
     )
-    if own["p_holm"] < st.LEVEL and median > 0:
+    if own["p_holm"] < st.LEVEL and sign * own["favours"] > 0 and median > 0:
         text = (
             f"{best} is better than {second}, the next best of {models} models, on data sets like these: "
             f"ahead on {ahead} of {n}, and {typical}."
@@ -199,7 +199,11 @@ def _on_several(comparison: Comparison) -> Claim:
         if models == 2:
             text = f"{best} is better than {second} on data sets like these: ahead on {ahead} of {n}, and {typical}."
     elif own["p_holm"] < st.LEVEL:
-        text = f"No best model is shown: {lead}, yet {typical} in favour of {second}."
+        favoured = best if sign * own["favours"] > 0 else second
+        text = (
+            f"No best model is shown across the {n} data sets: {lead}, and {typical}, but the signed ranks, which weigh large "
+            f"differences more, clearly favour {favoured}."
+        )
     else:
         text = f"No best model is shown across the {n} data sets: {lead}, but chance could explain that: {typical}."
     return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers, [best, second])

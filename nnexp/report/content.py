@@ -120,7 +120,7 @@ def head_to_head_table(comparison: Comparison) -> tuple[list[str], list[list[Any
             clear[place[winner], place[loser]] += 1
     kinds = set(comparison.metric.values())
     across = {
-        pair: (sign * row["median"], row["p_holm"])
+        pair: (sign * row["median"], sign * row["favours"], row["p_holm"])
         for row in (comparison.across.to_dict("records") if len(kinds) == 1 else [])
         for pair, sign in (((row["model"], row["other"]), 1), ((row["other"], row["model"]), -1))
     }
@@ -139,9 +139,9 @@ def head_to_head_table(comparison: Comparison) -> tuple[list[str], list[list[Any
                 "shade": round((wins - losses) / max(len(comparison.data), 1), 3), "best": False,
             }  # fmt: skip
             if (model, other) in across:
-                median, p = across[model, other]
+                median, favours, p = across[model, other]
                 cell["note"] = in_words(next(iter(kinds)), median) + (f", p {p_in_words(p)}" if not np.isnan(p) else "")
-                cell["best"] = bool(p < st.LEVEL and median > 0)
+                cell["best"] = bool(p < st.LEVEL and favours > 0)
             row.append(cell)
         rows.append(row)
     return ["ahead of", *order], rows

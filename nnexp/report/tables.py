@@ -60,8 +60,8 @@ class Comparison:
         model it is `model`.
     across : pandas.DataFrame
         A row for each metric that decides on two data sets or more and each pair of models that have a mean on all of them: wins,
-        ties, losses, the median difference with its bootstrap interval, Wilcoxon's p, adjusted over the pairs of the
-        metric, and Bayesian probabilities for the pairs of the best model.
+        ties, losses, whom the signed ranks favour (1, 0, or -1 for the other), the median difference with its bootstrap
+        interval, Wilcoxon's p, adjusted over the pairs of the metric, and Bayesian probabilities for the pairs of the best model.
     friedman : pandas.DataFrame
         A row for each such metric: the models and data sets that took part, Friedman's test, Nemenyi's critical difference.
     design : pandas.DataFrame
@@ -240,7 +240,7 @@ def _differences(runs: pd.DataFrame, order: list[str], data: list[str], rope: di
 
 
 _ACROSS = [
-    "metric", "data_sets", "model", "other", "wins", "ties", "losses", "mean", "median", "low", "high", "p", "p_holm",
+    "metric", "data_sets", "model", "other", "wins", "ties", "losses", "favours", "mean", "median", "low", "high", "p", "p_holm",
     "behind", "equal", "ahead",
 ]  # fmt: skip
 # Of how many pairs the Bayesian test is computed: it draws many samples for each.
@@ -287,7 +287,7 @@ def across_data_sets(
             family.append({
                 "metric": name, "data_sets": len(sets), "model": complete[i], "other": complete[j],
                 "wins": int((gap > 0).sum()), "ties": int((gap == 0).sum()), "losses": int((gap < 0).sum()),
-                "mean": float(gap.mean()), "median": float(np.median(gap)), "low": low, "high": high,
+                "favours": st.favours(gap), "mean": float(gap.mean()), "median": float(np.median(gap)), "low": low, "high": high,
                 "p": st.wilcoxon(gap) if enough else np.nan, "behind": behind, "equal": equal, "ahead": ahead,
             })  # fmt: skip
         adjusted = st.holm(np.array([row["p"] for row in family]))

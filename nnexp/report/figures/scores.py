@@ -133,7 +133,7 @@ def differences(comparison: Comparison) -> Figure | None:
             panel.set_ylim(-0.7, len(rows) - 0.3)
             panel.set_title(f"against {short(other)}")
             panel.set_xlabel(f"difference in {kind}")
-            panel.locator_params(axis="x", nbins=5)
+            panel.locator_params(axis="x", nbins=4)
             panel.grid(axis="x", **GRID)
         clear = own[own["clear"]]
         alt = (
