@@ -1,29 +1,39 @@
-"""nnexp: find out what makes a neural network learn."""
+"""nnexp: find out what makes a neural network learn.
+
+The public names are loaded when they are first used: a command that needs few of them starts sooner.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from nnexp._version import __version__
-from nnexp.callbacks import Checkpoint, ProgressBar
-from nnexp.estimator import BackpropMLP, load
-from nnexp.experiment.results import Results, load_results
-from nnexp.network import Activation, ErrorFunction, Network
-from nnexp.sweep import OptunaPruning, Space, Sweep, SweepCV, SweepResult
-from nnexp.together import cross_validate, fit_many
-from nnexp.training import (
-    CMAES,
-    SNES,
-    Algorithm,
-    Alternate,
-    Backprop,
-    Chain,
-    Crossover,
-    GeneticAlgorithm,
-    Memetic,
-    Mutation,
-    OpenAIES,
-    PopulationBasedTraining,
-    Schedule,
-    Selection,
-    SeparableCMAES,
-)
+
+if TYPE_CHECKING:
+    from nnexp.callbacks import Checkpoint, ProgressBar
+    from nnexp.estimator import BackpropMLP, load
+    from nnexp.experiment.results import Results, load_results
+    from nnexp.network import Activation, ErrorFunction, Network
+    from nnexp.sweep import OptunaPruning, Space, Sweep, SweepCV, SweepResult
+    from nnexp.together import cross_validate, fit_many
+    from nnexp.training import (
+        CMAES,
+        SNES,
+        Algorithm,
+        Alternate,
+        Backprop,
+        Chain,
+        Crossover,
+        GeneticAlgorithm,
+        Memetic,
+        Mutation,
+        OpenAIES,
+        PopulationBasedTraining,
+        Schedule,
+        Selection,
+        SeparableCMAES,
+    )
 
 __all__ = [
     "CMAES",
@@ -59,3 +69,48 @@ __all__ = [
     "load",
     "load_results",
 ]
+
+_PLACES = {
+    "nnexp.callbacks": ("Checkpoint", "ProgressBar"),
+    "nnexp.estimator": ("BackpropMLP", "load"),
+    "nnexp.experiment.results": ("Results", "load_results"),
+    "nnexp.network": ("Activation", "ErrorFunction", "Network"),
+    "nnexp.sweep": ("OptunaPruning", "Space", "Sweep", "SweepCV", "SweepResult"),
+    "nnexp.together": ("cross_validate", "fit_many"),
+    "nnexp.training": (
+        "Algorithm",
+        "Alternate",
+        "Backprop",
+        "CMAES",
+        "Chain",
+        "Crossover",
+        "GeneticAlgorithm",
+        "Memetic",
+        "Mutation",
+        "OpenAIES",
+        "PopulationBasedTraining",
+        "SNES",
+        "Schedule",
+        "Selection",
+        "SeparableCMAES",
+    ),
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACE_OF:
+        found = getattr(importlib.import_module(_PLACE_OF[name]), name)
+        globals()[name] = found
+        return found
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f"nnexp.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"nnexp.{name}":
+                raise
+    raise AttributeError(f"module 'nnexp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from nnexp._errors import quoted
 from nnexp._plugins import Plugins
 
 T = TypeVar("T")
@@ -38,11 +39,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     options = list(known)
     meant = _ELSEWHERE.get(str(name).lower())
     if meant in options:
-        return f"Here it is called {meant!r}. Known: {', '.join(options)}."
+        return f"Here it is called {quoted(meant)}. Known: {', '.join(options)}."
     matches = difflib.get_close_matches(str(name).lower(), [option.lower() for option in options], n=1)
     hint = ""
     if matches:
-        hint = f"Did you mean {next(o for o in options if o.lower() == matches[0])!r}? "
+        hint = f"Did you mean {quoted(next(o for o in options if o.lower() == matches[0]))}? "
     return f"{hint}Known: {', '.join(options)}."
 
 
@@ -83,9 +84,11 @@ class Registry(Mapping[str, T], Generic[T]):
         elif isinstance(part, self.base):
             made, part = part, _Ready(part)
         else:
-            raise TypeError(f"it must be a subclass or an object of {self.base.__name__}, and is {part!r}")
+            raise TypeError(f"it must be a subclass or an object of {self.base.__name__}, and is {quoted(part)}")
         if getattr(made, "name", None) != name:
-            raise ValueError(f"the entry point is called {name!r}, and the part {getattr(made, 'name', None)!r}")
+            raise ValueError(
+                f"the entry point is called {quoted(name)}, and the part {quoted(getattr(made, 'name', None))}"
+            )
         return part
 
     def __getitem__(self, name: str) -> T:
@@ -150,25 +153,25 @@ class Registry(Mapping[str, T], Generic[T]):
             for key in settings:
                 if key not in known:
                     raise ValueError(
-                        f"{parameter}: {self.kind} {part['name']!r} has no parameter {key!r}. "
+                        f"{parameter}: {self.kind} {quoted(part['name'])} has no parameter {quoted(key)}. "
                         + (nearest(key, known) if known else "It has none.")
                     )
             several = next((own.name for own in signature.values() if own.kind is own.VAR_POSITIONAL), "")
             positional = settings.pop(several, ())
             if several and not isinstance(positional, list | tuple):
-                raise TypeError(f"{parameter}: {several} must be a list. Got {positional!r}.")
+                raise TypeError(f"{parameter}: {several} must be a list. Got {quoted(positional)}.")
             return cls(*positional, **settings)
         article = "an" if self.kind[0] in "aeiou" else "a"
         raise TypeError(
             f"{parameter} must be the name of {article} {self.kind} ({', '.join(self)}), a mapping with its 'name', "
-            f"or an object of {self.base.__name__}. Got {part!r}."
+            f"or an object of {self.base.__name__}. Got {quoted(part)}."
         )
 
     def _class(self, name: Any, parameter: str) -> Any:
         if not isinstance(name, str) or name not in self._parts:
             if isinstance(name, str) and name in self.plugins.broken:
-                raise ValueError(f"{parameter}: the plug-in {name!r} cannot be used. {self.plugins.broken[name]}")
-            raise ValueError(f"{parameter}: unknown {self.kind} {name!r}. {nearest(name, self)}")
+                raise ValueError(f"{parameter}: the plug-in {quoted(name)} cannot be used. {self.plugins.broken[name]}")
+            raise ValueError(f"{parameter}: unknown {self.kind} {quoted(name)}. {nearest(name, self)}")
         return self._parts[name]
 
 
@@ -207,13 +210,13 @@ def check_number(
     if isinstance(value, numbers.Integral) and abs(int(value)) > 2**62:
         raise ValueError(f"{name} is too large: more than 2⁶².")
     if not (is_integer(value) if integer else is_number(value)):
-        raise TypeError(f"{name} must be {'an integer' if integer else 'a number'}. Got {value!r}.")
+        raise TypeError(f"{name} must be {'an integer' if integer else 'a number'}. Got {quoted(value)}.")
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high
     if not (above and below):
         left, right = ("(" if open_low else "["), (")" if open_high else "]")
         interval = f"{left}{low:g}, {high:g}{right}".replace("inf]", "inf)")
-        raise ValueError(f"{name} must be in {interval}. Got {value!r}.")
+        raise ValueError(f"{name} must be in {interval}. Got {quoted(value)}.")
     return value
 
 
@@ -222,5 +225,5 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
     options = list(choices)
     if not any(value is option or (isinstance(value, str) and value == option) for option in options):
         names = [str(option) for option in options]
-        raise ValueError(f"{name}: unknown value {value!r}. {nearest(str(value), names)}")
+        raise ValueError(f"{name}: unknown value {quoted(value)}. {nearest(str(value), names)}")
     return value

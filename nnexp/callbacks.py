@@ -14,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nnexp._errors import quoted
+from nnexp._files import as_path
 from nnexp._names import check_number
 from nnexp.saving import load_training, save_training
 from nnexp.training import Training
@@ -112,15 +114,15 @@ class Checkpoint:
 
     def __init__(self, path: str | Path, every: int = 10, resume: bool = False) -> None:
         if not isinstance(path, str | Path):
-            raise TypeError(f"Checkpoint(path=...) must be a path. Got {path!r}.")
+            raise TypeError(f"Checkpoint(path=...) must be a path. Got {quoted(path)}.")
         if not isinstance(resume, bool):
-            raise TypeError(f"Checkpoint(resume=...) must be True or False. Got {resume!r}.")
+            raise TypeError(f"Checkpoint(resume=...) must be True or False. Got {quoted(resume)}.")
         self.path = path
         self.every = every
         self.resume = resume
         check_number("Checkpoint(every=...)", every, low=1, integer=True)
-        if not Path(path).expanduser().parent.is_dir():
-            raise ValueError(f"Checkpoint(path={str(path)!r}): there is no such folder.")
+        if not as_path(path).parent.is_dir():
+            raise ValueError(f"Checkpoint(path={quoted(str(path))}): there is no such folder.")
 
     def restore(self, key: str, first: Training) -> Training:
         """Return the training that the file holds, or first if there is no file or it is not wanted.
@@ -130,7 +132,7 @@ class Checkpoint:
         ValueError
             If the file was written by a fit with other parameters or data, named by the key.
         """
-        if not self.resume or not Path(self.path).expanduser().exists():
+        if not self.resume or not as_path(self.path).exists():
             return first
         return load_training(self.path, key, first)
 
@@ -147,7 +149,7 @@ def check_callbacks(callbacks: Any) -> list[Any]:
     for callback in found:
         if isinstance(callback, type) or not (callable(callback) or isinstance(callback, Callback)):
             raise TypeError(
-                f"callbacks must be objects with a method on_step(state), or functions of the state. Got {callback!r}."
+                f"callbacks must be objects with a method on_step(state), or functions of the state. Got {quoted(callback)}."
             )
     return found
 
@@ -204,7 +206,9 @@ class Caller:
             wants = call(state)
             name = getattr(callback, "__name__", type(callback).__name__)
             if wants is not None and not isinstance(wants, bool | np.bool_):
-                raise TypeError(f"The callback {name} must return True to stop, else False or None. Got {wants!r}.")
+                raise TypeError(
+                    f"The callback {name} must return True to stop, else False or None. Got {quoted(wants)}."
+                )
             if wants:
                 said = f"The callback {name} stopped it after step {state.step}."
         return said

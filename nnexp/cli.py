@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import (
@@ -24,12 +22,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from nnexp._errors import ExpectedError, printable, quoted, reason
+from nnexp._files import as_path, replacing
 from nnexp._names import Registry
+from nnexp._output import Terminal, emit, outlasting_output
+from nnexp._signals import status as status_of_signal
 from nnexp._version import __version__
-from nnexp.engine import BACKENDS, EngineError
+from nnexp.engine import BACKENDS
 from nnexp.estimator import VALIDATIONS
 from nnexp.experiment import (
-    DataError,
     ResultsError,
     Specification,
     SpecificationError,
@@ -40,10 +41,12 @@ from nnexp.experiment import (
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.experiment.results import SWEEP_TABLES
 from nnexp.experiment.runs import check_models, load_data, sweeps_of
+from nnexp.experiment.schema import NAME_RULE, is_name
+from nnexp.experiment.specification import TRUST
 from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS
 from nnexp.network.connections import PATTERNS
-from nnexp.sweep import MODES, SAMPLERS, SamplerError, StoreError, StudyError
+from nnexp.sweep import MODES, SAMPLERS, StoreError
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.pruning import PRUNERS
 from nnexp.sweep.store import DamagedStoreError, Outcome, Trial, without_password
@@ -64,29 +67,40 @@ examples:
   nnexp list activations                          what can be named in a file
 """
 
-INTERRUPTED = 130
 TABLES = ["runs", "curves", "times", *SWEEP_TABLES]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, 1 if runs failed, 2 for a mistake, 130 if interrupted."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
-    try:
-        status: int = given.do(given, console)
-    except (SpecificationError, DataError, ResultsError, StoreError, StudyError, SamplerError, EngineError) as error:
-        for line in str(error).splitlines():
-            print(f"nnexp: {line}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of our output has left, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    """Run the command; return its exit status: 0, 1 if runs failed, 2 for a mistake, 128 and the signal's number if stopped."""
+    with outlasting_output() as output:
+        try:
+            given = _parser().parse_args(arguments)
+            console = Terminal(highlight=False)
+            if not console.is_terminal:
+                console = Terminal(highlight=False, width=200)
+            status: int = given.do(given, console)
+        except ExpectedError as error:
+            status = _refuse(str(error))
+        except OSError as error:
+            status = _refuse(f"{error.filename}: {reason(error)}." if error.filename else f"{reason(error)}.")
+        except MemoryError as error:
+            status = _refuse(str(error) or "There is not enough memory.")
+        except KeyboardInterrupt:
+            print("nnexp: stopped.", file=sys.stderr)
+            status = status_of_signal()
+        output.flush()
+        if output.problem is not None and not isinstance(
+            output.problem, BrokenPipeError
+        ):  # else a reader left, as `| head` does
+            return status or _refuse(f"The output could not be written: {reason(output.problem)}.")
     return status
+
+
+def _refuse(text: str) -> int:
+    """Say what is wrong; return the exit status for it."""
+    for line in text.split("\n"):
+        print(f"nnexp: {line}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=raw,
     )
+    parser.color = False  # type: ignore[attr-defined]  # Python 3.14 would colour what is wrong
     parser.add_argument("--version", action="version", version=f"nnexp {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -171,6 +186,10 @@ def _parser() -> argparse.ArgumentParser:
         "--mend", action="store_true",
         help="free the trials of processes that are silent, and cut off a damaged part of a file (a copy is kept)",
     )  # fmt: skip
+    doctor.add_argument(
+        "--give-up", action="store_true",
+        help="count as failed what has no result because its process was killed each time; else the next call tries it again",
+    )  # fmt: skip
     doctor.set_defaults(do=_doctor)
 
     report = commands.add_parser(
@@ -210,6 +229,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=0,
         help="do N runs again from scratch and compare them bit for bit",
+    )
+    check.add_argument(
+        "--allow-module", metavar="MODULE", action="append", default=[], dest="modules", help="as for `nnexp run`"
     )
     check.set_defaults(do=_verify)
 
@@ -258,6 +280,11 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="run on the tables of a folder instead: CSV files with a column target, and manifest.csv with name and task",
     )
+    parser.add_argument(
+        "--allow-module", metavar="MODULE", action="append", default=[], dest="modules",
+        help="let the experiment run the code of a module outside scikit-learn and nnexp; may be repeated "
+        f"(or {TRUST} in the environment)",
+    )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="2 folds, 1 repeat, 10 steps, 8 trials: to try a file")
 
 
@@ -280,17 +307,37 @@ def _specification(given: argparse.Namespace) -> Specification:
         changes["sweep.trials"] = str(given.trials)
     if given.mode is not None and given.do is not _worker:
         changes["sweep.mode"] = f'"{given.mode}"'
-    return load_specification(given.file, changes, given.quick, given.tables)
+    return _load(given, changes)
 
 
-def _sweep(given: argparse.Namespace, console: Console) -> int:
-    specification = load_specification(given.file, {}, given.quick, given.tables)
+def _load(given: argparse.Namespace, changes: dict[str, str]) -> Specification:
+    ask = _ask if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else None
+    return load_specification(given.file, changes, given.quick, given.tables, allow_modules=given.modules, ask=ask)
+
+
+_answers: dict[str, bool] = {}
+
+
+def _ask(module: str) -> bool:
+    """Ask whoever sits at the terminal whether a module may run its code."""
+    if module not in _answers:
+        print(f"The experiment asks to run the code of the module {quoted(module)}, which may do all that you may.")
+        try:
+            answer = input("Allow it? [y/N] ")
+        except EOFError:
+            answer = ""
+        _answers[module] = answer.strip().lower() in ("y", "yes")
+    return _answers[module]
+
+
+def _sweep(given: argparse.Namespace, console: Terminal) -> int:
+    specification = _load(given, {})
     if specification.sweep is None:
         raise SpecificationError(f"{Path(given.file).name}: there is no [sweep] in it; `nnexp run` runs it as it is.")
     return _run(given, console)
 
 
-def _worker(given: argparse.Namespace, console: Console) -> int:
+def _worker(given: argparse.Namespace, console: Terminal) -> int:
     specification = _specification(given)
     if specification.sweep is None or specification.sweep.mode != "elastic":
         raise SpecificationError(
@@ -299,7 +346,7 @@ def _worker(given: argparse.Namespace, console: Console) -> int:
         )
     data = load_data(specification)
     check_models(specification, data)
-    store = open_store(given.storage or Path(given.results).expanduser() / specification.name)
+    store = open_store(given.storage or as_path(given.results, "--results") / specification.name)
     sweeps = sweeps_of(specification, data, store)
     total = sum(own.study.n_trials for own in sweeps)
     console.print(f"{len(sweeps)} studies of {total} trials in all, in {escape(store.where)}.")
@@ -307,14 +354,14 @@ def _worker(given: argparse.Namespace, console: Console) -> int:
         done = work_on_sweeps(sweeps)
     except KeyboardInterrupt:
         console.print("Stopped: what this worker was at is another's after a while. The same command joins again.")
-        return INTERRUPTED
+        return status_of_signal()
     console.print(f"Nothing is left to do. This worker did {done} trials.")
     return 0
 
 
-def _doctor(given: argparse.Namespace, console: Console) -> int:
+def _doctor(given: argparse.Namespace, console: Terminal) -> int:
     place = given.storage
-    if "://" not in place and not (Path(place).expanduser() / "study.log").is_file():
+    if "://" not in place and not (as_path(place, "The storage") / "study.log").is_file():
         raise StoreError(f"{place} holds no studies (no study.log).")
     try:
         store = open_store(place)
@@ -327,11 +374,11 @@ def _doctor(given: argparse.Namespace, console: Console) -> int:
         console.print(escape(store.lost), style="yellow")
     ill = 0
     for name in store.studies():
-        health = examine(store, name, mend=given.mend)
+        health = examine(store, name, mend=given.mend, give_up=given.give_up)
         console.print(f"[bold]{escape(name)}[/bold]: {escape(health.summary)}")
         for line in health.problems:
             console.print(f"  {escape(line)}", style="yellow")
-        ill += bool(health.problems) and not given.mend
+        ill += bool(health.problems) and not (given.mend or given.give_up)
     if ill:
         console.print("`nnexp doctor PLACE --mend` frees them; the next run takes them over by itself after a minute.")
     return 1 if ill else 0
@@ -344,7 +391,7 @@ def _number_of_trials(text: str) -> int:
     return number
 
 
-def _run(given: argparse.Namespace, console: Console) -> int:
+def _run(given: argparse.Namespace, console: Terminal) -> int:
     specification = _specification(given)
     jobs = given.jobs or _cores()
     with _Progress(console, specification.question) as progress:
@@ -354,7 +401,7 @@ def _run(given: argparse.Namespace, console: Console) -> int:
             n_jobs=jobs,
             on_start=progress.start,
             on_run=progress.advance,
-            command=_command(given),
+            command=_command(given, specification),
             on_trial=progress.trial,
             storage=given.storage,
             backend=given.backend,
@@ -369,9 +416,9 @@ def _run(given: argparse.Namespace, console: Console) -> int:
             f"Stopped: {trials}{finished} of {summary.planned} runs are finished and kept in "
             f"{escape(str(summary.folder))}. The same command goes on from there."
         )
-        return INTERRUPTED
-    _show(summary.folder, console)
+        return status_of_signal()
     report = _write_report(summary.folder)
+    _show(summary.folder, console)
     if summary.failed:
         console.print(
             f"{summary.failed} of {summary.planned} runs failed; runs.csv and the report say why.",
@@ -385,7 +432,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _command(given: argparse.Namespace) -> str:
+def _command(given: argparse.Namespace, specification: Specification) -> str:
     """Return the command that repeats this run."""
     parts = ["nnexp", "sweep" if given.do is _sweep else "run", given.file]
     for name in ("trials", "mode", "storage"):
@@ -393,6 +440,8 @@ def _command(given: argparse.Namespace) -> str:
             parts += [f"--{name}", str(getattr(given, name)) if name != "storage" else without_password(given.storage)]
     for change in given.changes:
         parts += ["--set", change]
+    for module in specification.allow_modules:
+        parts += ["--allow-module", module]
     if given.tables:
         parts += ["--tables", given.tables]
     if given.quick:
@@ -405,10 +454,10 @@ def _command(given: argparse.Namespace) -> str:
 class _Progress:
     """A bar with the time left on a terminal; a line for each tenth elsewhere."""
 
-    def __init__(self, console: Console, question: str) -> None:
+    def __init__(self, console: Terminal, question: str) -> None:
         self._console, self._question = console, question
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("·"),
@@ -469,7 +518,7 @@ class _Progress:
         best = self._best.get(sweep.study.name)
         said = f"; best so far {best[0]:.4g} in trial {best[1]} of {where}" if best is not None else ""
         if self._console.is_terminal:
-            self._bar.update(self._trial_task, advance=1, description=f"trials{said}")
+            self._bar.update(self._trial_task, advance=1, description=printable(f"trials{said}"))
         else:
             self._console.print(f"{number} of {self._trials} trials finished{escape(said)}")
 
@@ -489,24 +538,24 @@ class _Progress:
             self._console.print(f"{self._done + self._known} of {self._planned} runs finished")
 
 
-def _report(given: argparse.Namespace, console: Console) -> int:
+def _report(given: argparse.Namespace, console: Terminal) -> int:
     if given.claim is not None:
         return _show_claim(given, console)
     if given.format == "json":
         from nnexp.report import report_json
 
-        print(report_json(load_results(given.folder)))
+        emit(report_json(load_results(given.folder)))
         return 0
     console.print(f"Report: {escape(str(_write_report(Path(given.folder))))}")
     return 0
 
 
-def _verify(given: argparse.Namespace, console: Console) -> int:
+def _verify(given: argparse.Namespace, console: Terminal) -> int:
     from nnexp.verify import verify
 
     marks = {"ok": ("ok", "green"), "differs": ("DIFFERS", "red"), "unknown": ("not checked", "yellow")}
     count = 0
-    for finding in verify(given.folder, given.rerun):
+    for finding in verify(given.folder, given.rerun, allow_modules=given.modules):
         mark, style = marks[finding.status]
         console.print(f"[{style}]{mark}[/{style}]: {escape(finding.text)}")
         count += finding.status == "differs"
@@ -514,20 +563,21 @@ def _verify(given: argparse.Namespace, console: Console) -> int:
     return 1 if count else 0
 
 
-def _compare(given: argparse.Namespace, console: Console) -> int:
+def _compare(given: argparse.Namespace, console: Terminal) -> int:
     from nnexp.experiment.joining import join
 
-    if given.name is not None and not re.fullmatch(r"\w[\w.-]*", given.name):
-        raise ResultsError(f"--name {given.name}: a name is made of letters, digits, dots and dashes.")
+    if given.name is not None and not is_name(given.name):
+        raise ResultsError(f"--name {quoted(given.name)}: {NAME_RULE}.")
     command = shlex.join(["nnexp", "compare", *given.folders, *(["--name", given.name] if given.name else []),
                           *(["--results", given.results] if given.results != "results" else [])])  # fmt: skip
     folder = join(given.folders, given.results, given.name, command)
+    report = _write_report(folder)
     _show(folder, console)
-    console.print(f"Report: {escape(str(_write_report(folder)))}")
+    console.print(f"Report: {escape(str(report))}")
     return 0
 
 
-def _show_claim(given: argparse.Namespace, console: Console) -> int:
+def _show_claim(given: argparse.Namespace, console: Terminal) -> int:
     """Print a claim of the report, what it rests on, and its rows."""
     from nnexp.report import claim_of, compare
 
@@ -537,7 +587,7 @@ def _show_claim(given: argparse.Namespace, console: Console) -> int:
     if found is None:
         known = [claim.id for claim in [*comparison.answer, *comparison.cautions]]
         raise ResultsError(
-            f"{given.folder} has no claim {given.claim!r}. It has {', '.join(known)}, and the ids of its tables' rows, such as D1."
+            f"{given.folder} has no claim {quoted(given.claim)}. It has {', '.join(known)}, and the rows of its tables, such as D1."
         )
     claim, rows = found
     console.print(f"[bold]{claim.id}[/bold] {escape(claim.text)}")
@@ -547,7 +597,7 @@ def _show_claim(given: argparse.Namespace, console: Console) -> int:
     console.print(f"Rows: {len(rows)} of runs.csv")
     metrics = [name for task in results.experiment["evaluation"]["metrics"].values() for name in task if name in rows]
     shown = ["data", "model", "repeat", "fold", "status", *dict.fromkeys(metrics), "evaluations"]
-    print(rows[shown].dropna(axis=1, how="all").to_csv(index=False), end="")
+    emit(rows[shown].dropna(axis=1, how="all").to_csv(index=False), end="")
     return 0
 
 
@@ -557,7 +607,7 @@ def _write_report(folder: Path) -> Path:
     return write_report(load_results(folder))
 
 
-def _table(given: argparse.Namespace, console: Console) -> int:
+def _table(given: argparse.Namespace, console: Terminal) -> int:
     if given.name is not None or given.parquet is not None:
         frame = getattr(load_results(given.folder), given.name or "runs")
         if frame.empty:
@@ -565,27 +615,29 @@ def _table(given: argparse.Namespace, console: Console) -> int:
                 f"{given.folder} has no table {given.name}: it is of an experiment without a sweep, or of one too short."
             )
         if given.parquet is None:
-            print(frame.to_csv(index=False), end="")
+            emit(frame.to_csv(index=False), end="")
             return 0
+        path = as_path(given.parquet, "--parquet")
         try:
-            frame.to_parquet(given.parquet, index=False)
+            with replacing(path) as file:
+                frame.to_parquet(file, index=False)
         except ImportError as error:
             raise ResultsError("Parquet files need pyarrow: pip install 'nnexp[parquet]'.") from error
         except OSError as error:
-            raise ResultsError(f"{given.parquet} cannot be written: {error.strerror or error}.") from error
+            raise ResultsError(f"{path} cannot be written: {reason(error)}.") from error
         console.print(f"{len(frame)} rows in {escape(given.parquet)}")
         return 0
     if given.csv:
         from nnexp.report import compare
 
         cells = compare(load_results(given.folder)).cells.drop(columns="variance")
-        print(cells.to_csv(index=False), end="")
+        emit(cells.to_csv(index=False), end="")
     else:
         _show(Path(given.folder), console)
     return 0
 
 
-def _show(folder: Path, console: Console) -> None:
+def _show(folder: Path, console: Terminal) -> None:
     """Print the answer, the leaderboard and the map."""
     from nnexp.report import compare, leaderboard_table, map_table, tuning_tables
 
@@ -618,7 +670,7 @@ def _show(folder: Path, console: Console) -> None:
     console.print(escape("\n" + "\n".join(claim.text for claim in comparison.answer) + "\n"))
 
 
-def _print_table(head: list[str], rows: Sequence[list[str]], console: Console) -> None:
+def _print_table(head: list[str], rows: Sequence[list[str]], console: Terminal) -> None:
     """Print a table in full, also where the terminal is narrower."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(head):
@@ -660,7 +712,7 @@ def _kinds() -> dict[str, dict[str, str]]:
     return kinds
 
 
-def _list(given: argparse.Namespace, console: Console) -> int:
+def _list(given: argparse.Namespace, console: Terminal) -> int:
     for kind, parts in _kinds().items():
         if given.kind in (None, kind):
             console.print(f"[bold]{kind}[/bold]")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing.resource_tracker
-import shutil
+import os
 import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ import cloudpickle
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from nnexp._errors import ExpectedError, reason
+from nnexp._processes import leave_with_parent, scratch_folder
 
 BACKENDS = {"loky": "processes on this machine", "dask": "the workers of a Dask cluster"}
 
@@ -34,15 +38,18 @@ _MOST_LOSSES = 10
 Work = Callable[[Any, Any], Any]
 
 
-class EngineError(RuntimeError):
+class EngineError(ExpectedError, RuntimeError):
     """The processes that were asked for cannot be had; the message says why."""
 
 
 class WorkerDiedError(RuntimeError):
-    """The process of a unit was killed each time, as where memory runs out."""
+    """The process of a unit was killed each time, as where memory runs out. That is no result of the unit."""
 
     def __init__(self) -> None:
-        super().__init__(f"Its process was killed, {1 + RETRIES} times, perhaps for lack of memory.")
+        super().__init__(
+            f"Its process was killed, {1 + RETRIES} times, perhaps for lack of memory. That is no result: "
+            "the same command tries it again."
+        )
 
 
 class Engine:
@@ -72,7 +79,7 @@ class Engine:
         self.n_jobs, self.backend = n_jobs, backend
         self._client: Any = None
         self._held: Any = None
-        self._folder: Path | None = None
+        self._written: list[Path] = []
         self._sent: tuple[Any, str] | None = None
         if backend == "dask":
             self._client = _dask_client(scheduler)
@@ -92,9 +99,11 @@ class Engine:
 
     def close(self) -> None:
         """Give back what the processes were sent."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        for path in self._written:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        self._written.clear()
+        self._sent = None
         if self._client is not None:
             self._held = None
             self._client.close()
@@ -117,10 +126,17 @@ class Engine:
     def _send(self, shared: Any) -> str:
         """Write what is shared to a file that each process reads once; return its path."""
         if self._sent is None or self._sent[0] is not shared:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="nnexp-"))
-            path = self._folder / uuid.uuid4().hex
-            path.write_bytes(cloudpickle.dumps(shared))
+            path = None
+            try:
+                path = scratch_folder() / uuid.uuid4().hex
+                self._written.append(path)
+                with open(path, "wb") as file:
+                    cloudpickle.dump(shared, file)
+            except OSError as error:
+                where = path or tempfile.gettempdir()
+                raise EngineError(
+                    f"The data for other processes cannot be written to {where}: {reason(error)}."
+                ) from error
             self._sent = shared, str(path)
         return self._sent[1]
 
@@ -139,6 +155,8 @@ class Engine:
                 suspects = [] if endless else sorted(begun - finished)
                 deaths += 1
                 if deaths > _MOST_DEATHS:
+                    if not endless:
+                        yield from ((number, WorkerDiedError()) for number in waiting if number not in finished)
                     return
             waiting = [number for number in waiting if number not in finished and number not in suspects]
             for number in suspects:  # each by itself, so that none suffers from its neighbour
@@ -157,11 +175,12 @@ class Engine:
                 begun.add(number)
                 yield delayed(_with_file)(work, path, number, units[number])
 
-        with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_leave_ctrl_c):
+        begin = _Begin(os.getpid(), str(scratch_folder()))
+        with parallel_config(backend="loky", inner_max_num_threads=1, initializer=begin):
             parallel = Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
             )
-            with _workers_without_ctrl_c():  # the workers are started by the call
+            with _workers_without_signals():  # the workers are started by the call
                 found = parallel(calls())
             yield from found
 
@@ -240,13 +259,28 @@ def _dask_client(scheduler: str | None) -> Any:
         raise EngineError(f"The Dask scheduler {scheduler} does not answer: {error}") from error
 
 
-def _leave_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+# Signals that end a command. They are for the process that was told to do the work; it ends the others.
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@dataclass(frozen=True)
+class _Begin:
+    """How a worker begins: it leaves signals to the parent, and does not outlive it. Equal ones share their workers."""
+
+    parent: int
+    folder: str
+
+    def __call__(self) -> None:
+        for own in _ENDING:
+            signal.signal(own, signal.SIG_IGN)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        leave_with_parent(self.parent, self.folder)
 
 
 @contextlib.contextmanager
-def _workers_without_ctrl_c() -> Iterator[None]:
-    """Leave Ctrl-C to this process alone: a worker started here inherits that the signal is blocked.
+def _workers_without_signals() -> Iterator[None]:
+    """Leave Ctrl-C and its like to this process alone: a worker started here inherits that they are blocked.
 
     Without it each worker prints a traceback of its own while it starts.
     """
@@ -256,7 +290,7 @@ def _workers_without_ctrl_c() -> Iterator[None]:
     # Both unblock the signal when they start something of their own.
     loky_resource_tracker.ensure_running()
     multiprocessing.resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:

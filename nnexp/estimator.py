@@ -42,10 +42,11 @@ from sklearn.utils.validation import (
 )
 
 import nnexp.saving as saving
+from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number, is_integer, is_number
 from nnexp.callbacks import Caller, Checkpoint, check_callbacks
 from nnexp.network import ACTIVATIONS, INITIALIZERS, Activation, Network
-from nnexp.network.connections import resolve_connections
+from nnexp.network.connections import MOST_LAYERS, resolve_connections
 from nnexp.network.error_functions import (
     CrossEntropy,
     ErrorFunction,
@@ -71,6 +72,7 @@ from nnexp.training import (
     Training,
     resolve_schedule,
 )
+from nnexp.training.loop import check_room
 from nnexp.training.schedules import Constant
 from nnexp.training.stack import Task, one_thread, train
 
@@ -122,7 +124,7 @@ def _is_probabilistic(estimator: BackpropMLP) -> bool:
         raise AttributeError("predict_proba is for task='classification'.")
     if _output_name(estimator) not in ("softmax", "sigmoid"):
         raise AttributeError(
-            f"output_activation={_output_name(estimator)!r} gives no probabilities: use decision_function, or "
+            f"output_activation={quoted(_output_name(estimator))} gives no probabilities: use decision_function, or "
             "output_activation='softmax' or 'sigmoid'."
         )
     return True
@@ -250,7 +252,7 @@ class _ChosenScore:
         weight: Array | None,
     ) -> None:
         scoring = getattr(estimator, parameter)
-        self._scorer, self._name = _scorer(parameter, scoring), f"{parameter}={scoring!r}"
+        self._scorer, self._name = _scorer(parameter, scoring), f"{parameter}={quoted(scoring)}"
         self._what = what
         probe = copy.copy(estimator)
         for name in ("_left", "callbacks", "_skl_callbacks"):
@@ -298,7 +300,7 @@ def _scorer(parameter: str, scoring: Any) -> Any:
     if callable(scoring):
         return scoring
     if not isinstance(scoring, str):
-        raise TypeError(f"{parameter} must be a name of scikit-learn's, a scorer or None. Got {scoring!r}.")
+        raise TypeError(f"{parameter} must be a name of scikit-learn's, a scorer or None. Got {quoted(scoring)}.")
     check_choice(parameter, scoring, get_scorer_names())
     return get_scorer(scoring)
 
@@ -890,6 +892,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if tables is not None:
             tables[key] = network
         described, algorithm = algorithm, algorithm.choose(network)
+        check_room(self.n_networks, network.n_parameters)
 
         more = self._check_validation_data(X_val, y_val, features, target)
         how = "none" if one_step else "given" if more is not None else self._resolve_validation(len(rows), algorithm)
@@ -957,7 +960,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             callbacks = [*callbacks, _print_row]
             given = ALGORITHMS.resolve(self.algorithm, "algorithm")
             if type(given) is not type(task.algorithm):
-                print(f"algorithm={given.name!r}: {task.algorithm!r} for {prepared.network.n_parameters:,} weights")
+                print(
+                    f"algorithm={quoted(given.name)}: {quoted(task.algorithm)} for {prepared.network.n_parameters:,} weights"
+                )
         if getattr(self, "_skl_callbacks", []) or hasattr(self, "_parent_callback_ctx"):
             callbacks = [*callbacks, _ScikitLearnCallbacks(self, X, y, prepared)]
         old = None if left is None else left.training
@@ -1220,7 +1225,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 if spread and several:
                     deviation[here] = values.std(axis=0)
         if np.isnan(mean).any():
-            raise ValueError(f"X holds values too large for dtype={dtype.name!r}; rescale them.")
+            raise ValueError(f"X holds values too large for dtype={quoted(dtype.name)}; rescale them.")
         return mean, deviation
 
     def _check_parameters(self) -> Algorithm:
@@ -1248,7 +1253,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         check_number("label_smoothing", self.label_smoothing, low=0, high=1, open_high=True)
         check_number("n_networks", self.n_networks, low=1, integer=True)
         if self.n_jobs is not None and (not is_integer(self.n_jobs) or self.n_jobs == 0):
-            raise ValueError(f"n_jobs must be an integer other than 0, or None. Got {self.n_jobs!r}.")
+            raise ValueError(f"n_jobs must be an integer other than 0, or None. Got {quoted(self.n_jobs)}.")
         for name in ("shuffle", "normalize_y", "warm_start", "bias"):
             _check_bool(name, getattr(self, name))
         if not is_integer(self.verbose):
@@ -1279,7 +1284,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         algorithm.check()
         if self.fitness is not None and not algorithm.evolves:
             raise ValueError(
-                f"fitness is what evolution selects by, and algorithm={algorithm.name!r} selects nothing. For a score that "
+                f"fitness is what evolution selects by, and algorithm={quoted(algorithm.name)} selects nothing. For a score that "
                 "chooses the best step use scoring."
             )
         return algorithm
@@ -1289,7 +1294,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         given = auto if isinstance(self.dropout, str) and self.dropout == "auto" else self.dropout
         rates = [given] * hidden_layers if is_number(given) else given
         if isinstance(rates, str) or not isinstance(rates, list | tuple | np.ndarray) or np.ndim(rates) != 1:
-            raise TypeError(f"dropout must be a number, or a sequence with one for each hidden layer. Got {given!r}.")
+            raise TypeError(
+                f"dropout must be a number, or a sequence with one for each hidden layer. Got {quoted(given)}."
+            )
         if len(rates) != hidden_layers:
             raise ValueError(f"dropout needs a number for each hidden layer: {hidden_layers}. Got {len(rates)}.")
         for rate in [*rates, given] if is_number(given) else rates:
@@ -1345,7 +1352,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if kind == "multiclass-multioutput":
             raise ValueError(
                 "y must be one class for each sample, or 0 and 1 for each of several labels. "
-                f"Got {kind!r} of shape {y.shape}."
+                f"Got {quoted(kind)} of shape {y.shape}."
             )
         if kind != "multilabel-indicator" and not plain:
             y = column_or_1d(y, warn=True)
@@ -1353,13 +1360,15 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             given = getattr(known, "classes", np.array([]))
             if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), given):
                 raise ValueError(
-                    f"classes={classes!r} is not the same as in the first call of partial_fit: {given.tolist()}."
+                    f"classes={quoted(classes)} is not the same as in the first call of partial_fit: {quoted(given.tolist())}."
                 )
             return known, y
         labels: Array = np.unique(np.asarray(y if classes is None else classes))
         if kind == "multilabel-indicator":
             if classes is not None and not np.array_equal(labels, np.arange(y.shape[1])):
-                raise ValueError(f"y has {y.shape[1]} labels: classes must be their numbers, from 0. Got {classes!r}.")
+                raise ValueError(
+                    f"y has {y.shape[1]} labels: classes must be their numbers, from 0. Got {quoted(classes)}."
+                )
             labels = np.arange(y.shape[1])
         if len(labels) == 1:
             what = "y holds" if classes is None else "classes names"
@@ -1386,14 +1395,14 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         low, high = error_function.targets
         if y.min() < low or y.max() > high:
             raise ValueError(
-                f"error_function={error_function.name!r} needs y in [{low:g}, {high:g}]. "
+                f"error_function={quoted(error_function.name)} needs y in [{low:g}, {high:g}]. "
                 f"Got values from {y.min():g} to {y.max():g}."
             )
         if output != "identity":
             low, high = self._output_activation(output).limits
             if y.min() < low or y.max() > high:
                 raise ValueError(
-                    f"output_activation={output!r} gives values in [{low:g}, {high:g}] and cannot reach y, which goes "
+                    f"output_activation={quoted(output)} gives values in [{low:g}, {high:g}] and cannot reach y, which goes "
                     f"from {y.min():g} to {y.max():g}. Use 'identity', or rescale y."
                 )
 
@@ -1417,20 +1426,20 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         total = np.bincount(codes, weights=weight, minlength=len(target.classes))
         if isinstance(given, str):
             if given != "balanced":
-                raise ValueError(f"class_weight must be 'balanced', a mapping or None. Got {given!r}.")
+                raise ValueError(f"class_weight must be 'balanced', a mapping or None. Got {quoted(given)}.")
             of_class = np.divide(total.sum(), (total > 0).sum() * total, out=np.zeros(len(total)), where=total > 0)
         elif isinstance(given, Mapping):
             classes = target.classes.tolist()
             unknown = [key for key in given if key not in classes]
             if unknown:
                 raise ValueError(
-                    f"class_weight names {unknown[0]!r}, which is no class of y: {target.classes.tolist()}."
+                    f"class_weight names {quoted(unknown[0])}, which is no class of y: {quoted(target.classes.tolist())}."
                 )
             for value in given.values():
                 check_number("class_weight", value, low=0, open_high=True)
             of_class = np.array([float(given.get(own, 1.0)) for own in classes])
         else:
-            raise TypeError(f"class_weight must be 'balanced', a mapping or None. Got {given!r}.")
+            raise TypeError(f"class_weight must be 'balanced', a mapping or None. Got {quoted(given)}.")
         weight = of_class[codes] * (1.0 if weight is None else weight)
         if not weight.any():
             raise ValueError("class_weight is zero for every sample: there is nothing to learn from.")
@@ -1502,7 +1511,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         hidden = self.hidden_layer_sizes
         sizes = (hidden,) if is_integer(hidden) else hidden
         if isinstance(sizes, str) or not isinstance(sizes, list | tuple | np.ndarray):
-            raise TypeError(f"hidden_layer_sizes must be an int or a sequence of int. Got {hidden!r}.")
+            raise TypeError(f"hidden_layer_sizes must be an int or a sequence of int. Got {quoted(hidden)}.")
+        if len(sizes) > MOST_LAYERS - 2:
+            raise ValueError(f"hidden_layer_sizes must name at most {MOST_LAYERS - 2} layers. Got {len(sizes):,}.")
         for size in sizes:
             check_number("Each of hidden_layer_sizes", size, low=1, integer=True)
         return tuple(int(size) for size in sizes)
@@ -1528,7 +1539,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             )
         if isinstance(error_function, CrossEntropy) and output != "softmax":
             raise ValueError(
-                f"error_function='cross_entropy' needs outputs that add up to 1, and output_activation={output!r} does not "
+                f"error_function='cross_entropy' needs outputs that add up to 1, and output_activation={quoted(output)} does not "
                 "make them so: use 'softmax', or error_function='binary_cross_entropy'."
             )
         if output == "softmax" and network.n_outputs == 1:
@@ -1537,12 +1548,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             for activation in network.activations:
                 if not activation.differentiable:
                     raise ValueError(
-                        f"algorithm={algorithm.name!r} needs derivatives, and the activation {activation.name!r} has "
+                        f"algorithm={quoted(algorithm.name)} needs derivatives, and the activation {quoted(activation.name)} has "
                         "none of use. Train it by evolution: algorithm='evolution'."
                     )
             if not error_function.differentiable:
                 raise ValueError(
-                    f"algorithm={algorithm.name!r} needs derivatives, and error_function={error_function.name!r} has none of "
+                    f"algorithm={quoted(algorithm.name)} needs derivatives, and {quoted(error_function.name)} has none of "
                     "use. Minimise it by evolution: algorithm='evolution'."
                 )
         else:
@@ -1551,7 +1562,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             descends |= {"weight_decay": self.weight_decay, "clip_norm": self.clip_norm is not None}
             for name, used in descends.items():
                 if used:
-                    raise ValueError(f"{name} acts on the updates of descent; algorithm={algorithm.name!r} makes none.")
+                    raise ValueError(
+                        f"{name} acts on the updates of descent; algorithm={quoted(algorithm.name)} makes none."
+                    )
 
     def _resolve_validation(self, n: int, algorithm: Algorithm) -> str:
         if self.validation != "auto":
@@ -1577,7 +1590,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             return self._folds(n, strata, groups, seed)
         except ValueError as error:
             part = f"validation_fraction={self.validation_fraction}" if how == "holdout" else f"{networks} folds"
-            raise ValueError(f"validation={how!r} cannot set {part} of {n} samples aside: {error}") from error
+            raise ValueError(f"validation={quoted(how)} cannot set {part} of {n} samples aside: {error}") from error
 
     def _hold_out(self, n: int, strata: Any, groups: Any, seed: int) -> tuple[Array, Array]:
         """Set a part of the samples aside: of every class its share, or whole groups."""
@@ -1645,7 +1658,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         for values, name in ((samples.values, "X"), (expected, "y")):
             pieces = (values[first : first + _PREDICT_ROWS] for first in range(0, len(values), _PREDICT_ROWS))
             if not all(np.isfinite(piece).all() for piece in pieces):
-                raise ValueError(f"{name} holds values too large for dtype={dtype.name!r}; rescale them.")
+                raise ValueError(f"{name} holds values too large for dtype={quoted(dtype.name)}; rescale them.")
         if weight is not None:
             extra = np.full(len(y_all) - len(y), weight.mean())
             if more is not None and len(more) == 3:  # a class counts there as it does here
@@ -1798,7 +1811,9 @@ def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
         return np.random.SeedSequence(int(random_state.randint(np.iinfo(np.int32).max)))
     if isinstance(random_state, np.random.Generator):
         return np.random.SeedSequence(int(random_state.integers(2**63)))
-    raise TypeError(f"random_state must be an int, a numpy RandomState or Generator, or None. Got {random_state!r}.")
+    raise TypeError(
+        f"random_state must be an int, a numpy RandomState or Generator, or None. Got {quoted(random_state)}."
+    )
 
 
 def _content(value: Any) -> Any:
@@ -1836,7 +1851,7 @@ def _is_auto(value: Any) -> bool:
 
 def _check_bool(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False. Got {value!r}.")
+        raise TypeError(f"{name} must be True or False. Got {quoted(value)}.")
 
 
 def _print_row(state: Any) -> None:

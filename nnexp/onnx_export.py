@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
+from nnexp._files import as_path, replacing
 from nnexp.network.activations import Activation, PerNeuron
 from nnexp.targets import Classes, Labels, Numbers
 
@@ -86,7 +88,7 @@ def _activation(g: _Graph, z: str, activation: Activation) -> str:
         return g.node("Gather", together, g.constant(back, np.int64), axis=1)
     if activation.name not in _OPERATORS or type(activation).__module__ != Activation.__module__:
         raise ValueError(
-            f"The activation {activation.name!r} has no counterpart in ONNX. Known: {', '.join(_OPERATORS)}."
+            f"The activation {quoted(activation.name)} has no counterpart in ONNX. Known: {', '.join(_OPERATORS)}."
         )
     return _OPERATORS[activation.name](g, z, activation)
 
@@ -174,5 +176,6 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     made.ir_version = 9
     onnx.checker.check_model(made)
     if path is not None:
-        Path(path).expanduser().write_bytes(made.SerializeToString())
+        with replacing(as_path(path)) as file:
+            file.write(made.SerializeToString())
     return made

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
+import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,10 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import ExpectedError, quoted, reason
+from nnexp._files import as_path, replacing
 from nnexp._names import Registry
 from nnexp._version import __version__
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
 from nnexp.network.activations import Activation, OneOf, PerNeuron
+from nnexp.network.connections import MOST_LAYERS, MOST_PAIRS
 from nnexp.targets import Classes, Labels, Numbers, Target
 from nnexp.training import ALGORITHMS, CROSSOVERS, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS, Training
 
@@ -41,17 +43,12 @@ _REGISTRIES: dict[str, Registry[Any]] = {
     "mutation": MUTATIONS,
 }
 _TARGETS: dict[str, type[Target]] = {"numbers": Numbers, "classes": Classes, "labels": Labels}
-# Fitted attributes that are numbers, words or arrays.
-_PLAIN = [
-    "n_iter_", "stop_reason_", "evaluations_", "best_error_", "best_validation_score_", "temperature_", "oof_score_",
-    "oof_score_error_",
-]  # fmt: skip
 _ARRAYS = ["parameters_", "oof_prediction_"]
 # Parameters that may hold code of the user's and that no prediction needs.
 _LEFT_OUT = ["callbacks", "scoring", "fitness", "random_state"]
 
 
-class SavingError(ValueError):
+class SavingError(ExpectedError, ValueError):
     """A model cannot be written to a file, or a file cannot be read as one; the message says why."""
 
 
@@ -102,7 +99,7 @@ class _Writer:
                 name, settings = described
                 return {"!part": [kind, name, {key: self.value(own, f"{what}.{key}") for key, own in settings.items()}]}
         raise SavingError(
-            f"{what} holds {getattr(part, 'name', part)!r}, code of your own that a file without code cannot hold. "
+            f"{what} holds {quoted(getattr(part, 'name', part))}, code of your own that a file without code cannot hold. "
             "Declare it as a plug-in by an entry point, or pickle the model."
         )
 
@@ -132,15 +129,20 @@ class _Reader:
         if "!dtype" in value:
             return np.dtype(value["!dtype"]).type
         if "!neurons" in value:
-            return PerNeuron(tuple(self.value(own) for own in value["!neurons"]))
+            return PerNeuron(self._activations(value["!neurons"]))
         if "!one_of" in value:
-            among = tuple(self.value(own) for own in value["!one_of"])
-            if not among or not all(isinstance(own, Activation) for own in among):
-                raise ValueError("what its neurons choose from are no activations")
-            return OneOf(among)
+            return OneOf(self._activations(value["!one_of"]))
         kind, name, settings = value["!part"]
         named = {key: self.value(own) for key, own in settings.items()}
         return _REGISTRIES[kind].resolve({"name": name, **named}, kind)
+
+    def _activations(self, given: Any) -> tuple[Activation, ...]:
+        among = tuple(self.value(own) for own in given)
+        if not among or not all(
+            isinstance(own, Activation) and not isinstance(own, PerNeuron | OneOf) for own in among
+        ):
+            raise ValueError("the activations of its neurons are none")
+        return among
 
 
 def save(path: str | Path, model: Any) -> None:
@@ -173,19 +175,24 @@ def load(path: str | Path, make: Callable[..., Any]) -> Any:
     """Read a model that `save` wrote; make is given its parameters and returns an estimator. See `nnexp.load`."""
     header, arrays = _read(path, "model")
     with _as_saving_error(path):
+        _check_limits(header, sum(array.size for array in arrays.values()))
         reader = _Reader(arrays)
         params = {name: reader.value(value) for name, value in header["params"].items()}
         model = make(**params)
         algorithm = model._check_parameters()
-        model.network_ = _network_from_json(header["network"], reader, Path(path).expanduser().stat().st_size)
+        model.network_ = _network_from_json(header["network"], reader)
         model.algorithm_ = algorithm.choose(model.network_)
         model._target = _target_from_json(header["target"], reader)
-        _check_target(model._target, model.network_)
+        _check_target(model._target, model.network_, model.task)
         if isinstance(model._target, Classes | Labels):
             model.classes_ = model._target.classes
-        for name, value in header["plain"].items():
-            if name in _PLAIN:
-                setattr(model, name, value)
+        for name, is_right in _PLAIN.items():
+            if name in header["plain"]:
+                if not is_right(header["plain"][name]):
+                    raise ValueError(f"its {name} is {quoted(header['plain'][name])}")
+                setattr(model, name, header["plain"][name])
+            elif name in _NEEDED:
+                raise ValueError(f"it has no {name}")
         for name in _ARRAYS:
             if name in header["arrays"]:
                 setattr(model, name, reader.value(header["arrays"][name]))
@@ -194,16 +201,20 @@ def load(path: str | Path, make: Callable[..., Any]) -> Any:
         fits = weights.shape == shape and weights.dtype in (np.float32, np.float64) and len(weights) > 0
         if not fits or not np.isfinite(weights).all():
             raise ValueError(f"its weights do not fit its network, which needs an array of shape {shape}")
+        if model.network_.mask is not None and np.any(weights[:, ~model.network_.mask]):
+            raise ValueError("connections that its network does not have weigh something")
         if isinstance(model._target, Numbers) and model._target.mean.ndim == 3 and len(model._target.mean) != shape[0]:
             raise ValueError("its target does not fit its networks")
         model._history = [_history_from_json(each, reader) for each in header["history"]]
-        if not all(isinstance(getattr(model, name, 0), int | float | str | None) for name in _PLAIN):
-            raise ValueError("a fitted attribute is no number")
         prediction = getattr(model, "oof_prediction_", np.zeros(1))
         if prediction.dtype.kind != "f" or prediction.ndim > 2:
             raise ValueError("its predictions are no numbers")
-        model.n_features_in_ = int(header["n_features"])
-        model._multilabel = bool(header["multilabel"])
+        if not _is_whole(header["n_features"], 1):
+            raise ValueError("its number of features is no number")
+        model.n_features_in_ = header["n_features"]
+        if header["multilabel"] is not isinstance(model._target, Labels):
+            raise ValueError("its target does not fit its labels")
+        model._multilabel = header["multilabel"]
         if model.n_features_in_ != model.network_.n_inputs:
             raise ValueError("its number of features does not fit its network")
         features = header["features"]
@@ -270,6 +281,8 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
         if len(header["stop_reason"]) != len(restored.stop_reason):
             raise ValueError("its reasons to stop do not fit its networks")
         restored.stop_reason = [str(reason) for reason in header["stop_reason"]]
+        if not (_is_real(header["seconds"]) and header["seconds"] >= 0):
+            raise ValueError("its seconds are no number")
         restored.seconds = float(header["seconds"])
         restored.log.blocks = [
             (reader.value(members), {name: reader.value(values) for name, values in block.items()})
@@ -279,6 +292,7 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
         for members, block in restored.log.blocks:
             shape = block["step"].shape
             fits = members.ndim == 1 and members.dtype.kind in "iu" and shape[1:] == members.shape
+            fits = fits and len(members) > 0 and members.min() >= 0 and members.max() < len(steps)
             if not fits or any(values.shape != shape or values.dtype.kind not in "iuf" for values in block.values()):
                 raise ValueError("its history does not fit its networks")
             steps[members] += shape[0]
@@ -316,9 +330,69 @@ def _history_from_json(columns: dict[str, Any], reader: _Reader) -> dict[str, li
     return {name: values.tolist() for name, values in found.items()}
 
 
-def _check_target(target: Target, network: Network) -> None:
-    """Raise a ValueError unless a target fits the network's outputs."""
-    outputs = network.n_outputs
+def _is_whole(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= 2**62
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_error(value: Any) -> bool:
+    """Whether a value may be an error or a score, which NaN says is not there or has diverged."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+# Fitted attributes, and what each of them may be.
+_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "n_iter_": lambda value: _is_whole(value, 0),
+    "stop_reason_": lambda value: isinstance(value, str),
+    "evaluations_": lambda value: _is_whole(value, 0),
+    "best_error_": _is_error,
+    "best_validation_score_": _is_error,
+    "temperature_": lambda value: _is_real(value) and value > 0,
+    "oof_score_": _is_error,
+    "oof_score_error_": _is_error,
+}
+_NEEDED = ("n_iter_", "stop_reason_", "evaluations_", "best_error_")
+
+
+def _check_limits(header: dict[str, Any], n_values: int) -> None:
+    """Raise a ValueError if a network is larger than what a file of this size can hold; before anything is built."""
+    content = header["network"]
+    sizes, blocks, activations = content["layer_sizes"], content["blocks"], content["activations"]
+    if not isinstance(sizes, list) or not isinstance(blocks, list) or not isinstance(activations, list):
+        raise ValueError("its network is no network")
+    if not 2 <= len(sizes) <= MOST_LAYERS or not all(_is_whole(size, 1) for size in sizes):
+        raise ValueError(f"its network has no 2 to {MOST_LAYERS:,} layers of neurons, or is larger than its weights")
+    pairs = [(source, target) for source, target, _ in blocks]
+    if len(pairs) > min(MOST_PAIRS, len(sizes) ** 2) or len(set(pairs)) < len(pairs):
+        raise ValueError("its network connects more pairs of layers than there are")
+    if not all(_is_whole(layer, 0) and layer < len(sizes) for pair in pairs for layer in pair):
+        raise ValueError("its network connects layers that are not there")
+    if sum(sizes[source] * sizes[target] for source, target in pairs) > n_values:
+        raise ValueError("its network is larger than its weights")
+    if len(activations) != len(sizes) - 1:
+        raise ValueError("its network does not have an activation for each layer")
+    for size, own in zip(sizes[1:], activations, strict=True):
+        neurons = own.get("!neurons", own.get("!one_of", [])) if isinstance(own, dict) else None
+        if not isinstance(neurons, list) or len(neurons) > max(size, MOST_LAYERS):
+            raise ValueError("its network has an activation that is none")
+
+
+def _check_target(target: Target, network: Network, task: str) -> None:
+    """Raise a ValueError unless a target fits the network's outputs, and what they are answers the task."""
+    outputs, last = network.n_outputs, network.activations[-1]
+    if isinstance(target, Numbers) is not (task == "regression"):
+        raise ValueError(f"its target does not fit its task, {task}")
+    if not isinstance(target, Numbers):
+        assert isinstance(target, Classes | Labels)
+        thresholds = [0.5] if last.limits == (0.0, 1.0) else [own.threshold for own in ERROR_FUNCTIONS.values()]
+        if target.threshold not in thresholds or target.probabilistic is not (last.name in ("softmax", "sigmoid")):
+            raise ValueError("its target does not fit its output activation")
+        one = getattr(target, "one_output", None)
+        if (one is None and last.name == "softmax") or (one and last.name == "softmax"):
+            raise ValueError("its target does not fit its output activation")
     if isinstance(target, Numbers):
         for values in (target.mean, target.scale):
             shapes = values.shape == (outputs,) or (values.ndim == 3 and values.shape[1:] == (1, outputs))
@@ -339,12 +413,11 @@ def _check_target(target: Target, network: Network) -> None:
         raise ValueError("its target does not fit its network")
 
 
-def _network_from_json(content: dict[str, Any], reader: _Reader, size: int) -> Network:
+def _network_from_json(content: dict[str, Any], reader: _Reader) -> Network:
     sizes = content["layer_sizes"]
-    weights = sum(sizes[source] * sizes[target] for source, target, _ in content["blocks"])
-    if len(sizes) > 1000 or weights > size:  # a file holds more bytes than its network has weights
-        raise ValueError("its network is larger than its weights")
     activations = [reader.value(own) for own in content["activations"]]
+    if not all(isinstance(own, Activation) for own in activations):
+        raise ValueError("its network has an activation that is none")
     connections = {
         (source, target): "full" if mask is None else reader.value(mask) for source, target, mask in content["blocks"]
     }
@@ -364,29 +437,21 @@ def _target_from_json(content: dict[str, Any], reader: _Reader) -> Target:
 
 def _write(path: str | Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Write the file beside its place and move it there, so that a kill leaves the old one or the new one."""
-    target = Path(path).expanduser()
+    target = as_path(path)
     content = {"format": FORMAT, "version": VERSION, "nnexp": __version__, **header}
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            try:
-                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                    archive.writestr("header.json", json.dumps(content))
-                    for name, values in arrays.items():
-                        with archive.open(name, "w", force_zip64=True) as member:
-                            np.lib.format.write_array(member, values, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                Path(file.name).unlink()
-                raise
-        Path(file.name).replace(target)
+        with replacing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("header.json", json.dumps(content))
+            for name, values in arrays.items():
+                with archive.open(name, "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, values, allow_pickle=False)
     except OSError as error:
-        raise SavingError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise SavingError(f"{path} cannot be written: {reason(error)}.") from error
 
 
 def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the header and the arrays of a file; believe nothing in it."""
-    source = Path(path).expanduser()
+    source = as_path(path)
     if not source.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     if not source.is_file():
@@ -399,6 +464,9 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]
                 raise ValueError("it is compressed, which no file of nnexp is")
             if sum(member.file_size for member in members) > size:
                 raise ValueError("its parts are larger than the whole")
+            names = [member.filename for member in members]
+            if len(set(names)) < len(names):
+                raise ValueError("two of its parts have one name")
             header = json.loads(archive.read("header.json"))
             if not isinstance(header, dict) or header.get("format") != FORMAT:
                 raise ValueError("it is no file of nnexp")

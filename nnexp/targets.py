@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
+
 Array = NDArray[Any]
 
 
@@ -144,8 +146,8 @@ class Classes(Target):
         known = np.asarray(self.classes[codes] == y)
         if not known.all():
             raise ValueError(
-                f"y holds the class {np.asarray(y)[~known].tolist()[0]!r}, which is not among the known classes "
-                f"{self.classes.tolist()}."
+                f"y holds the class {quoted(np.asarray(y)[~known].tolist()[0])}, which is not among the known classes "
+                f"{quoted(self.classes.tolist())}."
             )
         if self.one_output:
             return codes[:, np.newaxis].astype(np.float64)

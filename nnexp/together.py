@@ -25,6 +25,7 @@ from sklearn.utils import indexable
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_feature_names, _check_method_params
 
+from nnexp._errors import quoted
 from nnexp._names import is_integer, is_number
 from nnexp.estimator import BackpropMLP
 from nnexp.training.loop import Training
@@ -203,12 +204,12 @@ def fit_many(
     [True, True, True]
     """
     if isinstance(estimators, BaseEstimator) or not isinstance(estimators, Iterable):
-        raise TypeError(f"estimators must be a sequence of BackpropMLP objects. Got {estimators!r}.")
+        raise TypeError(f"estimators must be a sequence of BackpropMLP objects. Got {quoted(estimators)}.")
     models = list(estimators)
     _check_jobs(n_jobs)
     for model in models:
         if not isinstance(model, BackpropMLP):
-            raise TypeError(f"estimators must be BackpropMLP objects. Got {model!r}.")
+            raise TypeError(f"estimators must be BackpropMLP objects. Got {quoted(model)}.")
         if not can_stack(model):
             raise ValueError(
                 "fit_many takes no estimators with callbacks, verbose, warm_start or max_seconds: they need a fit of their own."
@@ -300,15 +301,15 @@ def cross_validate(
         )  # fmt: skip
     _check_jobs(n_jobs)
     if not (isinstance(error_score, str) and error_score == "raise") and not is_number(error_score):
-        raise ValueError(f"error_score must be 'raise' or a number. Got {error_score!r}.")
+        raise ValueError(f"error_score must be 'raise' or a number. Got {quoted(error_score)}.")
     if params is not None and not isinstance(params, dict):
-        raise TypeError(f"params must be a dict of arguments of fit, or None. Got {params!r}.")
+        raise TypeError(f"params must be a dict of arguments of fit, or None. Got {quoted(params)}.")
     X, y, groups = indexable(X, y, groups)
     splitter = check_cv(cv, y, classifier=is_classifier(estimator))
     scorer = check_scoring(estimator, scoring=scoring, raise_exc=error_score == "raise")
     splits = list(splitter.split(X, y, groups))
     if not splits:
-        raise ValueError(f"cv={cv!r} gives no split.")
+        raise ValueError(f"cv={quoted(cv)} gives no split.")
     results: dict[str, list[Any]] = {"fit_time": [], "score_time": []}
     models: list[BaseEstimator] = []
     failures: list[str] = []
@@ -344,7 +345,7 @@ def cross_validate(
         said = f"{len(failures)} of {len(splits)} fits failed. The first one:\n{failures[0]}"
         if len(failures) == len(splits):
             raise ValueError(f"All the {said}")
-        warnings.warn(f"{said}Their scores are error_score={error_score!r}.", FitFailedWarning, stacklevel=2)
+        warnings.warn(f"{said}Their scores are error_score={quoted(error_score)}.", FitFailedWarning, stacklevel=2)
     names = dict.fromkeys(name for own in scores if own is not None for name in own)
     if len(names) > 2:  # several metrics; a scorer that failed as a whole knows no names
         names = {name: None for name in names if name not in ("test_score", "train_score")}
@@ -367,18 +368,20 @@ def _scores(scorer: Any, model: Any, X: Any, y: Any, prefix: str, error_score: A
         found = scorer(model, X, y)
         for value in found.values() if isinstance(found, dict) else [found]:
             if not isinstance(value, numbers.Number | str) or (isinstance(value, str) and not isinstance(found, dict)):
-                raise ValueError(f"scoring must return a number. Got {value!r}.")
+                raise ValueError(f"scoring must return a number. Got {quoted(value)}.")
     except Exception:
         if error_score == "raise":
             raise
-        said = f"Scoring failed; the score is error_score={error_score!r}. {traceback.format_exc()}"
+        said = f"Scoring failed; the score is error_score={quoted(error_score)}. {traceback.format_exc()}"
         warnings.warn(said, UserWarning, stacklevel=3)
         found = error_score
     if not isinstance(found, dict):
         return {f"{prefix}_score": float(found)}
     bad = {name: value for name, value in found.items() if isinstance(value, str)}
     if bad:
-        warnings.warn(f"Scoring failed; the score is error_score={error_score!r}. {bad}", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"Scoring failed; the score is error_score={quoted(error_score)}. {bad}", UserWarning, stacklevel=3
+        )
     return {f"{prefix}_{name}": error_score if name in bad else value for name, value in found.items()}
 
 
@@ -391,7 +394,7 @@ def _part(estimator: Any, X: Any, y: Any, rows: Array) -> tuple[Any, Any]:
 
 def _check_jobs(n_jobs: Any) -> None:
     if n_jobs is not None and (not is_integer(n_jobs) or n_jobs == 0):
-        raise ValueError(f"n_jobs must be an integer other than 0, or None. Got {n_jobs!r}.")
+        raise ValueError(f"n_jobs must be an integer other than 0, or None. Got {quoted(n_jobs)}.")
 
 
 def _size(X: Any) -> int:

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nnexp.experiment.datasets import DataError, DataSet
+from nnexp._errors import ExpectedError, quoted
+from nnexp._files import as_path
+from nnexp.experiment.datasets import DataSet
 from nnexp.experiment.results import (
     DETAIL_TABLES,
     RUN_KEYS,
     SWEEP_TABLES,
     Results,
+    ResultsError,
     blocks_of,
     hash_of,
+    load_environment,
     load_results,
 )
 from nnexp.experiment.runs import Run, blas, execute, load_data, plan
-from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError, load_specification
+from nnexp.experiment.specification import ModelSpecification, Specification, load_specification
 from nnexp.report import render
 
 _NAMED = 5  # differences that are named one by one
@@ -48,7 +52,9 @@ class Finding:
     text: str
 
 
-def verify(folder: str | Path, rerun: int = 0, seed: int | None = None) -> Iterator[Finding]:
+def verify(
+    folder: str | Path, rerun: int = 0, seed: int | None = None, *, allow_modules: Sequence[str] = ()
+) -> Iterator[Finding]:
     """Check a results folder, and yield what each check found.
 
     Parameters
@@ -59,6 +65,8 @@ def verify(folder: str | Path, rerun: int = 0, seed: int | None = None) -> Itera
         How many runs are done again from scratch, a random sample. Those of changed rows come first.
     seed : int, default=None
         Draws the sample; None draws another one each time.
+    allow_modules : sequence of str, default=()
+        See `load_specification`.
 
     Yields
     ------
@@ -69,8 +77,16 @@ def verify(folder: str | Path, rerun: int = 0, seed: int | None = None) -> Itera
     ResultsError
         If the folder holds no results that can be read.
     """
-    results = load_results(folder)
-    yield from _check_files(results)
+    place = as_path(folder, "The results folder")
+    environment = load_environment(place)
+    yield from _check_files(place, environment)
+    try:
+        results = load_results(place)
+    except ResultsError as error:
+        if not environment.get("files") or not (place / "runs.csv").is_file():
+            raise
+        yield Finding("differs", str(error))
+        return
     planned: list[Run] = []
     data: dict[str, DataSet] = {}
     if "joined" in results.environment:
@@ -79,10 +95,10 @@ def verify(folder: str | Path, rerun: int = 0, seed: int | None = None) -> Itera
         )
     else:
         try:
-            specification = load_specification(results.folder / "experiment.json")
+            specification = load_specification(results.folder / "experiment.json", allow_modules=allow_modules)
             data = load_data(specification)
             planned = plan(specification, data, _winners(specification, results))
-        except (SpecificationError, DataError, OSError) as error:
+        except (ExpectedError, OSError) as error:
             yield Finding("unknown", f"The runs cannot be planned again: {error}")
         else:
             yield from _check_data(results, data)
@@ -96,9 +112,9 @@ def _text_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-def _check_files(results: Results) -> Iterator[Finding]:
+def _check_files(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]:
     """Compare the tables with their hashes in environment.json."""
-    known = results.environment.get("files")
+    known = environment.get("files")
     if not known:
         yield Finding(
             "unknown",
@@ -106,9 +122,13 @@ def _check_files(results: Results) -> Iterator[Finding]:
         )
         return
     changed = 0
+    tables = [f"{name}.csv" for name in ("runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES)]
     for name, value in known.items():
-        path = results.folder / name
-        if not path.is_file():
+        path = folder / name
+        if name not in ("experiment.json", *tables):
+            changed += 1
+            yield Finding("differs", f"environment.json records {quoted(name)}, which no run writes.")
+        elif not path.is_file():
             changed += 1
             yield Finding("differs", f"{name} is missing; environment.json records it.")
         elif hash_of(path) != value:
@@ -117,50 +137,55 @@ def _check_files(results: Results) -> Iterator[Finding]:
                 "differs", f"{name} is not what the run wrote: its SHA-256 differs from the one in environment.json."
             )
             if name == "runs.csv":
-                yield from _changed_rows(results)
-    tables = [f"{name}.csv" for name in ("runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES)]
-    for name in [name for name in tables if name not in known and (results.folder / name).is_file()]:
+                yield from _changed_rows(folder, environment)
+    for name in [name for name in tables if name not in known and (folder / name).is_file()]:
         changed += 1
         yield Finding("differs", f"{name} is not recorded in environment.json.")
     if not changed:
         yield Finding("ok", f"{len(known)} files are what the run wrote, by their SHA-256.")
 
 
-def _changed_blocks(results: Results) -> list[str]:
-    recorded = results.environment.get("blocks", {})
-    here = blocks_of(results.folder / "runs.csv")
+def _changed_blocks(folder: Path, environment: dict[str, Any]) -> list[str]:
+    recorded = environment.get("blocks", {})
+    try:
+        here = blocks_of(folder / "runs.csv")
+    except (OSError, ValueError, KeyError):  # it is no table of runs
+        return []
     return [name for name in {**recorded, **here} if recorded.get(name) != here.get(name)]
 
 
-def _changed_rows(results: Results) -> Iterator[Finding]:
+def _changed_rows(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]:
     """Name the places of runs.csv that differ: the cells, if the journal is there, or else data set and model."""
-    journal = results.folder / "journal.jsonl"
-    cells = _against_journal(results, journal) if journal.is_file() else []
+    journal = folder / "journal.jsonl"
+    try:
+        cells = _against_journal(folder / "runs.csv", journal) if journal.is_file() else []
+    except (OSError, ValueError, KeyError):  # it is no table of runs
+        cells = []
     for text in cells[:_NAMED]:
         yield Finding("differs", text)
     if not cells:
-        blocks = _changed_blocks(results)
+        blocks = _changed_blocks(folder, environment)
         if blocks:
             yield Finding("differs", f"runs.csv: changed are rows of {', '.join(blocks[:_NAMED])}.")
 
 
-def _against_journal(results: Results, journal: Path) -> list[str]:
+def _against_journal(table: Path, journal: Path) -> list[str]:
     records: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for line in journal.read_text(encoding="utf-8").splitlines():
+    for line in journal.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             row = json.loads(line)["row"]
             records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
         except (ValueError, KeyError, TypeError):
             continue
     found = []
-    for number, row in enumerate(_text_table(results.folder / "runs.csv").to_dict("records"), start=2):
+    for number, row in enumerate(_text_table(table).to_dict("records"), start=2):
         known = records.get(tuple(str(row[key]) for key in RUN_KEYS), [])
         differences = [[name for name in own if name in row and not _same(row[name], own[name])] for own in known]
         if known and all(differences):
             for name in min(differences, key=len):
                 place = f"{row['model']} on {row['data']}, repeat {row['repeat']}, fold {row['fold']}"
                 found.append(
-                    f"runs.csv, line {number}: {name} of {place} is {row[name]!r}; the journal has {known[-1][name]!r}."
+                    f"runs.csv, line {number}: {name} of {place} is {quoted(row[name])}; the journal has {quoted(known[-1][name])}."
                 )
     return found
 
@@ -250,7 +275,7 @@ def _check_report(results: Results) -> Iterator[Finding]:
         if not path.is_file():
             yield Finding("unknown", f"{name} is not there; `nnexp report` writes it.")
             continue
-        found = path.read_text(encoding="utf-8")
+        found = path.read_text(encoding="utf-8", errors="replace")
         if not drawn_alike:  # another matplotlib draws otherwise; what the figures show is compared by their data
             found, text = (re.sub(r"<svg.*?</svg>", "", own, flags=re.DOTALL) for own in (found, text))
         if found == text:
@@ -302,7 +327,7 @@ def _plain_diff(new: list[str], old: list[str]) -> Iterator[str]:
 def _section_of(lines: list[str], number: int) -> str:
     for line in reversed(lines[:number]):
         if heading := re.match(r"<h[12][^>]*>(.*?)</h|#+ (.*)", line):
-            return f"in {html.unescape(heading[1] or heading[2])!r}, "
+            return f"in {quoted(html.unescape(heading[1] or heading[2]))}, "
     return ""
 
 
@@ -342,7 +367,7 @@ def _rerun(
         return
     rng = np.random.default_rng(seed)
     order = [candidates[i] for i in rng.permutation(len(candidates))]
-    changed = set(_changed_blocks(results)) if results.environment.get("blocks") else set()
+    changed = set(_changed_blocks(results.folder, results.environment)) if results.environment.get("blocks") else set()
     order.sort(key=lambda run: f"{run.data} / {run.model.name}" not in changed)
     number = max(number, sum(f"{run.data} / {run.model.name}" in changed for run in order[: 4 * number]))
     done: dict[Any, dict[str, Any]] = {}

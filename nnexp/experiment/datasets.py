@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import Bunch
 
+from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._names import nearest
 from nnexp._plugins import Plugins
 
@@ -88,9 +89,9 @@ BUNDLED: dict[str, Bundled] = {
 
 def _check_bundled(name: str, part: Any) -> Bundled:
     if not isinstance(part, Bundled):
-        raise TypeError(f"it must be an object of nnexp.experiment.Bundled, and is {part!r}")
+        raise TypeError(f"it must be an object of nnexp.experiment.Bundled, and is {quoted(part)}")
     if part.task not in ("classification", "regression"):
-        raise ValueError(f"its task must be 'classification' or 'regression', and is {part.task!r}")
+        raise ValueError(f"its task must be 'classification' or 'regression', and is {quoted(part.task)}")
     return part
 
 
@@ -103,7 +104,7 @@ def bundled_data() -> dict[str, Bundled]:
     return {**BUNDLED, **DATA_PLUGINS.parts}
 
 
-class DataError(ValueError):
+class DataError(ExpectedError, ValueError):
     """A data set cannot be read or used; the message says why."""
 
 
@@ -171,34 +172,39 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
     frame = _read(path, where)
     for column in [target, *(drop or [])]:
         if column not in frame.columns:
-            raise DataError(f"{where}: there is no column {column!r}. {nearest(column, map(str, frame.columns))}")
+            raise DataError(f"{where}: there is no column {quoted(column)}. {nearest(column, map(str, frame.columns))}")
     if target in (drop or []):
-        raise DataError(f"{where}: the target {target!r} is among the columns to drop.")
+        raise DataError(f"{where}: the target {quoted(target)} is among the columns to drop.")
     if frame.empty:
         raise DataError(f"{where}: there is no row.")
     frame = frame.drop(columns=drop or [])
     if frame.shape[1] < 2:
-        raise DataError(f"{where}: there is no column besides the target {target!r}.")
+        raise DataError(f"{where}: there is no column besides the target {quoted(target)}.")
     missing = int(frame[target].isna().sum())
     if missing:
-        raise DataError(f"{where}: the target {target!r} is missing in {missing} of {len(frame)} rows.")
+        raise DataError(f"{where}: the target {quoted(target)} is missing in {missing} of {len(frame)} rows.")
     y = frame.pop(target)
     if task == "regression" and not pd.api.types.is_numeric_dtype(y):
-        raise DataError(f"{where}: a regression needs numbers, but the target {target!r} holds {y.iloc[0]!r}.")
+        raise DataError(
+            f"{where}: a regression needs numbers, but the target {quoted(target)} holds {quoted(y.iloc[0])}."
+        )
     if task == "classification" and pd.api.types.is_float_dtype(y) and (y != y.round()).any():
         raise DataError(
-            f"{where}: the target {target!r} holds numbers that are no classes, such as {y[y != y.round()].iloc[0]:g}. "
+            f"{where}: the target {quoted(target)} holds numbers that are no classes, such as {y[y != y.round()].iloc[0]:g}. "
             'Set task = "regression".'
         )
     for column in frame.columns:
         kind = frame[column].map(type).iloc[0] if frame[column].dtype == object else str
         if kind in (list, dict, tuple, np.ndarray) or pd.api.types.is_timedelta64_dtype(frame[column]):
-            raise DataError(f"{where}: column {column!r} holds neither numbers nor words; drop it or convert it.")
-    numbers = frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)
+            raise DataError(f"{where}: column {quoted(column)} holds neither numbers nor words; drop it or convert it.")
+    try:
+        numbers = frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: a column holds numbers that are none on a line: {reason(error)}.") from error
     if np.isinf(numbers).any():
         raise DataError(f"{where}: a column holds an infinite number.")
     if task == "regression" and not np.isfinite(y.to_numpy(dtype=float)).all():
-        raise DataError(f"{where}: the target {target!r} holds an infinite number.")
+        raise DataError(f"{where}: the target {quoted(target)} holds an infinite number.")
     values = y.to_numpy() if pd.api.types.is_numeric_dtype(y) else y.astype(str).to_numpy(dtype=object)
     return DataSet(name, task, frame, values)
 
@@ -227,7 +233,8 @@ def make_preparation(X: pd.DataFrame) -> Pipeline:
     cells, then a column of 0 and 1 for each value; values not seen in training give zeros.
     """
     numeric = _numeric(X)
-    other = [column for column in X.columns if column not in set(numeric)]
+    numbers = set(numeric)
+    other = [column for column in X.columns if column not in numbers]
     for_numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     for_others = make_pipeline(
         _as_text(),
@@ -248,8 +255,8 @@ def doubtful_columns(data: DataSet) -> list[str]:
         values, rows = data.X[column].nunique(), data.X[column].notna().sum()
         if values > 50 and values > rows / 2:
             notes.append(
-                f"data.{data.name}: column {column!r} has {values} different values in {rows} rows, and each becomes an input. "
-                f"If it is an identifier or a date, leave it out: drop = [{str(column)!r}]."
+                f"data.{data.name}: column {quoted(column)} has {values} different values in {rows} rows; each becomes an input. "
+                f"If it is an identifier or a date, leave it out: drop = [{quoted(str(column))}]."
             )
     return notes
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from nnexp._errors import quoted, reason
+from nnexp._files import as_path
 from nnexp.experiment.results import (
     DETAIL_TABLES,
     SWEEP_TABLES,
@@ -19,6 +21,7 @@ from nnexp.experiment.results import (
     write_atomically,
 )
 from nnexp.experiment.runs import record_hashes
+from nnexp.experiment.schema import NAME_RULE, is_name
 
 
 def join(folders: Sequence[str | Path], into: str | Path, name: str | None = None, command: str = "") -> Path:
@@ -69,7 +72,11 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
     renamed = _renamed(parts, names, shared, notes)
     notes += _versions(parts, names)
     joined = name or "-".join(str(part.experiment["name"]) for part in parts)
-    folder = Path(into).expanduser() / joined
+    if not is_name(joined):
+        raise ResultsError(
+            f"The name {quoted(joined)} is none: {NAME_RULE}. Give the joined experiment another --name."
+        )
+    folder = as_path(into, "The folder of results") / joined
     if folder.resolve() in {part.folder.resolve() for part in parts}:
         raise ResultsError(f"{folder} is one of the folders to be joined; give the joined one another --name.")
     if (folder / "environment.json").is_file() and "joined" not in load_results(folder).environment:
@@ -77,7 +84,7 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResultsError(f"The results cannot be written to {folder}: {error.strerror}.") from error
+        raise ResultsError(f"The results cannot be written to {folder}: {reason(error)}.") from error
     for table in ["runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES]:
         frames = [_kept(getattr(part, table), part, shared, own) for part, own in zip(parts, renamed, strict=True)]
         frames = [frame for frame in frames if len(frame)]

@@ -6,22 +6,43 @@ from the journal and replaced as a whole. A process that is killed at any moment
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from nnexp._errors import ExpectedError, quoted, reason
+from nnexp._files import (
+    Lock,
+    LockError,
+    append,
+    as_path,
+    cut_torn_tail,
+    open_to_append,
+    read_whole,
+    remove_left,
+    replacing,
+    sync_folder,
+    write_text,
+)
+from nnexp.experiment.schema import (
+    EnvironmentRecord,
+    ExperimentRecord,
+    TableError,
+    check_table,
+    first_problem,
+    is_run_record,
+)
 
 DETAIL_TABLES = ["confusion", "calibration", "residuals", "boundaries", "networks"]
 SWEEP_TABLES = ["trials", "trial_curves", "trial_times", "tuned", "importances"]
 RUN_KEYS = ["data", "model", "repeat", "fold"]
-# What is text and stays text, whatever it looks like: a model may be called 16 or null.
-_TEXT = ["data", "model", "task", "fingerprint", "split", "status", "problem", "stop_reason", "warnings"]
 BEFORE_SCORES = [
     "data", "task", "model", "repeat", "fold", "seed", "fingerprint", "split", "n_train", "n_test", "status", "problem",
 ]  # fmt: skip
@@ -38,7 +59,7 @@ _ADDED = {"curves.csv": ["validation_score", *POPULATION]}
 CURVE_POINTS = 50
 
 
-class ResultsError(ValueError):
+class ResultsError(ExpectedError, ValueError):
     """A results folder cannot be read or written; the message says why."""
 
 
@@ -120,83 +141,77 @@ def load_results(folder: str | Path) -> Results:
     ResultsError
         If the folder holds no results, or a file of them cannot be read.
     """
-    folder = Path(folder).expanduser()
+    folder = as_path(folder, "The results folder")
     if not (folder / "runs.csv").is_file():
         hint = "" if folder.is_dir() else " There is no such folder."
         raise ResultsError(f"{folder} holds no results (no runs.csv).{hint} `nnexp run FILE` makes them.")
-
-    def table(name: str) -> pd.DataFrame:
-        wrong = f"{folder / name} cannot be read"
-        try:
-            frame = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
-            missing = [column for column in _COLUMNS[name] if column not in frame.columns]
-            if missing:
-                raise ResultsError(f"{wrong}: it has no column {missing[0]!r}.")
-            for column in [own for own in _ADDED.get(name, ()) if own not in frame.columns]:
-                frame[column] = ""  # tables of an earlier version
-            for column in frame.columns.difference(_TEXT):
-                frame[column] = pd.to_numeric(frame[column].replace("", None))
-        except ResultsError:
-            raise
-        except Exception as error:
-            raise ResultsError(f"{wrong}: {error}") from error
-        return frame
-
-    def record(name: str, keys: list[str]) -> dict[str, Any]:
-        try:
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ResultsError(f"{folder / name} cannot be read: {error}") from error
-        for key in keys:
-            if not isinstance(content, dict) or key not in content:
-                raise ResultsError(f"{folder / name} cannot be read: it has no key {key!r}.")
-        return dict(content)
-
-    return Results(
-        folder,
-        table("runs.csv"),
-        table("curves.csv"),
-        table("times.csv"),
-        record("experiment.json", ["name", "question", "seed", "evaluation", "data", "model"]),
-        record("environment.json", ["command", "planned_runs", "versions", "data"]),
-        **{name: _optional_table(folder / f"{name}.csv") for name in [*DETAIL_TABLES, *SWEEP_TABLES]},
-    )
+    experiment = _record(folder / "experiment.json", ExperimentRecord)
+    environment = _record(folder / "environment.json", EnvironmentRecord)
+    tables = {name: _table(folder / f"{name}.csv", experiment) for name in ("runs", "curves", "times")}
+    more = {name: _table(folder / f"{name}.csv", experiment, optional=True) for name in [*DETAIL_TABLES, *SWEEP_TABLES]}
+    _check_scores(folder / "runs.csv", tables["runs"], experiment)
+    return Results(folder, **tables, experiment=experiment, environment=environment, **more)
 
 
-def _optional_table(path: Path) -> pd.DataFrame:
-    """Read a table that not all experiments have, such as one of sweeps; empty if there is none."""
-    if not path.is_file():
-        return pd.DataFrame()
-    text = dict.fromkeys(
-        [
-            "data",
-            "model",
-            "state",
-            "problem",
-            "reused_from",
-            "parameters",
-            "parameter",
-            "process",
-            "true",
-            "predicted",
-            "activation",
-        ],
-        str,
-    )
+def load_environment(folder: Path) -> dict[str, Any]:
+    """Read ``environment.json`` of a results folder.
+
+    Raises
+    ------
+    ResultsError
+        If it is not there or cannot be read.
+    """
+    if not (folder / "runs.csv").is_file() and not (folder / "environment.json").is_file():
+        hint = "" if folder.is_dir() else " There is no such folder."
+        raise ResultsError(f"{folder} holds no results (no runs.csv).{hint} `nnexp run FILE` makes them.")
+    return _record(folder / "environment.json", EnvironmentRecord)
+
+
+def _record(path: Path, schema: type[BaseModel]) -> dict[str, Any]:
+    """Read a file of JSON, and check it as a stranger's."""
     try:
-        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema.model_validate(content)
+    except ValidationError as error:
+        raise ResultsError(f"{path} cannot be read: {first_problem(error)}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultsError(f"{path} cannot be read: {reason(error)}.") from error
+    return dict(content)
+
+
+def _table(path: Path, experiment: dict[str, Any], optional: bool = False) -> pd.DataFrame:
+    """Read a table and check it; an empty one for what not all experiments have, such as one of sweeps."""
+    if optional and not path.exists():
+        return pd.DataFrame()
+    try:
+        if not path.is_file():
+            raise TableError("it is missing" if not path.exists() else "it is no file")
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+        for column in [own for own in _ADDED.get(path.name, ()) if own not in frame.columns]:
+            frame[column] = ""  # tables of an earlier version
+        return check_table(path.stem, frame, experiment)
     except Exception as error:
-        raise ResultsError(f"{path} cannot be read: {error}") from error
-    for name in ("data", "model"):
-        if name not in frame.columns:
-            raise ResultsError(f"{path} cannot be read: it has no column {name!r}.")
-    if "kind" in frame:  # the points of boundaries belong to no model
-        frame["model"] = frame["model"].fillna("")
-    return frame.assign(problem=frame["problem"].fillna("")) if "problem" in frame else frame
+        raise ResultsError(f"{path} cannot be read: {reason(error)}.") from error
+
+
+def _check_scores(path: Path, runs: pd.DataFrame, experiment: dict[str, Any]) -> None:
+    """Raise a ResultsError unless each finished run has the scores of its task."""
+    metrics = ExperimentRecord.model_validate(experiment).evaluation.metrics.model_dump()
+    tasks = runs.groupby("data", sort=False)["task"].nunique()
+    if (tasks > 1).any():
+        raise ResultsError(f"{path} cannot be read: the data set {quoted(tasks.idxmax())} has two tasks.")
+    for task, names in metrics.items():
+        own = runs[(runs["task"] == task) & (runs["status"] == "ok")]
+        for name in names if len(own) else []:
+            if name not in runs.columns or own[name].isna().any():
+                raise ResultsError(f"{path} cannot be read: a finished run has no score {quoted(name)}.")
 
 
 class Journal:
     """The append-only file of finished runs.
+
+    A last line that a kill has cut short is cut off where it begins. Damage in the middle, as by another program, is left out
+    of a new file that takes the place of the old one; a copy of the old one is kept.
 
     Parameters
     ----------
@@ -207,91 +222,112 @@ class Journal:
     ----------
     records : dict
         The finished runs by their key.
+    deaths : dict
+        The records of runs that the machine could not finish: their process was killed, or memory ran out. That is no result:
+        a later record of the same key is.
     lost : str
         What was found damaged and left out, in a sentence; empty if nothing was.
+
+    Raises
+    ------
+    ResultsError
+        If another process writes to the folder, or it cannot be read or written.
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / "journal.jsonl"
+        self.records: dict[str, dict[str, Any]] = {}
+        self.deaths: dict[str, dict[str, Any]] = {}
+        self.lost = ""
+        self._descriptor = -1
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # Without a buffer: what could not be written must not come back when the file is closed.
-            self._file: IO[bytes] = open(folder / "journal.jsonl", "a+b", buffering=0)  # noqa: SIM115
-            _sync_folder(folder)
+            self._lock = Lock(folder / ".journal.lock")
+            if not self._lock.acquire(wait=False):
+                raise ResultsError(f"Another nnexp run is writing to {folder}; wait for it or name other --results.")
+            try:
+                remove_left(folder)
+                self._descriptor = open_to_append(self._path)
+                sync_folder(folder)
+                self.read()
+            except BaseException:
+                self.close()
+                raise
+        except LockError as error:
+            raise ResultsError(f"The results cannot be written to {folder}: {error}.") from error
         except OSError as error:
-            raise ResultsError(f"The results cannot be written to {folder}: {error.strerror}.") from error
-        try:
-            _lock(self._file, folder)
-        except ResultsError:
-            self._file.close()
-            raise
-        self.records: dict[str, dict[str, Any]] = {}
-        self.lost = ""
-        self.read()
+            raise ResultsError(f"The results cannot be written to {folder}: {reason(error)}.") from error
 
     def read(self) -> None:
         """Read the finished runs from the file, and mend it where it is damaged."""
-        self._file.seek(0)
-        damaged = 0
-        for line in self._file.read().splitlines(keepends=True):
-            record = _parsed(line)
-            if record is None:
-                damaged += 1
-            else:
-                self.records[record["key"]] = record
-        if damaged:  # such as the line that was being written when the process was killed
-            self.lost = f"{damaged} damaged record(s) in {self._file.name} are left out and run again."
-            self._file.truncate(0)
-            for record in self.records.values():
-                self.append(record)
+        torn = cut_torn_tail(self._descriptor)
+        lines = read_whole(self._descriptor).splitlines(keepends=True)
+        records = [_parsed(line) for line in lines]
+        damaged = records.count(None) + bool(torn)
+        if None in records:
+            self._replace([line for line, record in zip(lines, records, strict=True) if record is not None])
+        for record in records:
+            if record is not None:
+                self._note(record)
+        if damaged:
+            self.lost = f"{damaged} damaged record(s) in {self._path} are left out and run again."
+
+    def _replace(self, whole: list[bytes]) -> None:
+        """Put a file of whole lines in the place of a damaged one, of which a copy is kept."""
+        copy = next_free(self._path.with_name(f"{self._path.name}.damaged"))
+        with replacing(copy) as file:
+            file.write(read_whole(self._descriptor))
+        with replacing(self._path) as file:
+            file.writelines(whole)
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._descriptor = open_to_append(self._path)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a finished run; when this returns it is on the disk."""
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
-        while line:
-            line = line[self._file.write(line) :]
-        os.fsync(self._file.fileno())
-        self.records[record["key"]] = record
+        append(self._descriptor, json.dumps(record, ensure_ascii=True).encode() + b"\n")
+        self._note(record)
+
+    def _note(self, record: dict[str, Any]) -> None:
+        if record.get("is_result", True) and not _tells_of_a_death(record):
+            self.records[record["key"]] = record
+        else:
+            self.deaths[record["key"]] = record
+
+    def row_of(self, key: str) -> dict[str, Any] | None:
+        """Return the record of a run: its result, or else what kept it from one."""
+        return self.records.get(key) or self.deaths.get(key)
 
     def close(self) -> None:
         """Let others write."""
-        self._file.close()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._lock.release()
+
+
+def _tells_of_a_death(record: dict[str, Any]) -> bool:
+    """Whether a record of an earlier version, which took a death for a result, tells of one."""
+    problem = str(record["row"].get("problem"))
+    return record["row"]["status"] == "failed" and problem.startswith(("WorkerDiedError:", "MemoryError:"))
+
+
+def next_free(path: Path) -> Path:
+    """Return a path at which there is nothing yet: this one, or with a number behind it."""
+    found, number = path, 1
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """Return the record of a whole line, or None if it is damaged."""
     try:
-        record = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("key"), str):
-        return None
-    row, times, curve = (record.get(part) for part in ("row", "times", "curve"))
-    sound = isinstance(row, dict) and isinstance(times, dict) and isinstance(curve, dict)
-    if not (sound and {*RUN_KEYS, "status"} <= set(row or ())):
-        return None
-    lengths = {len(values) if isinstance(values, list) else -1 for values in (curve or {}).values()}
-    return record if len(lengths) <= 1 and -1 not in lengths else None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut, where the platform can."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _lock(file: IO[bytes], folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover - not on this platform
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise ResultsError(f"Another nnexp run is writing to {folder}; wait for it or name other --results.") from error
+    return record if is_run_record(record) else None
 
 
 def write_tables(folder: Path, records: Iterable[dict[str, Any]], metrics: list[str]) -> None:
@@ -341,15 +377,7 @@ def blocks_of(path: Path) -> dict[str, str]:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file as a whole, so that no reader and no crash meets half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        write_text(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise ResultsError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise ResultsError(f"{path} cannot be written: {reason(error)}.") from error

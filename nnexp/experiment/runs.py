@@ -8,7 +8,6 @@ import importlib.metadata
 import inspect
 import json
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,9 +26,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from nnexp._errors import is_of_the_machine, reason
+from nnexp._files import as_path
 from nnexp._version import __version__
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
+from nnexp.experiment.commit import commit_of
 from nnexp.experiment.datasets import (
     DATA_PLUGINS,
     DataError,
@@ -52,10 +54,10 @@ from nnexp.experiment.results import (
     write_tables,
 )
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
-from nnexp.experiment.sweeps import ModelSweep, plan_sweeps, run_sweeps, write_sweep_tables
+from nnexp.experiment.sweeps import UNFINISHED, ModelSweep, UnfinishedError, plan_sweeps, run_sweeps, write_sweep_tables
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
 from nnexp.sweep.store import Outcome, Store, Trial
-from nnexp.sweep.sweep import open_store
+from nnexp.sweep.sweep import open_store, said_of_given_up
 from nnexp.together import Fit, fit_together
 from nnexp.training import ALGORITHMS
 
@@ -125,18 +127,40 @@ def check_models(specification: Specification, data: dict[str, DataSet]) -> None
     """
     problems = []
     for name, own in data.items():
-        X = make_preparation(own.X).fit_transform(own.X)
+        rows = _rows_to_check(own)
+        X, y = make_preparation(own.X).fit_transform(own.X.iloc[rows]), own.y[rows]
         for model in specification.models:
             if own.task not in model.classes:
                 continue
             estimator = model.make(own.task, seed=0)
             if isinstance(estimator, BackpropMLP):
                 try:
-                    estimator.check_fit(X, own.y)
-                except (ValueError, TypeError) as error:
+                    estimator.check_fit(X, y)
+                except (ValueError, TypeError, MemoryError) as error:
                     problems.append(f"{specification.source.name}: model.{model.name} on {name}: {error}")
     if problems:
         raise SpecificationError("\n".join(dict.fromkeys(problems)))
+
+
+# Classes and rows that a check before the runs looks at; a check of all would take as long as a fit.
+_CHECKED_CLASSES, _CHECKED_ROWS = 1_000, 20_000
+
+
+def _rows_to_check(data: DataSet) -> Any:
+    """Return the rows of a data set that tell whether a model fits it: all, but of very many classes or rows a part."""
+    rows = np.arange(len(data.y))
+    if (len(rows) <= _CHECKED_ROWS and data.task == "regression") or data.y.ndim > 1:
+        return rows
+    if data.task == "regression":
+        return rows[:: -(-len(rows) // _CHECKED_ROWS)]
+    codes = np.unique(data.y, return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    first = np.searchsorted(codes[order], codes[order])
+    within = np.empty(len(rows), dtype=int)  # the how-manieth of its class a row is
+    within[order] = rows - first
+    n_classes = int(codes.max()) + 1
+    few = max(10, _CHECKED_ROWS // n_classes)
+    return rows[(within < few) & (codes < _CHECKED_CLASSES)]
 
 
 def load_data(specification: Specification) -> dict[str, DataSet]:
@@ -191,11 +215,12 @@ def outer_splits(specification: Specification, own: DataSet) -> list[tuple[int, 
 def plan(
     specification: Specification,
     data: dict[str, DataSet],
-    winners: Mapping[Any, ModelSpecification | None] | None = None,
+    winners: Mapping[Any, ModelSpecification | str | None] | None = None,
 ) -> list[Run]:
     """List all runs, ordered so that any beginning of the list compares all models on equal splits.
 
-    ``winners`` are the tuned models by data set, name, repeat and fold; None for one of whose trials none was completed.
+    ``winners`` are the tuned models by data set, name, repeat and fold; None for one of whose trials none was completed, and a
+    sentence for one whose sweep is not finished.
     """
     evaluation = specification.evaluation
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
@@ -214,8 +239,10 @@ def plan(
                 if described.space:
                     place = (repeat, fold) if (name, described.name, repeat, fold) in (winners or {}) else (-1, -1)
                     winner = (winners or {}).get((name, described.name, *place))
-                    problem = "" if winner is not None else "None of its trials was completed."
-                    model = winner or described
+                    if isinstance(winner, ModelSpecification):
+                        model = winner
+                    else:
+                        problem = winner or "None of its trials was completed."
                 decides = [
                     __version__, code, versions, name, fingerprint, own.task, model.name, model.classes[own.task],
                     model.parameters, evaluation.folds, repeat, fold, split_seed, seed, metrics[own.task],
@@ -303,7 +330,7 @@ def run_experiment(
     """
     data = load_data(specification)
     check_models(specification, data)
-    folder = Path(results).expanduser() / specification.name
+    folder = as_path(results, "The folder of results") / specification.name
     sweeps: list[ModelSweep] = []
     place = storage or str(folder)
     store = None
@@ -319,7 +346,7 @@ def run_experiment(
                 specification, data, folder, journal, sweeps, engine, place, command, on_start, on_run, on_trial
             )
         except OSError as error:
-            raise ResultsError(f"The results cannot be written to {folder}: {error.strerror or error}.") from error
+            raise ResultsError(f"The results cannot be written to {folder}: {reason(error)}.") from error
         finally:
             journal.close()
             if store is not None:
@@ -373,7 +400,14 @@ def _run(
         journal.read()  # it may have come between a line's writing and its counting
     if sweeps:
         write_sweep_tables(folder, sweeps)
-    finished = [journal.records[run.key] for run in _by_name(runs, specification) if run.key in journal.records]
+    kept = [journal.row_of(run.key) for run in _by_name(runs, specification)]
+    finished = [record for record in kept if record is not None]
+    results = sum(run.key in journal.records for run in runs)
+    notes += [
+        f"{said_of_given_up(own.study.name, lost)} `nnexp doctor {place} --give-up` counts it as failed, and the sweep goes on."
+        for own in sweeps
+        if (lost := own.study.given_up())
+    ]
     metrics = specification.evaluation.metrics.model_dump()
     tasks = dict.fromkeys(own.task for own in data.values())
     write_tables(folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
@@ -381,7 +415,7 @@ def _run(
     record_hashes(folder, environment)
     failed = sum(record["row"]["status"] == "failed" for record in finished)
     trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
-    return Summary(folder, len(runs), known, len(finished) - known, failed, interrupted, notes, n_trials, trials_done)
+    return Summary(folder, len(runs), known, results - known, failed, interrupted, notes, n_trials, trials_done)
 
 
 def record_hashes(folder: Path, environment: dict[str, Any]) -> None:
@@ -392,8 +426,8 @@ def record_hashes(folder: Path, environment: dict[str, Any]) -> None:
     write_atomically(folder / "environment.json", json.dumps(content, indent=2) + "\n")
 
 
-def _winners(sweeps: list[ModelSweep]) -> dict[Any, ModelSpecification | None]:
-    return {(own.data, own.model.name, own.repeat, own.fold): own.winner() for own in sweeps}
+def _winners(sweeps: list[ModelSweep]) -> dict[Any, ModelSpecification | str | None]:
+    return {(own.data, own.model.name, own.repeat, own.fold): own.unfinished() or own.winner() for own in sweeps}
 
 
 def _by_name(runs: list[Run], specification: Specification) -> list[Run]:
@@ -436,16 +470,23 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
     """Do some runs, as one stack where there are several; whatever goes wrong in one becomes part of its row."""
     # scikit-learn's splits are row numbers; y may be one column or several.
     if unit[0].problem:
-        return [_record_of_death(run, data, RuntimeError(run.problem)) for run in unit]
-    fits = [
-        Fit(make_model(run.model, data, run.seed), data.X.iloc[run.training], data.y[run.training], {}) for run in unit
-    ]
+        error = (
+            UnfinishedError(unit[0].problem)
+            if unit[0].problem.startswith(UNFINISHED)
+            else RuntimeError(unit[0].problem)
+        )
+        return [_record_of_death(run, data, error) for run in unit]
+    fits = [Fit(None, data.X.iloc[run.training], data.y[run.training], {}) for run in unit]
+    for run, fit in zip(unit, fits, strict=True):
+        with fit.watched():
+            fit.model = make_model(run.model, data, run.seed)
+    made = [fit for fit in fits if fit.error is None]
     with threadpool_limits(1):
-        if len(unit) > 1:
-            fit_together(fits)
-        else:
-            with fits[0].watched():
-                fits[0].model.fit(fits[0].X, fits[0].y)
+        if len(made) > 1:
+            fit_together(made)
+        elif made:
+            with made[0].watched():
+                made[0].model.fit(made[0].X, made[0].y)
         return [_score(run, fit, data) for run, fit in zip(unit, fits, strict=True)]
 
 
@@ -508,7 +549,12 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
         row.update(dict.fromkeys(run.metrics), status="failed", problem=problem)
     said = (f"{w.category.__name__}: {_first_line(w.message)}" for w in fit.warnings)
     row["warnings"] = " | ".join(dict.fromkeys(said))
-    return {"key": run.key, "row": row, "times": times, "curve": curve, "detail": detail}
+    record: dict[str, Any] = {"key": run.key, "row": row, "times": times, "curve": curve, "detail": detail}
+    if isinstance(fit.error, WorkerDiedError | UnfinishedError) or is_of_the_machine(fit.error):
+        record["is_result"] = False
+        if "no result" not in row["problem"]:
+            row["problem"] += " That is no result: the same command tries it again."
+    return record
 
 
 def _first_line(message: Any) -> str:
@@ -562,7 +608,7 @@ def _environment(specification: Specification, data: dict[str, DataSet], command
         "planned_runs": planned,
         "quick": specification.quick,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": _git_commit(specification.source.resolve().parent),
+        "git_commit": commit_of(specification.source.resolve().parent),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "versions": {name: importlib.metadata.version(name) for name in packages},
@@ -600,22 +646,3 @@ def _facts(own: DataSet) -> dict[str, Any]:
     if own.X.shape[1] == 2:
         found["features"] = [str(column) for column in own.X.columns]
     return found
-
-
-def _git_commit(folder: Path) -> str | None:
-    """Return the commit of the folder's repository, with a mark if files have changed since."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        changed = (
-            " (with changes)"
-            if commit and git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", ":(top,exclude)results")
-            else ""
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return f"{commit}{changed}" if commit else None

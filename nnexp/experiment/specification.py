@@ -9,23 +9,32 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
+from nnexp._errors import ExpectedError, PathError, quoted, reason
+from nnexp._files import as_path
 from nnexp._names import nearest
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
+from nnexp.experiment.schema import (
+    DataSpecification,
+    Evaluation,
+    ExperimentFile,
+    Metrics,
+    SweepSpecification,
+    is_name,
+)
 from nnexp.sweep.evaluation import directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import make_sampler
 from nnexp.sweep.space import Leaf, Space, SpaceError
-from nnexp.sweep.study import BATCH
 from nnexp.sweep.sweep import check_objectives, named, space_of
 from nnexp.together import can_stack
 from nnexp.training import ALGORITHMS
@@ -34,115 +43,8 @@ from nnexp.training import ALGORITHMS
 _SET_BY_EXPERIMENT = {"task": "the data set", "random_state": "the experiment's seed", "verbose": "the command"}
 
 
-class SpecificationError(ValueError):
+class SpecificationError(ExpectedError, ValueError):
     """An experiment file is wrong; the message names the file, the place and the rule for each mistake."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class DataSpecification(_Section):
-    """One data set: bundled by its name, or a CSV or Parquet file.
-
-    Attributes
-    ----------
-    path : str or None
-        A CSV or Parquet file, relative to the experiment file. None for a bundled data set.
-    target : str or None
-        The column to predict.
-    task : "classification", "regression" or None
-        Known for bundled data; needed with a path.
-    drop : list of str
-        Columns to leave out.
-    """
-
-    path: str | None = None
-    target: str | None = None
-    task: Literal["classification", "regression"] | None = None
-    drop: list[str] = []
-
-
-class Metrics(_Section):
-    """The scores of each task, by scikit-learn's names; the first one decides."""
-
-    classification: Annotated[list[str], Field(min_length=1)] = ["accuracy", "neg_log_loss"]
-    regression: Annotated[list[str], Field(min_length=1)] = ["r2", "neg_mean_absolute_error"]
-
-
-class Evaluation(_Section):
-    """How models are judged: by repeated k-fold cross-validation, stratified for classification.
-
-    Attributes
-    ----------
-    folds, repeats : int
-    metrics : table of lists
-        For each task the scores; the first one decides.
-    equivalence : float or None
-        Differences of the deciding score up to this one count as practically none. None is 0.01 for scores from 0 to 1 and for
-        R², and a hundredth of the best mean for others.
-    """
-
-    folds: Annotated[int, Field(ge=2)] = 5
-    repeats: Annotated[int, Field(ge=1, le=1000)] = 2
-    metrics: Metrics = Metrics()
-    equivalence: Annotated[float, Field(ge=0)] | None = None
-
-
-class SweepSpecification(_Section):
-    """How models with a space are tuned.
-
-    Attributes
-    ----------
-    trials : int or None
-        Of each model, on each data set and, if nested, each outer fold. None is 50, or all points of a grid.
-    sampler, pruner : str or table
-        A name, or a table with a name and settings.
-    batch_size : int
-        Trials asked for at once in the deterministic mode.
-    mode : {"deterministic", "elastic"}
-    nested : bool
-        Whether each outer fold has its own sweep, on its training rows, and scores the winner on rows that no trial saw.
-    folds : int
-        Of a trial.
-    max_seconds : float or None
-        Time for a trial.
-    objectives : table of lists
-        For each task what is sought: a metric, or a metric and ``"evaluations"``; by default the first metric.
-    models : list of str
-        What `space` applies to; by default every BackpropMLP, unless some model has a space of its own.
-    space : table
-        What varies, see `nnexp.Space`; a model's own ``space`` is added to it.
-    """
-
-    trials: Annotated[int, Field(ge=1)] | None = None
-    sampler: str | dict[str, Any] = "tpe"
-    pruner: str | dict[str, Any] = "none"
-    batch_size: Annotated[int, Field(ge=1, le=10_000)] = BATCH
-    mode: Literal["deterministic", "elastic"] = "deterministic"
-    nested: bool = True
-    folds: Annotated[int, Field(ge=2)] = 3
-    max_seconds: Annotated[float, Field(gt=0, le=1e7)] | None = None
-    objectives: dict[Literal["classification", "regression"], Annotated[list[str], Field(min_length=1)]] = {}
-    models: list[str] | None = None
-    space: dict[str, Any] = {}
-
-    @property
-    def n_trials(self) -> int | None:
-        """The budget; None for all points of a grid."""
-        return self.trials or (None if named(self.sampler, "sampler")[0] == "grid" else 50)
-
-
-class _File(_Section):
-    name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$")] | None = None
-    question: Annotated[str, Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0)] = 0
-    allow_modules: list[str] = []
-    evaluation: Evaluation = Evaluation()
-    data: Annotated[dict[str, DataSpecification], Field(min_length=1)]
-    defaults: dict[str, Any] = {}
-    sweep: SweepSpecification | None = None
-    model: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -190,6 +92,8 @@ class Specification:
     evaluation : Evaluation
     data : dict of DataSpecification, by name
     models : list of ModelSpecification
+    allow_modules : list of str
+        The modules outside scikit-learn and nnexp that it uses, and that whoever runs it trusts.
     source : Path
         The file it came from.
     """
@@ -241,6 +145,47 @@ class Specification:
         }
 
 
+# Asks whoever runs an experiment whether it may run the code of a module.
+Ask = Callable[[str], bool]
+TRUST = "NNEXP_ALLOW_MODULES"
+
+
+@dataclass
+class _Trust:
+    """Which modules may run their code. Trust is the user's to give: a file, which may be anybody's, can only ask for it."""
+
+    given: set[str]
+    asked_for: set[str]
+    ask: Ask | None
+    used: dict[str, bool] = field(default_factory=dict)
+
+    def allows(self, module: str) -> bool:
+        """Whether the module may run its code; whoever can be asked is asked once."""
+        if module in ("sklearn", "nnexp"):
+            return True
+        if module not in self.used:
+            asks = module in self.asked_for and self.ask is not None
+            self.used[module] = module in self.given or (asks and bool(self.ask and self.ask(module)))
+        return self.used[module]
+
+    def refusal(self, path: str) -> str:
+        """Return what to type to let a class in."""
+        module = path.partition(".")[0]
+        told = (
+            " That the file itself names it in allow_modules is no leave to run it." if module in self.asked_for else ""
+        )
+        return (
+            f"{quoted(path)} is outside scikit-learn, and to use it is to run its code.{told} If you trust the module, say so: "
+            f"--allow-module {module}, or {TRUST}={module} in the environment, or "
+            f"load_specification(..., allow_modules=[{quoted(module)}]) in Python."
+        )
+
+
+def _trust_of(file: ExperimentFile, allow_modules: Sequence[str], ask: Ask | None) -> _Trust:
+    named = [own.strip() for own in re.split(r"[,;:\s]+", os.environ.get(TRUST, ""))]
+    return _Trust({own for own in (*allow_modules, *named) if own}, set(file.allow_modules), ask)
+
+
 @dataclass
 class _Mistakes:
     """What is wrong with a file, each with its place."""
@@ -270,6 +215,9 @@ def load_specification(
     changes: Mapping[str, str] | None = None,
     quick: bool = False,
     tables: str | Path | None = None,
+    *,
+    allow_modules: Sequence[str] = (),
+    ask: Ask | None = None,
 ) -> Specification:
     """Read and check an experiment file.
 
@@ -284,34 +232,45 @@ def load_specification(
     tables : str or Path, default=None
         A folder whose tables take the place of the file's data sets: CSV or Parquet files with a column ``target``, and
         ``manifest.csv`` with their ``name`` (of the file, without its endings) and ``task``, in that order.
+    allow_modules : sequence of str, default=()
+        Modules besides scikit-learn and nnexp whose code the experiment may run, such as ``["xgboost"]``; those that the
+        environment variable ``NNEXP_ALLOW_MODULES`` names are added. A file may come from anybody: that it names a module itself
+        does not suffice.
+    ask : callable, default=None
+        Is given the name of a module that the file itself asks for, and returns whether it may run.
 
     Raises
     ------
     SpecificationError
         With a line for each mistake.
     """
-    source = Path(path)
+    source = as_path(path, "The experiment file")
     content, text = _read(source)
     if tables is not None:
-        content["data"] = _tables(Path(tables).expanduser())
+        content["data"] = _tables(as_path(tables, "--tables:"))
     for key, value in (changes or {}).items():
         _change(content, key, value, source)
     mistakes = _Mistakes(source, text, set(changes or {}))
     try:
-        file = _File.model_validate(content)
+        file = ExperimentFile.model_validate(content)
     except ValidationError as error:
         for problem in error.errors():
             mistakes.add(*_explain(problem))
         mistakes.raise_if_any()
         raise
+    trust = _trust_of(file, allow_modules, ask)
     _check_data(file, mistakes)
     _check_metrics(file, mistakes)
-    models = _make_models(file, mistakes)
+    models = _make_models(file, mistakes, trust)
     _check_sweep(file, models, mistakes)
     mistakes.raise_if_any()
     evaluation, name = file.evaluation, file.name or _as_name(source.stem) or "experiment"
     if tables is not None:
         name = f"{name}-{_as_name(Path(tables).name) or 'tables'}"
+    if not is_name(f"{name}-quick" if quick else name):
+        raise SpecificationError(
+            f'{source.name}: its name makes no name of a folder; write a shorter one: name = "first".'
+        )
     if quick:
         evaluation = evaluation.model_copy(update={"folds": 2, "repeats": 1})
         models, name = [_quick(model) for model in models], f"{name}-quick"
@@ -319,7 +278,16 @@ def load_specification(
     if quick and sweep is not None:
         sweep = sweep.model_copy(update={"trials": min(sweep.n_trials or 8, 8), "folds": 2})
     return Specification(
-        name, file.question, file.seed, evaluation, file.data, models, file.allow_modules, source, quick, sweep
+        name,
+        file.question,
+        file.seed,
+        evaluation,
+        file.data,
+        models,
+        sorted(module for module, allowed in trust.used.items() if allowed),
+        source,
+        quick,
+        sweep,
     )
 
 
@@ -329,15 +297,25 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
         hint = f" {nearest(str(source), near)}" if near else ""
         raise SpecificationError(f"There is no experiment file {source}.{hint}")
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        with open(source, "rb") as file:
+            found = file.read(_MOST_BYTES + 1)
+        if len(found) > _MOST_BYTES:
+            raise SpecificationError(f"{source.name}: an experiment file has at most {_MOST_BYTES >> 20} MiB.")
+        text = found.decode("utf-8-sig")
         content = json.loads(text) if source.suffix == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SpecificationError(f"{source.name}: {error}") from error
+    except RecursionError as error:
+        raise SpecificationError(f"{source.name}: its tables and lists are nested too deeply.") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, SpecificationError):
+            raise
+        raise SpecificationError(f"{source.name}: {reason(error)}") from error
     if not isinstance(content, dict):
         raise SpecificationError(f"{source.name}: an experiment is a table of keys.")
     return content, text
 
 
+# Of an experiment file.
+_MOST_BYTES = 1 << 23
 _TABLE_ENDINGS = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".parquet")
 
 
@@ -363,12 +341,12 @@ def _tables(folder: Path) -> dict[str, Any]:
         raise SpecificationError(f"--tables: {manifest} needs rows with the columns name and task.")
     for row in rows:
         name, task = row["name"] or "", row["task"] or ""
-        where = f"--tables: {manifest}, table {name!r}"
+        where = f"--tables: {manifest}, table {quoted(name)}"
         if not re.fullmatch(r"\w[\w.-]*", name) or name in found:
             raise SpecificationError(f"{where}: a name is that of a file without its endings, and occurs once.")
         if task not in ("binary", "multiclass", "classification", "regression"):
             raise SpecificationError(
-                f"{where}: the task must be binary, multiclass, classification or regression. Got {task!r}."
+                f"{where}: the task must be binary, multiclass, classification or regression. Got {quoted(task)}."
             )
         files = [folder / f"{name}{ending}" for ending in _TABLE_ENDINGS if (folder / f"{name}{ending}").is_file()]
         if files:
@@ -389,16 +367,16 @@ def _change(content: dict[str, Any], key: str, value: str, source: Path) -> None
     for depth, name in enumerate(tables):
         if name not in table and depth > 0 and tables[0] in ("model", "data") and depth == 1:
             raise SpecificationError(
-                f"--set {key}: {source.name} has no {tables[0]} {name!r}. {nearest(name, content.get(tables[0], {}))}"
+                f"--set {key}: {source.name} has no {tables[0]} {quoted(name)}. {nearest(name, content.get(tables[0], {}))}"
             )
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise SpecificationError(f"--set {key}: {name!r} is not a table.")
+            raise SpecificationError(f"--set {key}: {quoted(name)} is not a table.")
     if "\n" in value:
         raise SpecificationError(f"--set {key}: the value must be one line.")
     try:
         table[last] = tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):
+    except (ValueError, KeyError, RecursionError):
         table[last] = value  # a bare word is a string
 
 
@@ -407,12 +385,13 @@ def _explain(problem: Any) -> tuple[str, str]:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         section = _section(problem["loc"][:-1])
-        return key, f"unknown key {problem['loc'][-1]!r}. {nearest(problem['loc'][-1], section.model_fields)}"
+        return key, f"unknown key {quoted(problem['loc'][-1])}. {nearest(problem['loc'][-1], section.model_fields)}"
     if problem["type"] == "missing":
         return key, "is missing." if len(problem["loc"]) > 1 else "an experiment needs this key."
-    message = problem["msg"][0].lower() + problem["msg"][1:]
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     given = problem["input"]
-    return key, f"{message}. Got {given!r}." if not isinstance(given, dict) else f"{message}."
+    return key, f"{message}. Got {quoted(given)}." if not isinstance(given, dict) else f"{message}."
 
 
 def _section(location: tuple[Any, ...]) -> type[BaseModel]:
@@ -420,16 +399,21 @@ def _section(location: tuple[Any, ...]) -> type[BaseModel]:
         "evaluation": Evaluation, "data": DataSpecification, "sweep": SweepSpecification,
     }  # fmt: skip
     if not location:
-        return _File
+        return ExperimentFile
     return Metrics if location[-1] == "metrics" else sections[str(location[0])]
 
 
-def _check_data(file: _File, mistakes: _Mistakes) -> None:
+def _check_data(file: ExperimentFile, mistakes: _Mistakes) -> None:
     known_data = bundled_data()
     for name, data in file.data.items():
         key = f"data.{name}"
-        if data.path is not None and not (mistakes.source.parent / data.path).is_file():
-            mistakes.add(f"{key}.path", f"there is no file {mistakes.source.parent / data.path}.")
+        if data.path is not None:
+            try:
+                place = as_path(mistakes.source.parent / as_path(data.path))
+                if not place.is_file():
+                    mistakes.add(f"{key}.path", f"there is no file {quoted(str(place))}.")
+            except PathError as error:
+                mistakes.add(f"{key}.path", str(error))
         if data.path is None:
             if name in DATA_PLUGINS.broken:
                 mistakes.add(key, f"the plug-in of this data set cannot be used. {DATA_PLUGINS.broken[name]}")
@@ -441,7 +425,9 @@ def _check_data(file: _File, mistakes: _Mistakes) -> None:
             elif data.target or data.drop:
                 mistakes.add(key, "target and drop go with a path; a bundled data set has its own target.")
             elif data.task not in (None, known_data[name].task):
-                mistakes.add(f"{key}.task", f"the task of {name} is {known_data[name].task!r}. Got {data.task!r}.")
+                mistakes.add(
+                    f"{key}.task", f"the task of {name} is {quoted(known_data[name].task)}. Got {quoted(data.task)}."
+                )
             continue
         if data.target is None:
             mistakes.add(key, "a path needs the target, the name of the column to predict.")
@@ -449,17 +435,17 @@ def _check_data(file: _File, mistakes: _Mistakes) -> None:
             mistakes.add(key, "a path needs the task, 'classification' or 'regression'; it is never guessed.")
 
 
-def _check_metrics(file: _File, mistakes: _Mistakes) -> None:
+def _check_metrics(file: ExperimentFile, mistakes: _Mistakes) -> None:
     for task, names in file.evaluation.metrics.model_dump().items():
         for name in names:
             if name not in get_scorer_names():
                 mistakes.add(
                     f"evaluation.metrics.{task}",
-                    f"unknown metric {name!r}. {nearest(name, get_scorer_names())}",
+                    f"unknown metric {quoted(name)}. {nearest(name, get_scorer_names())}",
                 )
 
 
-def _make_models(file: _File, mistakes: _Mistakes) -> list[ModelSpecification]:
+def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> list[ModelSpecification]:
     models = []
     for name, table in file.model.items():
         key = f"model.{name}"
@@ -480,14 +466,14 @@ def _make_models(file: _File, mistakes: _Mistakes) -> list[ModelSpecification]:
             mistakes.add(f"{key}.class", "must be an import path, or a table of one for each task.")
             continue
         before = len(mistakes.found)
-        tasks = _check_model(key, classes, parameters, file, own, mistakes)
+        tasks = _check_model(key, classes, parameters, file, own, mistakes, trust)
         if len(mistakes.found) == before:
             own_space = _space_of(file, name, next(iter(tasks.values()), ""), space, key, mistakes)
             models.append(ModelSpecification(name, tasks, parameters, own_space))
     return models
 
 
-def _space_of(file: _File, name: str, path: str, space: Any, key: str, mistakes: _Mistakes) -> dict[str, Any]:
+def _space_of(file: ExperimentFile, name: str, path: str, space: Any, key: str, mistakes: _Mistakes) -> dict[str, Any]:
     """Return what a sweep varies of a model: its own space, and the one of the sweep where that applies."""
     if not isinstance(space, dict):
         mistakes.add(f"{key}.space", "must be a table of parameters and what they vary over.")
@@ -504,14 +490,14 @@ def _space_of(file: _File, name: str, path: str, space: Any, key: str, mistakes:
     return {**(file.sweep.space if applies else {}), **space}
 
 
-def _check_sweep(file: _File, models: list[ModelSpecification], mistakes: _Mistakes) -> None:
+def _check_sweep(file: ExperimentFile, models: list[ModelSpecification], mistakes: _Mistakes) -> None:
     """Check the sweep, and the space of each model against its estimator."""
     sweep = file.sweep
     if sweep is None or mistakes.found:
         return
     for name in sweep.models or []:
         if name not in file.model:
-            mistakes.add("sweep.models", f"there is no model {name!r}. {nearest(name, file.model)}")
+            mistakes.add("sweep.models", f"there is no model {quoted(name)}. {nearest(name, file.model)}")
     tuned = [model for model in models if model.space]
     if not tuned:
         mistakes.add("sweep", "no model has a space: write [sweep.space], or [model.NAME.space] for one model.")
@@ -571,25 +557,26 @@ def _check_model(
     key: str,
     classes: dict[str, str],
     parameters: dict[str, Any],
-    file: _File,
+    file: ExperimentFile,
     own: dict[str, Any],
     mistakes: _Mistakes,
+    trust: _Trust,
 ) -> dict[str, str]:
     """Check a model's classes and parameters; return its class for each task."""
     tasks = {}
     for said, path in classes.items():
-        module = path.partition(".")[0]
-        if module not in ("sklearn", "nnexp", *file.allow_modules):
+        if not _is_class_path(path):
             mistakes.add(
-                f"{key}.class",
-                f"{path!r} is outside scikit-learn. To trust the module with running its code, name it: "
-                f"allow_modules = [{module!r}].",
+                f"{key}.class", f"must be the import path of a class, such as sklearn.svm.SVC. Got {quoted(path)}."
             )
+            return {}
+        if not trust.allows(path.partition(".")[0]):
+            mistakes.add(f"{key}.class", trust.refusal(path))
             return {}
         try:
             cls = _import(path)
-        except (ImportError, AttributeError, ValueError) as error:
-            mistakes.add(f"{key}.class", f"{path!r} cannot be imported: {error}.")
+        except Exception as error:  # whatever a module raises while it is imported
+            mistakes.add(f"{key}.class", f"{quoted(path)} cannot be imported: {reason(error)}.")
             return {}
         wrong = False
         known = [name for name in _parameters_of(cls) if cls is not BackpropMLP or name not in _SET_BY_EXPERIMENT]
@@ -600,7 +587,7 @@ def _check_model(
                 mistakes.add(place, f"{name} is set by {_SET_BY_EXPERIMENT[name]}, the same for all models.")
             elif name not in known:
                 wrong = True
-                mistakes.add(place, f"{cls.__name__} has no parameter {name!r}. {nearest(name, known)}")
+                mistakes.add(place, f"{cls.__name__} has no parameter {quoted(name)}. {nearest(name, known)}")
         if wrong:
             return {}
         try:
@@ -615,13 +602,13 @@ def _check_model(
             return {}
         can = {"classification": is_classifier(estimator), "regression": is_regressor(estimator)}
         if said and not can[said]:
-            mistakes.add(f"{key}.class.{said}", f"{path!r} is no estimator for {said}.")
+            mistakes.add(f"{key}.class.{said}", f"{quoted(path)} is no estimator for {said}.")
             return {}
         for task in [said] if said else [task for task, able in can.items() if able]:
             for metric, needed in _cannot_answer(estimator, file.evaluation.metrics.model_dump()[task]):
                 mistakes.add(
                     key,
-                    f"{cls.__name__} with these settings has no {needed}, which the metric {metric!r} needs. Choose the metrics: "
+                    f"{cls.__name__} with these settings has no {needed}, which the metric {quoted(metric)} needs. Choose: "
                     f'evaluation.metrics.{task} = ["accuracy"].',
                 )
                 return {}
@@ -660,6 +647,12 @@ def _impossible(estimator: BaseEstimator) -> str:
     except (ValueError, TypeError) as error:
         return str(error)
     return ""
+
+
+def _is_class_path(path: str) -> bool:
+    """Whether a text is an import path: names with dots between, not more than a package is deep."""
+    parts = path.split(".") if len(path) <= 500 else []
+    return 2 <= len(parts) <= 20 and all(part.isidentifier() for part in parts)
 
 
 def _parameters_of(cls: type) -> list[str]:

@@ -23,10 +23,15 @@ from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.study import Settings, Study
-from nnexp.sweep.sweep import check_objectives, named, run_study, space_of
+from nnexp.sweep.sweep import check_objectives, named, run_study, said_of_given_up, space_of
 from nnexp.sweep.tables import best_trial, column_of, curves_table, pareto_front, trial_times_table, trials_table
 
 KEYS = ["data", "model", "repeat", "fold"]
+UNFINISHED = "Its sweep is not finished."
+
+
+class UnfinishedError(RuntimeError):
+    """The sweep that a run needs is not finished."""
 
 
 @dataclass
@@ -57,6 +62,15 @@ class ModelSweep:
         long, dot, rest = name.partition(".")
         own = next((own for own in self.model.space if long == own or long.endswith(f"__{own}")), long)
         return f"{own}{dot}{rest}"
+
+    def unfinished(self) -> str:
+        """Return why the sweep has no winner yet, if the machine kept it from one.
+
+        A deterministic sweep waits for each trial, so that what wins depends on no killed process.
+        """
+        if self.study.settings.mode == "deterministic" and (lost := self.study.given_up()):
+            return f"{UNFINISHED} {said_of_given_up(self.study.name, lost)}"
+        return ""
 
     def winner(self) -> ModelSpecification | None:
         """Return the model with the winner's parameters, as the file would have them."""

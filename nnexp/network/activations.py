@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from nnexp._errors import quoted
 from nnexp._names import Registry, check_number
 
 Array = NDArray[Any]
@@ -555,7 +556,11 @@ def resolve_activation(entry: Any, n_neurons: int, parameter: str) -> Activation
     if isinstance(entry, Mapping) and "name" not in entry:
         neurons: list[Activation] = []
         for name, count in entry.items():
-            check_number(f"{parameter}[{name!r}]", count, low=0, integer=True)
+            check_number(f"{parameter}[{quoted(name)}]", count, low=0, integer=True)
+            if count > n_neurons:
+                raise ValueError(
+                    f"{parameter}[{quoted(name)}] is more than the {n_neurons} neurons of its layer. Got {count}."
+                )
             neurons += [ACTIVATIONS.resolve(name, parameter)] * int(count)
         entry = neurons
     if isinstance(entry, Sequence) and not isinstance(entry, str):
@@ -591,7 +596,7 @@ def check_activation(activation: Activation) -> None:
 
     The derivative is compared with central finite differences at a few points in float64.
     """
-    name = f"activation {activation.name!r}"
+    name = f"activation {quoted(activation.name)}"
     z = np.tile(_CHECK_POINTS, (3, 1)) + np.array([[0.0], [0.07], [-0.13]])
     try:
         a = _outputs(activation, z)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
 from nnexp._names import is_integer, is_number, nearest
 
 Array = NDArray[Any]
@@ -39,6 +40,10 @@ class Connection:
     mask: Array | None = None
 
 
+# What a network may have at most: a file, or a slip of the pen, could ask for any number.
+MOST_LAYERS, MOST_PAIRS = 1_000, 20_000
+
+
 def layer_names(n_layers: int) -> list[str]:
     """Return the names of the layers: input, hidden_1, ..., output.
 
@@ -63,23 +68,32 @@ def resolve_connections(connections: Any, layer_sizes: Sequence[int], rng: np.ra
         Draws the connections that a density keeps.
     """
     n_layers = len(layer_sizes)
+    given = n_layers * (n_layers - 1) // 2 if isinstance(connections, str) and connections == "skip" else 0
+    given = len(connections) if isinstance(connections, Mapping) else given
+    if given > min(MOST_PAIRS, n_layers**2):
+        raise ValueError(
+            f"connections: {given:,} pairs of layers are too many for {n_layers} layers; at most {MOST_PAIRS:,} can be connected."
+        )
     consecutive = [(target - 1, target) for target in range(1, n_layers)]
     if isinstance(connections, str):
         if connections == "full":
             return [Connection(*pair) for pair in consecutive]
         if connections == "skip":
             return [Connection(i, j) for j in range(1, n_layers) for i in range(j)]
-        raise ValueError(f"connections: unknown pattern {connections!r}. {nearest(connections, ['full', 'skip'])}")
+        raise ValueError(
+            f"connections: unknown pattern {quoted(connections)}. {nearest(connections, ['full', 'skip'])}"
+        )
     if is_number(connections):
         return [_make(pair, connections, layer_sizes, rng) for pair in consecutive]
     if isinstance(connections, Mapping):
-        pairs = {_pair(key, n_layers): value for key, value in connections.items()}
+        numbers = {name: number for number, name in enumerate(layer_names(n_layers))}
+        pairs = {_pair(key, numbers): value for key, value in connections.items()}
         made = [_make(pair, pairs[pair], layer_sizes, rng) for pair in sorted(pairs, key=lambda pair: pair[::-1])]
         _check_complete(made, layer_sizes)
         return made
     raise TypeError(
         "connections must be 'full', 'skip', a density in (0, 1], or a mapping from pairs of layers to masks. "
-        f"Got {connections!r}."
+        f"Got {quoted(connections)}."
     )
 
 
@@ -90,7 +104,7 @@ def _make(pair: tuple[int, int], value: Any, layer_sizes: Sequence[int], rng: np
         return Connection(source, target)
     if is_number(value):
         if not 0 < value <= 1:
-            raise ValueError(f"The density of connections must be in (0, 1]. Got {value!r}.")
+            raise ValueError(f"The density of connections must be in (0, 1]. Got {quoted(value)}.")
         return Connection(source, target, None if value == 1 else _random_mask(shape, float(value), rng))
     names = layer_names(len(layer_sizes))
     title = f"The mask of the connections {names[source]} -> {names[target]}"
@@ -115,21 +129,21 @@ def _random_mask(shape: tuple[int, int], density: float, rng: np.random.Generato
     return mask
 
 
-def _pair(key: Any, n_layers: int) -> tuple[int, int]:
+def _pair(key: Any, numbers: Mapping[str, int]) -> tuple[int, int]:
     """Read a pair of layers: (0, 2), ("input", "output") or "input -> output"."""
     parts: Any = [part.strip() for part in key.split("->")] if isinstance(key, str) else key
     if not isinstance(parts, Sequence) or len(parts) != 2:
-        raise ValueError(f"connections: a key must name two layers, such as 'input -> hidden_1'. Got {key!r}.")
-    names = layer_names(n_layers)
-    numbers_: list[int] = []
+        raise ValueError(f"connections: a key must name two layers, such as 'input -> hidden_1'. Got {quoted(key)}.")
+    names = list(numbers)
+    found: list[int] = []
     for part in parts:
-        if part in names:
-            numbers_.append(names.index(part))
-        elif is_integer(part) and 0 <= part < n_layers:
-            numbers_.append(int(part))
+        if isinstance(part, str) and part in numbers:
+            found.append(numbers[part])
+        elif is_integer(part) and 0 <= part < len(names):
+            found.append(int(part))
         else:
-            raise ValueError(f"connections: unknown layer {part!r} in {key!r}. {nearest(str(part), names)}")
-    source, target = numbers_
+            raise ValueError(f"connections: unknown layer {quoted(part)} in {quoted(key)}. {nearest(str(part), names)}")
+    source, target = found
     if source >= target:
         raise ValueError(
             f"connections: {names[source]} -> {names[target]} runs backwards; a layer is fed by earlier layers."
@@ -139,8 +153,11 @@ def _pair(key: Any, n_layers: int) -> tuple[int, int]:
 
 def _check_complete(made: list[Connection], layer_sizes: Sequence[int]) -> None:
     names = layer_names(len(layer_sizes))
+    by_target: dict[int, list[Connection]] = {}
+    for connection in made:
+        by_target.setdefault(connection.target, []).append(connection)
     for layer, name in enumerate(names[1:], start=1):
-        incoming = [connection for connection in made if connection.target == layer]
+        incoming = by_target.get(layer)
         if not incoming:
             raise ValueError(
                 f"connections: no connection leads to the layer {name}. A mapping names all connections; what it leaves "

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from nnexp._errors import quoted
 from nnexp._names import Registry, check_number
 from nnexp.network.activations import Activation, Exponential, Identity, Sigmoid, Softmax, read_only
 
@@ -425,9 +426,9 @@ def make_objective(activation: Activation, error_function: ErrorFunction) -> Obj
     low, high = error_function.outputs
     if activation.limits[0] < low or activation.limits[1] > high:
         raise ValueError(
-            f"error_function={error_function.name!r} is defined for outputs in [{low:g}, {high:g}], and "
-            f"output_activation={activation.name!r} gives [{activation.limits[0]:g}, {activation.limits[1]:g}]. "
-            f"Use output_activation={error_function.output_activation!r}."
+            f"error_function={quoted(error_function.name)} is defined for outputs in [{low:g}, {high:g}], and "
+            f"output_activation={quoted(activation.name)} gives [{activation.limits[0]:g}, {activation.limits[1]:g}]. "
+            f"Use output_activation={quoted(error_function.output_activation)}."
         )
     joint = _JOINTS.get((type(activation), type(error_function)), Objective)
     return joint(activation, error_function)
@@ -443,7 +444,7 @@ def resolve_error_function(entry: Any, parameter: str = "error_function") -> Err
 
 def check_error_function(error_function: ErrorFunction) -> None:
     """Raise a ValueError unless the error function keeps shapes, is finite and its gradient is right."""
-    name = f"error function {error_function.name!r}"
+    name = f"error function {quoted(error_function.name)}"
     rng = np.random.default_rng(0)
     actual = _inside(error_function.outputs, rng.uniform(0.1, 0.9, (3, 7)))
     expected = _inside(error_function.targets, rng.uniform(0.1, 0.9, (3, 7)))

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from nnexp._errors import quoted
 from nnexp._names import check_number
 from nnexp.network.activations import ACTIVATIONS, Activation, OneOf, PerNeuron, resolve_activation
-from nnexp.network.connections import layer_names, resolve_connections
+from nnexp.network.connections import MOST_LAYERS, layer_names, resolve_connections
 from nnexp.network.error_functions import (
     ErrorFunction,
     Objective,
@@ -153,7 +154,7 @@ class Network:
             resolve_activation(output_activation, sizes[-1], "output_activation"),
         )
         if not isinstance(bias, bool | np.bool_):
-            raise TypeError(f"bias must be True or False. Got {bias!r}.")
+            raise TypeError(f"bias must be True or False. Got {quoted(bias)}.")
         self.bias = bool(bias)
         self.initializer: Initializer = INITIALIZERS.resolve(initializer, "initializer")
         made = resolve_connections(connections, sizes, np.random.default_rng(random_state))
@@ -808,9 +809,11 @@ def _part(array: Array, networks: slice, samples: slice) -> Array:
 
 def _check_layer_sizes(layer_sizes: Any) -> tuple[int, ...]:
     if isinstance(layer_sizes, str) or not isinstance(layer_sizes, Sequence | np.ndarray):
-        raise TypeError(f"layer_sizes must be a sequence of integers, inputs first. Got {layer_sizes!r}.")
+        raise TypeError(f"layer_sizes must be a sequence of integers, inputs first. Got {quoted(layer_sizes)}.")
     if len(layer_sizes) < 2:
-        raise ValueError(f"layer_sizes must name at least the inputs and the outputs. Got {layer_sizes!r}.")
+        raise ValueError(f"layer_sizes must name at least the inputs and the outputs. Got {quoted(layer_sizes)}.")
+    if len(layer_sizes) > MOST_LAYERS:
+        raise ValueError(f"layer_sizes must name at most {MOST_LAYERS:,} layers. Got {len(layer_sizes):,}.")
     for size in layer_sizes:
         check_number("Each of layer_sizes", size, low=1, integer=True)
     return tuple(int(size) for size in layer_sizes)

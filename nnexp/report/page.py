@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 
+from nnexp._errors import printable
 from nnexp.experiment.results import Results, write_atomically
 from nnexp.report.comparison import compare
 from nnexp.report.content import (
@@ -65,6 +67,7 @@ def render(results: Results) -> tuple[str, str]:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["plain"] = _markdown
+    environment.filters["code"] = _code
     environment.filters["cell"] = _cell
     environment.filters["csv_address"] = csv_address
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -73,10 +76,34 @@ def render(results: Results) -> tuple[str, str]:
     return page, twin
 
 
+# What Markdown would make something of: code, emphasis, links, cells, struck-out words, formulas; addresses, which GitHub links by
+# themselves; and at the beginning of a line a heading, a list, a quotation.
+_MARKS = re.compile(
+    r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|(?<=:)//|(?<=www)\."
+    r"|^(?:>|#{1,6}(?=\s|$)|[+-](?=\s)|[=-]+$|\d{1,9}(?=[.)](?:\s|$)))"
+)
+
+
 def _markdown(text: Any) -> str:
-    """Escape what would break a line or a table of Markdown, or be read as HTML."""
-    line = " ".join(str(text).split())
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    """Return a text that Markdown shows as it is: whatever names and questions hold."""
+    line = printable(" ".join(str(text).split())).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKS.sub(_escaped, line)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    if found[0] == "//":
+        return r"\/\/"
+    if found[0].isdigit():  # of a numbered list
+        return f"{found[0]}\\"
+    return f"\\{found[0]}"
+
+
+def _code(text: Any) -> str:
+    """Return a text as code of Markdown, between more backticks than it holds in a row."""
+    line = printable(" ".join(str(text).split()))
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    inner = f" {line} " if "`" in line or not line else line
+    return f"{fence}{inner}{fence}"
 
 
 def _cell(cell: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnexp._errors import quoted
 from nnexp._names import check_choice
 
 
@@ -49,7 +50,7 @@ class OptunaPruning:
         value = state.row[self.monitor]
         if value != value:
             raise ValueError(
-                f"OptunaPruning(monitor={self.monitor!r}) needs validation data: set validation='holdout' or give X_val, y_val."
+                f"OptunaPruning(monitor={quoted(self.monitor)}) needs validation data: validation='holdout', or X_val and y_val."
             )
         self.trial.report(value, state.step)
         if self.trial.should_prune():

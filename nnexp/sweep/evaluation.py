@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import ctypes
 import hashlib
 import importlib.metadata
 import inspect
 import json
 import math
 import re
-import signal
 import threading
 import time
 import warnings
@@ -29,6 +29,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 from threadpoolctl import ThreadpoolController
 
+from nnexp._errors import is_of_the_machine, quoted
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
 from nnexp.sweep.pruning import REPORTS, Judge, Pruning
@@ -473,7 +474,9 @@ class _InTraining:
                     self.error = fit.error
                     break
         if self._scores and whole.objectives[0] not in self._scores[0] and self.error is None:
-            self.error = ValueError(f"The scorer gives {', '.join(self._scores[0])}, and not {whole.objectives[0]!r}.")
+            self.error = ValueError(
+                f"The scorer gives {', '.join(self._scores[0])}, and not {quoted(whole.objectives[0])}."
+            )
         if self.error is not None:
             self.problem = f"{type(self.error).__name__}: {str(self.error).strip()}"
         costs = [cost_of(fit.model) for fit in fits if fit.error is None]
@@ -485,6 +488,9 @@ class _InTraining:
         scores = {name: [own[name] for own in self._scores] for name in names}
         record: dict[str, Any] = {"scores": scores, "evaluations": cost, "problem": self.problem.split("\n")[0]}
         record["seconds"] = round(sum(fit.seconds for fit in fits), 6)
+        if is_of_the_machine(self.error):
+            record["problem"] += " That is no result: the same command tries it again."
+            record["is_result"] = False
         if self.pruned_at is not None:
             record["pruned_at"] = self.pruned_at
         if len(whole.objectives) > 1 and self._path:
@@ -558,22 +564,32 @@ def _curves(fits: list[Fit], points: int) -> dict[str, list[Any]]:
 
 @contextlib.contextmanager
 def _no_longer_than(seconds: float | None) -> Iterator[None]:
-    """Raise _TooLongError in this thread after some seconds, where the platform can interrupt it."""
-    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if seconds is None or not usable:
+    """Raise _TooLongError in this thread, whichever it is, after some seconds; between two steps of Python code."""
+    if seconds is None:
         yield
         return
+    thread, lock, over = threading.get_ident(), threading.Lock(), False
 
-    def ring(*_: Any) -> None:
-        raise _TooLongError
+    def ring() -> None:
+        with lock:
+            if not over:
+                _raise_in(thread, _TooLongError)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    clock = threading.Timer(seconds, ring)
+    clock.daemon = True
+    clock.start()
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        with lock:
+            over = True
+        clock.cancel()
+        _raise_in(thread, None)  # what has rung and was not heard yet
+
+
+def _raise_in(thread: int, error: type[Exception] | None) -> None:
+    what = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
 
 
 def code_hash() -> str:

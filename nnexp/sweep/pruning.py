@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number, nearest
 from nnexp.sweep.samplers import SamplerError, frozen, quiet
 from nnexp.sweep.space import Direction, Space
@@ -53,9 +54,9 @@ class Pruning:
 
     def __post_init__(self) -> None:
         if self.name not in PRUNERS:
-            raise SamplerError(f"unknown pruner {self.name!r}. {nearest(self.name, PRUNERS)}")
+            raise SamplerError(f"unknown pruner {quoted(self.name)}. {nearest(self.name, PRUNERS)}")
         if len(self.directions) > 1 and self.name not in ("none", "dominance"):
-            raise SamplerError(f"The pruner {self.name!r} has one objective; take 'dominance' for several.")
+            raise SamplerError(f"The pruner {quoted(self.name)} has one objective; take 'dominance' for several.")
         if self.name == "dominance" and tuple(self.directions) != ("maximize", "minimize"):
             raise SamplerError("The pruner 'dominance' is for two objectives, a score and 'evaluations'.")
         if self.name == "none" and self.settings:
@@ -98,7 +99,7 @@ class Pruning:
                 warnings.simplefilter("ignore")  # of what is experimental
                 return classes[self.name](**settings)
         except (TypeError, ValueError) as error:
-            raise SamplerError(f"The pruner {self.name!r} cannot be made with these settings: {error}") from error
+            raise SamplerError(f"The pruner {quoted(self.name)} cannot be made with these settings: {error}") from error
 
     def judge(self, space: Space, shown: Sequence[Trial], number: int) -> Judge:
         """Return what decides about one trial, by those that are shown."""

@@ -18,12 +18,13 @@ import numpy as np
 from cmaes import CMA
 from scipy.stats import qmc
 
+from nnexp._errors import ExpectedError, quoted
 from nnexp._names import nearest
 from nnexp.sweep.space import Direction, Leaf, Point, Space, Value
 from nnexp.sweep.store import Trial
 
 
-class SamplerError(ValueError):
+class SamplerError(ExpectedError, ValueError):
     """A sampler or a pruner is not known, or cannot be used here; the message says why."""
 
 
@@ -229,9 +230,13 @@ class OptunaSampler:
                 warnings.simplefilter("ignore")  # of what is experimental
                 return classes[self._name](seed=seed, **settings)
         except ImportError as error:
-            raise SamplerError(f"The sampler {self._name!r} needs a package that is not there: {error}") from error
+            raise SamplerError(
+                f"The sampler {quoted(self._name)} needs a package that is not there: {error}"
+            ) from error
         except (TypeError, ValueError) as error:
-            raise SamplerError(f"The sampler {self._name!r} cannot be made with these settings: {error}") from error
+            raise SamplerError(
+                f"The sampler {quoted(self._name)} cannot be made with these settings: {error}"
+            ) from error
 
     def propose(self, shown: Sequence[Trial], numbers: Sequence[int], seed: Any) -> list[Point]:
         from optuna.trial import TrialState
@@ -249,9 +254,11 @@ class OptunaSampler:
                     passing.append(trial._trial_id)
                     points.append(self._space.walk(lambda leaf, t=trial: suggest_place(t, leaf))[0])  # type: ignore[misc]
             except ImportError as error:
-                raise SamplerError(f"The sampler {self._name!r} needs a package that is not there: {error}") from error
+                raise SamplerError(
+                    f"The sampler {quoted(self._name)} needs a package that is not there: {error}"
+                ) from error
             except (TypeError, ValueError, AttributeError, ZeroDivisionError, IndexError) as error:
-                raise SamplerError(f"The sampler {self._name!r} fails with its settings: {error}") from error
+                raise SamplerError(f"The sampler {quoted(self._name)} fails with its settings: {error}") from error
             finally:
                 self._passed += len(passing)
                 for own in passing:  # what is not finished leaves the picture; samplers do not look at what has failed
@@ -376,9 +383,9 @@ def make_sampler(
         If the name is not known, or the sampler cannot be used for the space.
     """
     if name not in SAMPLERS:
-        raise SamplerError(f"unknown sampler {name!r}. {nearest(name, SAMPLERS)}")
+        raise SamplerError(f"unknown sampler {quoted(name)}. {nearest(name, SAMPLERS)}")
     if settings and name not in ("tpe", "gp"):
-        raise SamplerError(f"The sampler {name!r} has no settings. Got {', '.join(settings)}.")
+        raise SamplerError(f"The sampler {quoted(name)} has no settings. Got {', '.join(settings)}.")
     if name == "random":
         return RandomSampler(space, study_seed)
     if name == "grid":

@@ -17,7 +17,9 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state, column_or_1d, get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
+from nnexp._errors import quoted
 from nnexp._names import is_integer, is_number
+from nnexp._processes import scratch_folder
 from nnexp.engine import Engine
 from nnexp.sweep.evaluation import Evaluation
 from nnexp.sweep.pruning import Pruning
@@ -129,7 +131,7 @@ class SweepCV(BaseSearchCV):
             splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(splitter.split(X, y, **routed.splitter.split))
         if not splits:
-            raise ValueError(f"cv={self.cv!r} gives no split.")
+            raise ValueError(f"cv={quoted(self.cv)} gives no split.")
         self.n_splits_ = len(splits)
         scoring = dict(getattr(scorers, "_scorers", None) or {"score": scorers})
         objective = refit_metric if refit_metric in scoring else next(iter(scoring))
@@ -174,24 +176,24 @@ class SweepCV(BaseSearchCV):
         for key in ("n_trials", "batch_size"):
             value = getattr(self, key)
             if (value is not None or key != "n_trials") and (not is_integer(value) or value < 1):
-                raise ValueError(f"{key} must be an integer from 1 on. Got {value!r}.")
+                raise ValueError(f"{key} must be an integer from 1 on. Got {quoted(value)}.")
         if not (isinstance(self.error_score, str) and self.error_score == "raise") and not is_number(self.error_score):
-            raise ValueError(f"error_score must be 'raise' or a number. Got {self.error_score!r}.")
+            raise ValueError(f"error_score must be 'raise' or a number. Got {quoted(self.error_score)}.")
         limit = self.max_seconds
         if limit is not None and not (is_number(limit) and 0 < limit < np.inf):
-            raise ValueError(f"max_seconds must be a number above 0, or None. Got {limit!r}.")
+            raise ValueError(f"max_seconds must be a number above 0, or None. Got {quoted(limit)}.")
         if not hasattr(self.estimator, "fit"):
-            raise TypeError(f"estimator must have a method fit. Got {self.estimator!r}.")
+            raise TypeError(f"estimator must have a method fit. Got {quoted(self.estimator)}.")
 
     def _search(self, evaluation: Evaluation, settings: Settings) -> list[Trial]:
-        folder = tempfile.mkdtemp(prefix="nnexp-") if self.storage is None else None
+        folder = tempfile.mkdtemp(dir=scratch_folder()) if self.storage is None else None
         place = str(folder or self.storage)
         try:
             store = open_store(place)
             study = Study(store, self.name, evaluation, settings)
             with Engine(effective_n_jobs(self.n_jobs)) as engine:
                 run_study(study, engine, place, self._print if self.verbose else None)
-            return [trial for trial in study.trials() if trial.is_finished][: study.n_trials]
+            return [trial for trial in study.counted() if trial.is_finished]
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -213,7 +215,7 @@ class SweepCV(BaseSearchCV):
         if failed:
             warnings.warn(
                 f"{len(failed)} of {len(trials)} trials failed. The first one says: {first} Their scores are "
-                f"error_score={self.error_score!r}.",
+                f"error_score={quoted(self.error_score)}.",
                 FitFailedWarning,
                 stacklevel=3,
             )

@@ -18,7 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nnexp._errors import ExpectedError, quoted
 from nnexp._names import is_integer, is_number, nearest
+from nnexp.network.connections import MOST_LAYERS
 
 Value = float | int | str | bool | None
 Direction = Literal["minimize", "maximize"]
@@ -28,7 +30,11 @@ _NUMBER = ["low", "high", "log", "step", "when"]
 _LAYERS = ["layers", "neurons", "log", "step", "when"]
 
 
-class SpaceError(ValueError):
+# What a space may have at most: a slip of the pen could ask for any number.
+MOST_CHOICES, MOST_LEAVES = 10_000, 10_000
+
+
+class SpaceError(ExpectedError, ValueError):
     """A space is empty or contradicts itself; the message names the parameter and the rule."""
 
 
@@ -259,6 +265,10 @@ class Space:
         if problems:
             raise SpaceError("\n".join(problems))
         self.leaves = [leaf for parameter in self._parameters for leaf in parameter.node.leaves()]
+        if len(self.leaves) > MOST_LEAVES:
+            raise SpaceError(
+                f"This space has {len(self.leaves):,} numbers and choices; at most {MOST_LEAVES:,} can be searched."
+            )
         if not self.leaves:
             raise SpaceError("Nothing in this space varies: every parameter has one value only.")
         if len({leaf.name for leaf in self.leaves}) < len(self.leaves):
@@ -346,10 +356,10 @@ class Space:
             for other, values in conditions.items():
                 if other not in before:
                     reason = "is declared after it" if other in whole and other != name else "does not vary"
-                    raise SpaceError(f"when names {other!r}, which {reason}. {nearest(str(other), before)}")
+                    raise SpaceError(f"when names {quoted(other)}, which {reason}. {nearest(str(other), before)}")
                 allowed = tuple(values) if isinstance(values, list | tuple) else (values,)
                 if not allowed:
-                    raise SpaceError(f"when has no value of {other!r}.")
+                    raise SpaceError(f"when has no value of {quoted(other)}.")
                 self._check_reachable(other, allowed)
                 when.append((other, allowed))
             if set(declared) == {"choices"}:
@@ -365,11 +375,15 @@ class Space:
             for value in allowed:
                 constants = [own.value for own in node.options if isinstance(own, _Constant)]
                 if not any(value == own for own in (*node.leaf.choices, *constants)):
-                    raise SpaceError(f"{other} is never {value!r}. {nearest(str(value), map(str, node.leaf.choices))}")
+                    raise SpaceError(
+                        f"{other} is never {quoted(value)}. {nearest(str(value), map(str, node.leaf.choices))}"
+                    )
         elif isinstance(node, _Number):
             for value in allowed:
                 if not is_number(value) or not node.leaf.low <= value <= node.leaf.high:
-                    raise SpaceError(f"{other} is never {value!r}: it is from {node.leaf.low} to {node.leaf.high}.")
+                    raise SpaceError(
+                        f"{other} is never {quoted(value)}: it is from {node.leaf.low} to {node.leaf.high}."
+                    )
         else:
             raise SpaceError(f"when can name a choice or a number, and {other} is neither.")
 
@@ -430,6 +444,8 @@ class Space:
     def _choice(self, name: str, options: Any) -> _Choice:
         if not isinstance(options, list | tuple) or not options:
             raise SpaceError("has no value to choose from.")
+        if len(options) > MOST_CHOICES:
+            raise SpaceError(f"has {len(options):,} values to choose from; at most {MOST_CHOICES:,} can be told apart.")
         if any(isinstance(option, date | clock) for option in options):
             raise SpaceError("holds a date, which is no parameter of an estimator.")
         kinds = {_kind(option) for option in options} - {"nothing"}
@@ -440,6 +456,7 @@ class Space:
                 f"mixes {shown}, which no sampler can compare; declare a parameter for each, or write all as one kind."
             )
         labels: list[Value] = []
+        seen: set[tuple[type, Value]] = set()
         nodes: list[_Node] = []
         for option in options:
             scalar = option is None or isinstance(option, bool | str) or is_number(option)
@@ -448,8 +465,9 @@ class Space:
                 if not -1e308 < label < 1e308:  # type: ignore[operator]
                     raise SpaceError("holds a number that is not finite, or too large.")
                 label = int(label) if is_integer(label) else float(label)  # type: ignore[arg-type]
-            if any(label == other and type(label) is type(other) for other in labels):
-                raise SpaceError(f"{label!r} stands there twice.")
+            if (type(label), label) in seen:
+                raise SpaceError(f"{quoted(label)} stands there twice.")
+            seen.add((type(label), label))
             labels.append(label)
             if isinstance(option, Mapping):
                 nodes.append(
@@ -509,7 +527,7 @@ def _range(name: str, low: Any, high: Any, log: Any, step: Any) -> Leaf:
         if not is_number(value) or isinstance(value, bool) or abs(value) > 1e18 or value != value:
             raise SpaceError(f"low and high must be finite numbers of at most 10¹⁸. Got {str(value)[:40]}.")
     if not isinstance(log, bool):
-        raise SpaceError(f"log must be true or false. Got {log!r}.")
+        raise SpaceError(f"log must be true or false. Got {quoted(log)}.")
     if low >= high:
         raise SpaceError(f"low={low} must be below high={high}.")
     whole = is_integer(low) and is_integer(high)
@@ -517,7 +535,7 @@ def _range(name: str, low: Any, high: Any, log: Any, step: Any) -> Leaf:
         raise SpaceError(f"on a log scale low must be above 0. Got {low}.")
     if step is not None:
         if not is_number(step) or isinstance(step, bool) or not 0 < step <= high - low:
-            raise SpaceError(f"step must be a number above 0 and at most high − low. Got {step!r}.")
+            raise SpaceError(f"step must be a number above 0 and at most high − low. Got {quoted(step)}.")
         if log:
             raise SpaceError("log and step contradict each other: take one of them.")
         whole = whole and is_integer(step)
@@ -538,15 +556,17 @@ def _layers(name: str, declared: Mapping[str, Any]) -> _Layers:
             raise SpaceError(f"has no {key}.")
         pair = [declared[key]] * 2 if is_integer(declared[key]) else declared[key]
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(is_integer(end) for end in pair):
-            raise SpaceError(f"{key} must be two integers, the least and the most. Got {declared[key]!r}.")
+            raise SpaceError(f"{key} must be two integers, the least and the most. Got {quoted(declared[key])}.")
         if not (0 if key == "layers" else 1) <= pair[0] <= pair[1]:
             raise SpaceError(f"{key} must be two integers, the least before the most. Got {list(pair)}.")
         ends.append((int(pair[0]), int(pair[1])))
     (fewest, most), (low, high) = ends
     if most == 0:
         raise SpaceError("there is no layer to vary.")
+    if most > MOST_LAYERS - 2:
+        raise SpaceError(f"layers must be at most {MOST_LAYERS - 2}. Got {most:,}.")
     if not isinstance(declared.get("log", False), bool):
-        raise SpaceError(f"log must be true or false. Got {declared['log']!r}.")
+        raise SpaceError(f"log must be true or false. Got {quoted(declared['log'])}.")
 
     def leaf(part: str, a: int, b: int, log: bool, step: Any) -> Leaf:
         whole = f"{name}.{part}"
@@ -562,7 +582,7 @@ def _layers(name: str, declared: Mapping[str, Any]) -> _Layers:
 def _check_keys(declared: Mapping[str, Any], known: list[str]) -> None:
     for key in declared:
         if key not in known:
-            raise SpaceError(f"unknown key {key!r}. {nearest(str(key), known)}")
+            raise SpaceError(f"unknown key {quoted(key)}. {nearest(str(key), known)}")
 
 
 def _plain(value: Any) -> Any:

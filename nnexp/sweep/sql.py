@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from nnexp._errors import quoted
 from nnexp.sweep.samplers import quiet
 from nnexp.sweep.space import Point, Space
 from nnexp.sweep.store import (
@@ -31,6 +32,7 @@ from nnexp.sweep.store import (
     external,
     internal,
     note,
+    owned,
     shown_attributes,
     stored_distribution,
     without_password,
@@ -176,7 +178,7 @@ class SqlStore(Store):
         if study not in self._ids:
             self.studies()
         if study not in self._ids:
-            raise StoreError(f"{self.where} holds no study {study!r}.")
+            raise StoreError(f"{self.where} holds no study {quoted(study)}.")
         return self._ids[study]
 
     def trials(self, study: str) -> list[Trial]:
@@ -336,7 +338,7 @@ class _SqlChange(Change):
     def __init__(self, trials: list[Trial], seen: dict[str, float], now: float) -> None:
         self.trials, self.seen, self.now = trials, seen, now
         self._new: list[tuple[int, Point, str, Space]] = []
-        self._taken: dict[int, tuple[str, int]] = {}
+        self._taken: dict[int, dict[str, Any]] = {}
         self._ended: list[Outcome] = []
         self._heard: list[str] = []
 
@@ -345,8 +347,8 @@ class _SqlChange(Change):
         self._new += [(first + i, point, owner, space) for i, point in enumerate(points)]
         return list(range(first, first + len(points)))
 
-    def take(self, number: int, owner: str, tries: int | None = None) -> None:
-        self._taken[number] = owner, self.trials[number].tries + 1 if tries is None else tries
+    def take(self, number: int, owner: str, tries: int | None = None, problem: str = "") -> None:
+        self._taken[number] = owned(owner, self.trials[number].tries + 1 if tries is None else tries, problem)
 
     def finish(self, outcome: Outcome) -> None:
         if not self.trials[outcome.number].is_finished:
@@ -380,13 +382,10 @@ class _SqlChange(Change):
                     }
                     for name, value in point.items()
                 ]  # fmt: skip
-                owners.append(_attribute(row.trial_id, OWNER, {"owner": owner, "tries": 1}))
+                owners.append(_attribute(row.trial_id, OWNER, owned(owner, 1)))
             connection.execute(t["param"].insert(), params)
             connection.execute(t["system"].insert(), owners)
-        attributes = [
-            _attribute(self.trials[n].identity, OWNER, {"owner": owner, "tries": tries})
-            for n, (owner, tries) in self._taken.items()
-        ]
+        attributes = [_attribute(self.trials[n].identity, OWNER, noted) for n, noted in self._taken.items()]
         shown: list[Any] = []
         values: list[Any] = []
         steps: list[Any] = []

@@ -8,7 +8,6 @@ last free number both take it. Here neither can happen.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -17,15 +16,17 @@ import shutil
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
-import psutil
-
+from nnexp._errors import ExpectedError, quoted, reason
+from nnexp._files import Lock, LockError, append, cut, cut_torn_tail, open_to_append, read_whole, remove_left, replacing
+from nnexp._processes import is_running, machine_name
+from nnexp.engine import RETRIES
 from nnexp.sweep.space import Leaf, Point, Space
 
 T = TypeVar("T")
@@ -37,7 +38,18 @@ _STATE_NAMES = {number: name for name, number in STATES.items()}
 OWNER, SEEN, RECORD = "nnexp:owner", "nnexp:seen:", "nnexp"
 
 
-class StoreError(RuntimeError):
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a study's file, which stands beside it."""
+    lock = Lock(path.with_name(f".{path.stem}.lock"))
+    lock.acquire(wait=True)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class StoreError(ExpectedError, RuntimeError):
     """A study cannot be read or written; the message says why."""
 
 
@@ -47,16 +59,25 @@ class DamagedStoreError(StoreError):
     def __init__(self, path: Path, position: int, line: bytes) -> None:
         self._path, self._position = path, position
         super().__init__(
-            f"{path} is damaged at byte {position}: {line[:40]!r} is no record of a study. "
+            f"{path} is damaged at byte {position}: {quoted(line[:40])} is no record of a study. "
             f"`nnexp doctor {path.parent} --mend` cuts it there and keeps a copy."
         )
 
     def cut(self) -> str:
         """Cut the file where it is damaged, keep a copy, and say so."""
         copy = self._path.with_name(f"{self._path.name}.damaged")
-        shutil.copyfile(self._path, copy)
-        lost = self._path.stat().st_size - self._position
-        os.truncate(self._path, self._position)
+        number = 1
+        while copy.exists():  # of an earlier damage
+            number += 1
+            copy = self._path.with_name(f"{self._path.name}.damaged-{number}")
+        try:
+            with locked(self._path), open(self._path, "rb") as file:
+                with replacing(copy) as kept:
+                    shutil.copyfileobj(file, kept)
+                lost = self._path.stat().st_size - self._position
+                os.truncate(self._path, self._position)
+        except (OSError, LockError) as error:
+            raise StoreError(f"{self._path} cannot be mended: {reason(error)}.") from error
         return f"{self._path} is cut at byte {self._position}; the last {lost} bytes are in {copy.name} alone."
 
 
@@ -88,6 +109,8 @@ class Trial:
         Who works on it, or did.
     tries : int
         How often it was begun.
+    problem : str
+        Why it is given up for now, if it is and that is known.
     identity : int
         In the storage.
     """
@@ -101,12 +124,18 @@ class Trial:
     rungs: dict[str, Any] = field(default_factory=dict)
     owner: str = ""
     tries: int = 1
+    problem: str = ""
     identity: int = -1
 
     @property
     def is_finished(self) -> bool:
         """Whether it is complete, pruned or failed."""
         return self.state in FINISHED
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its process died as often as a trial is tried, so that it waits for a later call. It has no result."""
+        return not self.is_finished and not self.owner and self.tries > RETRIES
 
 
 @dataclass(frozen=True)
@@ -159,7 +188,7 @@ class Change(ABC):
         """Begin a trial at each point; return their numbers."""
 
     @abstractmethod
-    def take(self, number: int, owner: str, tries: int | None = None) -> None:
+    def take(self, number: int, owner: str, tries: int | None = None, problem: str = "") -> None:
         """Make a running trial another's; it is begun once more, unless another number of tries is given."""
 
     @abstractmethod
@@ -224,33 +253,18 @@ at_work: set[str] = set()
 
 def owner_name() -> str:
     """Return a name for this process that no other has, and that tells which machine's it is."""
-    return f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
-@lru_cache(maxsize=1)
-def _machine() -> str:
-    """Return a name for the space that process numbers are unique in: this machine since its start, or a container."""
-    parts = [os.uname().nodename if hasattr(os, "uname") else "host"]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return f"{parts[0]}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:8]}"
+    return f"{machine_name()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 def is_gone(owner: str, seen: Mapping[str, float], now: float, lease: float) -> bool:
     """Whether a process is dead: it is of this machine and not there, or was not heard of for the lease, in seconds."""
     host, _, rest = owner.partition(":")
-    if host == _machine() and rest.partition(":")[0].isdigit():
+    if host == machine_name() and rest.partition(":")[0].isdigit():
         process = int(rest.partition(":")[0])
         if process == os.getpid():
             return owner not in at_work
-        try:
-            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
+        if not is_running(process):
             return True
-        except psutil.Error:
-            pass
     return now - seen.get(owner, -math.inf) > lease
 
 
@@ -322,10 +336,10 @@ class JournalStore(Store):
         self._studies: list[_Study] = []
         self._trials: list[tuple[int, int]] = []  # study and number, by the storage's identity
         self._offset = 0
-        self._file: IO[bytes] | None = None
         self._worker = uuid.uuid4().hex
         if path.exists():
             with self._locked() as file:
+                remove_left(path.parent)
                 self._mend(file)
 
     # Reading
@@ -345,7 +359,7 @@ class JournalStore(Store):
     def curves(self, study: str) -> dict[int, dict[str, list[Any]]]:
         found: dict[int, dict[str, list[Any]]] = {}
         path = self._curve_file
-        if path.exists():
+        if path.is_file():
             with open(path, "rb") as file:
                 for line in file:
                     # What a kill cut short belongs to a trial that is done again.
@@ -365,22 +379,27 @@ class JournalStore(Store):
         for own in self._studies:
             if own.name == study and not own.deleted:
                 return own
-        raise StoreError(f"{self.where} holds no study {study!r}.")
+        raise StoreError(f"{self.where} holds no study {quoted(study)}.")
 
     def _refresh(self) -> None:
-        if self.path.exists():
-            with open(self.path, "rb") as file:
-                self._read(file)
+        try:
+            if self.path.exists():
+                file = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+                try:
+                    self._read(file)
+                finally:
+                    os.close(file)
+        except OSError as error:
+            raise StoreError(f"The study cannot be read from {self.where}: {reason(error)}.") from error
 
-    def _read(self, file: IO[bytes]) -> int:
+    def _read(self, file: int) -> int:
         """Take in the whole transactions after what was read; return where the first one that is not whole begins."""
-        if os.fstat(file.fileno()).st_size < self._offset:  # somebody has cut it
+        if os.fstat(file).st_size < self._offset:  # somebody has cut it
             self._studies, self._trials, self._offset = [], [], 0
-        file.seek(self._offset)
         position = start = self._offset
         waiting: list[dict[str, Any]] = []
         first = position
-        text = file.read()
+        text = read_whole(file, self._offset)
         for line in [own + b"\n" for own in text.split(b"\n")[:-1]] + [text.rpartition(b"\n")[2]]:
             if not line.endswith(b"\n"):
                 break
@@ -470,24 +489,24 @@ class JournalStore(Store):
     @contextlib.contextmanager
     def _locked(self) -> Any:
         try:
-            import fcntl
-        except ImportError:  # pragma: no cover - not on this platform
-            fcntl = None  # type: ignore[assignment]
-        try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a+b", buffering=0) as file:
-                if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                yield file
+            with locked(self.path):
+                file = open_to_append(self.path)
+                try:
+                    yield file
+                finally:
+                    os.close(file)
+        except LockError as error:
+            raise StoreError(f"The study cannot be written to {self.where}: {error}.") from error
         except OSError as error:
-            raise StoreError(f"The study cannot be written to {self.where}: {error.strerror or error}.") from error
+            raise StoreError(f"The study cannot be written to {self.where}: {reason(error)}.") from error
 
-    def _mend(self, file: IO[bytes]) -> None:
+    def _mend(self, file: int) -> None:
         """Cut off what is not a whole transaction; the lock is held."""
         end = self._read(file)
-        size = os.fstat(file.fileno()).st_size
+        size = os.fstat(file).st_size
         if size > end:
-            file.truncate(end)
+            cut(file, end)
             self.lost = (
                 f"The last {size - end} bytes of {self.where} were a record that was cut short; they are left out, and its "
                 "trials are done again."
@@ -515,23 +534,26 @@ class JournalStore(Store):
             transaction = _JournalChange(self._studies.index(own), own, len(self._trials))
             result = change(transaction)
             if transaction.curves:
-                with open(self._curve_file, "a+b", buffering=0) as curves:
-                    _cut_tail(curves)
-                    _append(curves, b"".join(_line({"study": study, **curve}) for curve in transaction.curves))
+                curves = open_to_append(self._curve_file)
+                try:
+                    cut_torn_tail(curves)
+                    append(curves, b"".join(_line({"study": study, **curve}) for curve in transaction.curves))
+                finally:
+                    os.close(curves)
             self._write(file, transaction.lines)
             return result
 
     def heard(self, study: str, owner: str) -> None:
         self.transact(study, lambda change: change.heard(owner))
 
-    def _write(self, file: IO[bytes], lines: list[dict[str, Any]]) -> None:
+    def _write(self, file: int, lines: list[dict[str, Any]]) -> None:
         if not lines:
             return
         count = len(lines)
         text = b"".join(
             _line({**line, "worker_id": self._worker, "nnexp": [i + 1, count]}) for i, line in enumerate(lines)
         )
-        _append(file, text)
+        append(file, text)
         self._read(file)
 
     def close(self) -> None:
@@ -542,35 +564,16 @@ def _line(content: dict[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode() + b"\n"
 
 
-def _cut_tail(file: IO[bytes]) -> None:
-    """Cut off a last line that has no end: a kill has cut it short."""
-    size = os.fstat(file.fileno()).st_size
-    back = min(size, 1 << 20)
-    file.seek(size - back)
-    tail = file.read(back) if back else b""
-    if tail and not tail.endswith(b"\n"):
-        file.truncate(size - back + tail.rfind(b"\n") + 1)
-
-
-def _append(file: IO[bytes], text: bytes) -> None:
-    """Add to a file all of it or nothing; when this returns it is on the disk."""
-    before = os.fstat(file.fileno()).st_size
-    try:
-        rest = text
-        while rest:
-            rest = rest[file.write(rest) :]
-        os.fsync(file.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            file.truncate(before)
-        raise
+def owned(owner: str, tries: int, problem: str = "") -> dict[str, Any]:
+    """Return what is noted of whose a trial is."""
+    return {"owner": owner, "tries": tries, **({"problem": problem} if problem else {})}
 
 
 def note(trial: Trial, attributes: Mapping[str, Any]) -> None:
     """Take in what is noted with a trial: whose it is, and what a pruner needs."""
     for key, value in attributes.items():
         if key == OWNER:
-            trial.owner, trial.tries = value["owner"], value["tries"]
+            trial.owner, trial.tries, trial.problem = value["owner"], value["tries"], value.get("problem", "")
         else:
             trial.rungs[key] = value
 
@@ -597,9 +600,9 @@ class _JournalChange(Change):
             self._number += 1
         return numbers
 
-    def take(self, number: int, owner: str, tries: int | None = None) -> None:
+    def take(self, number: int, owner: str, tries: int | None = None, problem: str = "") -> None:
         trial = self.trials[number]
-        noted = {OWNER: {"owner": owner, "tries": trial.tries + 1 if tries is None else tries}}
+        noted = {OWNER: owned(owner, trial.tries + 1 if tries is None else tries, problem)}
         self.lines.append({"op_code": 9, "trial_id": trial.identity, "system_attr": noted})
 
     def finish(self, outcome: Outcome) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from nnexp._errors import ExpectedError, quoted
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
 from nnexp.sweep.evaluation import Evaluation, Job, code_hash, points_of_curves
@@ -39,7 +40,7 @@ _AT_ONCE = 0.5
 _TOGETHER = 0.1
 
 
-class StudyError(ValueError):
+class StudyError(ExpectedError, ValueError):
     """A study cannot be gone on with; the message says why."""
 
 
@@ -96,7 +97,7 @@ class Study:
         )
         size = self._sampler.size if isinstance(self._sampler, GridSampler) else None
         if settings.n_trials is None and size is None:
-            raise StudyError(f"The sampler {settings.sampler!r} needs a number of trials.")
+            raise StudyError(f"The sampler {quoted(settings.sampler)} needs a number of trials.")
         self.n_trials = min(n for n in (settings.n_trials, size) if n is not None)
         self.key = evaluation.key()
         evaluation.curve_points = points_of_curves(self.n_trials, len(evaluation.splits))
@@ -129,7 +130,7 @@ class Study:
         there = self.store.studies().get(self.name)
         if there is None:
             return
-        where = f"There is a study {self.name!r} in {self.store.where} already"
+        where = f"There is a study {quoted(self.name)} in {self.store.where} already"
         if not there:
             raise StudyError(f"{where}, and it is not one of nnexp's. Take another name.")
         words = {
@@ -160,14 +161,36 @@ class Study:
             return list(self.store.trials(self.name))
 
     def counted(self) -> list[Trial]:
-        """Return the trials of the budget; there are more where it was greater once."""
-        return self.trials()[: self.n_trials]
+        """Return the trials of the budget; there are more where it was greater once. One that is given up for now has failed."""
+        return [_as_failed(trial) if trial.is_given_up else trial for trial in self.trials()[: self.n_trials]]
+
+    def given_up(self) -> list[Trial]:
+        """Return the trials that have no result because their processes died; the next call tries them again."""
+        return [trial for trial in self.trials() if trial.is_given_up]
 
     @property
     def is_done(self) -> bool:
         """Whether the budget is spent and every trial has ended."""
         trials = self.trials()
         return len(trials) >= self.n_trials and all(trial.is_finished for trial in trials)
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether nothing is left to do but trials that are given up for now."""
+        trials = self.trials()
+        over = all(trial.is_finished or trial.is_given_up for trial in trials)
+        return len(trials) >= self.n_trials and over and not self.is_done
+
+    def try_again(self) -> None:
+        """Let the trials that are given up for now be tried again."""
+
+        def change(change: Change) -> None:
+            for trial in change.trials:
+                if trial.is_given_up:
+                    change.take(trial.number, "", 0)
+
+        if self.given_up():
+            self._transact(change)
 
     def _transact(self, change: Callable[[Change], T]) -> T:
         with self._lock:
@@ -205,7 +228,9 @@ class Study:
         key = trial.record.get("key")
         problem = trial.record.get("problem", "")
         lasting = trial.state == "complete" or (
-            trial.state == "fail" and not problem.startswith(("It took longer", "Its process was killed"))
+            trial.state == "fail"
+            and trial.record.get("is_result", True)
+            and not problem.startswith(("It took longer", "Its process was killed"))
         )
         if lasting and key and "reused_from" not in trial.record and key not in self._known:
             outcome = Outcome(trial.number, trial.state, trial.values, trial.record, trial.steps)
@@ -229,6 +254,9 @@ class Study:
     def run(self, engine: Engine, on_trial: Callable[[Outcome, list[Trial]], None] | None = None) -> None:
         """Do what is missing, batch by batch.
 
+        A trial that the machine does not let end, because its process is killed each time or memory runs out, has no result, and
+        the next call tries it again. What depends on its result, the later batches of a sampler that learns, waits for it.
+
         Parameters
         ----------
         engine : Engine
@@ -248,6 +276,8 @@ class Study:
                     continue
                 self._ask(batch, first, numbers)
                 self._evaluate_batch(engine, first, numbers, on_trial)
+                if self.given_up() and not (self._sampler.by_number and not self.evaluation.pruning.is_on):
+                    return
 
     def _begin(self) -> None:
         """Take over what a process that is gone has left."""
@@ -258,12 +288,12 @@ class Study:
                     continue
                 if not is_gone(trial.owner, change.seen, change.now, self.settings.lease):
                     raise StudyError(
-                        f"Another process ({trial.owner}) is working on the study {self.name!r} in {self.store.where}. If it "
+                        f"Another process ({trial.owner}) is working on the study {quoted(self.name)} in {self.store.where}. If it "
                         f"is dead, it is taken for so after {self.settings.lease:g} s of silence."
                     )
             for trial in change.trials:
                 if not trial.is_finished and trial.owner != self.owner:
-                    change.take(trial.number, self.owner)
+                    change.take(trial.number, self.owner, 1 if trial.is_given_up else None)
             change.heard(self.owner)
 
         self._transact(begin)
@@ -347,7 +377,7 @@ class Study:
 
         def tell(change: Change) -> None:
             for outcome in told:
-                change.finish(outcome)
+                _end(change, outcome)
             change.heard(self.owner)
 
         self._transact(tell)
@@ -426,7 +456,7 @@ class Study:
     def _end(self, change: Change, ended: Sequence[Outcome]) -> None:
         for outcome in ended:
             if change.trials[outcome.number].owner == self.owner:  # else it was taken for dead, and another has it
-                change.finish(outcome)
+                _end(change, outcome)
 
     def _leave(self, change: Change, ended: Sequence[Outcome], rest: Sequence[Trial]) -> None:
         self._end(change, ended)
@@ -440,13 +470,13 @@ class Study:
         finished = {outcome.number for outcome in ended}
         self._end(change, ended)
         mine: list[Trial] = []
-        open_ones = [t for t in change.trials if not t.is_finished and t.number not in finished]
+        open_ones = [t for t in change.trials if not (t.is_finished or t.is_given_up) and t.number not in finished]
         for trial in open_ones:
             if trial.owner == self.owner:  # a transaction of ours whose answer was lost
                 mine.append(trial)
             elif is_gone(trial.owner, change.seen, change.now, self.settings.lease):
                 if trial.tries > RETRIES:
-                    change.finish(_deaths([self._job(trial)], WorkerDiedError())[0])
+                    change.take(trial.number, "", trial.tries)
                 elif len(mine) < max(count, 1) and (trial.tries < RETRIES or not mine):
                     change.take(trial.number, self.owner)
                     mine.append(trial)
@@ -494,6 +524,21 @@ class Study:
             waiting = [job for job in waiting if job.number not in done]
 
 
+def _end(change: Change, outcome: Outcome) -> None:
+    """End a trial, or give it up for now where the machine kept it from a result."""
+    if outcome.record.get("is_result", True):
+        change.finish(outcome)
+    else:
+        change.take(outcome.number, "", RETRIES + 1, outcome.record["problem"])
+
+
+def _as_failed(trial: Trial) -> Trial:
+    """Return a trial that is given up for now as the tables have it."""
+    problem = trial.problem or str(WorkerDiedError())
+    record: dict[str, Any] = {"scores": {}, "evaluations": None, "problem": problem, "is_result": False}
+    return replace(trial, state="fail", record=record)
+
+
 def _with_key(outcome: Outcome, keys: Mapping[int, str]) -> Outcome:
     return replace(outcome, record={**outcome.record, "key": keys[outcome.number]})
 
@@ -516,7 +561,9 @@ def _evaluate(evaluation: Evaluation, unit: tuple[list[Job], list[Trial]]) -> li
 
 
 def _deaths(unit: Sequence[Job], death: WorkerDiedError) -> list[Outcome]:
-    record: dict[str, Any] = {"scores": {}, "evaluations": None, "problem": str(death), "seconds": 0.0}
+    record: dict[str, Any] = {
+        "scores": {}, "evaluations": None, "problem": str(death), "seconds": 0.0, "is_result": False,
+    }  # fmt: skip
     return [Outcome(job.number, "fail", [], dict(record)) for job in unit]
 
 

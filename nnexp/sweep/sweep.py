@@ -6,6 +6,7 @@ import math
 import shutil
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,11 @@ from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 
+from nnexp._errors import quoted
+from nnexp._files import as_path
 from nnexp._names import check_choice, is_integer, is_number, nearest
-from nnexp.engine import BACKENDS, Engine
+from nnexp._processes import scratch_folder
+from nnexp.engine import BACKENDS, Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
 from nnexp.sweep.evaluation import COSTS, Evaluation, directions_of
 from nnexp.sweep.pruning import Pruning
@@ -151,18 +155,18 @@ class Sweep:
     ) -> None:
         self.estimator = BackpropMLP() if estimator is None else estimator
         if not isinstance(self.estimator, BaseEstimator):
-            raise TypeError(f"estimator must be a scikit-learn estimator. Got {self.estimator!r}.")
+            raise TypeError(f"estimator must be a scikit-learn estimator. Got {quoted(self.estimator)}.")
         self.space = space_of(space, self.estimator)
         self.sampler, self.sampler_settings = named(sampler, "sampler")
         self.pruner, self.pruner_settings = named(pruner, "pruner")
         for key, value in {"n_trials": n_trials, "batch_size": batch_size, "workers": workers}.items():
             if (value is not None or key != "n_trials") and (not is_integer(value) or value < 1):  # type: ignore[operator]
-                raise ValueError(f"{key} must be an integer from 1 on. Got {value!r}.")
+                raise ValueError(f"{key} must be an integer from 1 on. Got {quoted(value)}.")
         if max_seconds is not None and not (is_number(max_seconds) and 0 < max_seconds < math.inf):
-            raise ValueError(f"max_seconds must be a number above 0, or None. Got {max_seconds!r}.")
+            raise ValueError(f"max_seconds must be a number above 0, or None. Got {quoted(max_seconds)}.")
         if not is_integer(random_state) or random_state < 0:
             raise ValueError(
-                f"random_state must be an integer from 0 on: a sweep is always repeatable. Got {random_state!r}."
+                f"random_state must be an integer from 0 on: a sweep is always repeatable. Got {quoted(random_state)}."
             )
         check_choice("mode", mode, MODES)
         check_choice("backend", backend, BACKENDS)
@@ -199,7 +203,7 @@ class Sweep:
         X, y, groups = indexable(X, y, groups)
         splits = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
         if not splits:
-            raise ValueError(f"cv={self.cv!r} gives no split; a generator can be used once only.")
+            raise ValueError(f"cv={quoted(self.cv)} gives no split; a generator can be used once only.")
         scoring = scores_by_name(self.scoring)
         objectives = check_objectives(self.objectives, scoring)
         directions = tuple(directions_of(objectives))
@@ -212,17 +216,28 @@ class Sweep:
         )
         folder = None
         if self.storage is None:
-            folder = tempfile.mkdtemp(prefix="nnexp-")
+            folder = tempfile.mkdtemp(dir=scratch_folder())
         place = str(folder or self.storage)
         try:
             store = open_store(place)
             study = Study(store, self.name, evaluation, settings)
             with Engine(self.workers, self.backend, self.scheduler) as engine:
                 run_study(study, engine, place, on_trial)
+            if lost := study.given_up():
+                warnings.warn(
+                    f"The sweep is not finished. {said_of_given_up(study.name, lost)}", RuntimeWarning, stacklevel=2
+                )
             return collect(study)
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def said_of_given_up(name: str, trials: Sequence[Trial]) -> str:
+    """Return a sentence about trials that have no result because of the machine."""
+    numbers = ", ".join(str(trial.number) for trial in trials[:8]) + (", …" if len(trials) > 8 else "")
+    problem = trials[0].problem or str(WorkerDiedError())
+    return f"{name}: of trial {numbers} there is no result. {problem}"
 
 
 def collect(study: Study) -> SweepResult:
@@ -234,7 +249,7 @@ def collect(study: Study) -> SweepResult:
     if best is None:
         problems = table.loc[table["problem"] != "", "problem"]
         why = f" The first one says: {problems.iloc[0]}" if len(problems) else ""
-        raise StoreError(f"None of the {len(table)} trials of {study.name!r} was completed.{why}")
+        raise StoreError(f"None of the {len(table)} trials of {quoted(study.name)} was completed.{why}")
     parameters = evaluation.space.parameters(best.params)
     front = [trial.number for trial in pareto_front(trials, evaluation.directions)]
     return SweepResult(
@@ -255,9 +270,12 @@ def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None
     if study.settings.mode == "deterministic":
         study.run(engine, on_trial)
     elif engine.n_jobs == 1 and engine.backend != "dask":
+        study.open()
+        study.try_again()
         study.work(on_trial)
     else:
         study.open()
+        study.try_again()
         over = threading.Event()
         thread = threading.Thread(target=_watch_store, args=(study, on_trial, over), daemon=True)
         thread.start()
@@ -268,9 +286,9 @@ def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None
         finally:
             over.set()
             thread.join()
-        if not study.is_done:
+        if not (study.is_done or study.has_given_up):
             raise StudyError(
-                f"The processes of the study {study.name!r} were killed again and again, perhaps for lack of memory. What is "
+                f"The processes of the study {quoted(study.name)} were killed again and again, perhaps for lack of memory. What is "
                 "finished is kept; the same command goes on."
             )
 
@@ -304,7 +322,7 @@ def open_store(place: str | Path) -> Store:
         from nnexp.sweep.sql import SqlStore
 
         return SqlStore(str(place))
-    folder = Path(place).expanduser()
+    folder = as_path(place, "The storage")
     if folder.is_file():
         raise StoreError(f"The storage {folder} is a file; name a folder.")
     return JournalStore(folder / "study.log")
@@ -386,7 +404,7 @@ def named(given: Any, what: str) -> tuple[str, dict[str, Any]]:
         return given, {}
     if isinstance(given, Mapping) and isinstance(given.get("name"), str):
         return given["name"], {str(key): value for key, value in given.items() if key != "name"}
-    raise ValueError(f"{what} must be a name, or a mapping with a name and settings. Got {given!r}.")
+    raise ValueError(f"{what} must be a name, or a mapping with a name and settings. Got {quoted(given)}.")
 
 
 def scores_by_name(scoring: Any) -> dict[str, Any]:
@@ -405,7 +423,7 @@ def scores_by_name(scoring: Any) -> dict[str, Any]:
         raise ValueError("scoring names no score.")
     for own in found.values():
         if isinstance(own, str) and own not in get_scorer_names():
-            raise ValueError(f"unknown score {own!r}. {nearest(own, get_scorer_names())}")
+            raise ValueError(f"unknown score {quoted(own)}. {nearest(own, get_scorer_names())}")
     return found
 
 
@@ -421,7 +439,7 @@ def check_objectives(objectives: Any, scoring: Mapping[str, Any]) -> list[str]:
     names = [objectives] if isinstance(objectives, str) else list(objectives)
     for name in names:
         if name not in scoring and name not in COSTS:
-            raise ValueError(f"unknown objective {name!r}. {nearest(str(name), [*scoring, *COSTS])}")
+            raise ValueError(f"unknown objective {quoted(name)}. {nearest(str(name), [*scoring, *COSTS])}")
     if not names or names[0] in COSTS or len(set(names)) < len(names):
-        raise ValueError(f"objectives must be different ones, and the first one a score. Got {names!r}.")
+        raise ValueError(f"objectives must be different ones, and the first one a score. Got {quoted(names)}.")
     return names

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
 from nnexp._names import check_number, is_number
 from nnexp.network.network import Network
 from nnexp.training.algorithm import ALGORITHMS, Algorithm, Progress, State, Step
@@ -79,8 +80,8 @@ class Composite(Algorithm):
                 part = self.algorithms[int(place)]
                 if not isinstance(part, Algorithm):
                     raise ValueError(
-                        f"{type(self).__name__}: the algorithm at place {place} is {part!r}. To set its {own!r}, give it as an "
-                        "object."
+                        f"{type(self).__name__}: the algorithm at place {place} is {quoted(part)}. "
+                        f"To set its {quoted(own)}, give it as an object."
                     )
                 part.set_params(**{own: value})
             else:
@@ -94,12 +95,14 @@ class Composite(Algorithm):
 
     def check(self) -> None:
         if not isinstance(self.algorithms, list | tuple):
-            raise TypeError(f"{type(self).__name__}(...) takes algorithms one by one. Got {self.algorithms!r}.")
+            raise TypeError(f"{type(self).__name__}(...) takes algorithms one by one. Got {quoted(self.algorithms)}.")
         if len(self.algorithms) < 2:
             raise ValueError(f"{type(self).__name__}(...) needs at least 2 algorithms. Got {len(self.algorithms)}.")
         for part in self.parts:
             if isinstance(part, Composite):
-                raise ValueError(f"A part of {type(self).__name__}(...) must be a single algorithm. Got {part!r}.")
+                raise ValueError(
+                    f"A part of {type(self).__name__}(...) must be a single algorithm. Got {quoted(part)}."
+                )
             part.check()
 
     def choose(self, network: Network) -> Algorithm:
@@ -228,7 +231,7 @@ class Chain(Composite):
         if shares is None:
             return
         if not isinstance(shares, list | tuple) or not all(is_number(own) for own in shares):
-            raise TypeError(f"Chain(shares=...) must be a sequence of numbers. Got {shares!r}.")
+            raise TypeError(f"Chain(shares=...) must be a sequence of numbers. Got {quoted(shares)}.")
         if len(shares) != len(self.algorithms):
             raise ValueError(
                 f"Chain(shares=...) needs a share for each of {len(self.algorithms)} algorithms. Got {len(shares)}."
@@ -301,12 +304,12 @@ class Alternate(Composite):
         super().check()
         steps: Any = self.steps
         if not (is_number(steps) or isinstance(steps, list | tuple)):
-            raise TypeError(f"Alternate(steps=...) must be an integer, or one for each algorithm. Got {steps!r}.")
+            raise TypeError(f"Alternate(steps=...) must be an integer, or one for each algorithm. Got {quoted(steps)}.")
         for own in [steps] if is_number(steps) else steps:
             check_number("Alternate(steps=...)", own, low=1, high=1e6, integer=True)
         if len(self._turns()) != len(self.algorithms):
             raise ValueError(
-                f"Alternate(steps=...) needs a number for each of {len(self.algorithms)} algorithms. Got {self.steps!r}."
+                f"Alternate(steps=...) needs a number for each of {len(self.algorithms)} algorithms. Got {quoted(self.steps)}."
             )
 
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:

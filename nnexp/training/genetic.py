@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number
 from nnexp.network.activations import Activation, OneOf, resolve_activation
 from nnexp.network.network import Network
@@ -156,13 +157,13 @@ class GeneticAlgorithm(Evolutionary):
         check_number(*said("parsimony"), low=0, high=1e6)
         self._check_operators()
         if isinstance(self.evolve, str) or not isinstance(self.evolve, list | tuple) or not self.evolve:
-            raise TypeError(f"{kind}(evolve=...) must be a sequence of {', '.join(EVOLVE)}. Got {self.evolve!r}.")
+            raise TypeError(f"{kind}(evolve=...) must be a sequence of {', '.join(EVOLVE)}. Got {quoted(self.evolve)}.")
         for part in self.evolve:
             check_choice(f"{kind}(evolve=...)", part, EVOLVE)
         if "activations" in self.evolve:
             self._choice()
         if self.parsimony and "connections" not in self.evolve:
-            raise ValueError(f"{kind}(parsimony=...) needs 'connections' in evolve. Got {self.evolve!r}.")
+            raise ValueError(f"{kind}(parsimony=...) needs 'connections' in evolve. Got {quoted(self.evolve)}.")
 
     @property
     def evolves_structure(self) -> bool:
@@ -192,10 +193,10 @@ class GeneticAlgorithm(Evolutionary):
     def _choice(self) -> OneOf:
         said = f"{type(self).__name__}(activations=...)"
         if isinstance(self.activations, str) or not isinstance(self.activations, list | tuple):
-            raise TypeError(f"{said} must be a sequence of activations. Got {self.activations!r}.")
+            raise TypeError(f"{said} must be a sequence of activations. Got {quoted(self.activations)}.")
         for entry in self.activations:
             if not isinstance(entry, str | Activation | Mapping):
-                raise TypeError(f"{said} must hold names of activations, or activations. Got {entry!r}.")
+                raise TypeError(f"{said} must hold names of activations, or activations. Got {quoted(entry)}.")
         options: list[Activation] = [resolve_activation(own, 1, said) for own in self.activations]
         if len(set(options)) < 2 or any(not own.elementwise for own in options):
             raise ValueError(f"{said} must name at least 2 different activations of single neurons.")

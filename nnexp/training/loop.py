@@ -371,6 +371,19 @@ def check_memory(algorithm: Algorithm, problem: Problem) -> None:
             )
 
 
+# Bytes of a generator of random numbers, of which each network has one.
+_RNG_BYTES = 5_000
+
+
+def check_room(n_networks: int, n_parameters: int) -> None:
+    """Raise a MemoryError if the weights of so many networks alone need more memory than the machine has free."""
+    needed = n_networks * (8 * n_parameters + _RNG_BYTES)
+    if needed > 1 << 28 and needed > (free := psutil.virtual_memory().available):
+        raise MemoryError(
+            f"{n_networks:,} networks of {n_parameters:,} weights need about {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free."
+        )
+
+
 @dataclass(frozen=True)
 class _Verdict:
     """What a step has come to, for each member.

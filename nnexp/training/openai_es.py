@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
 from nnexp._names import check_number
 from nnexp.training.algorithm import State
 from nnexp.training.distribution import Sampler, SearchDistribution
@@ -70,7 +71,7 @@ class OpenAIES(SearchDistribution):
         check_number(*self.said("learning_rate"), low=0, high=1e3, open_low=True)
         optimizer = OPTIMIZERS.resolve(self.optimizer, "OpenAIES(optimizer=...)")
         if hasattr(optimizer, "weight_decay"):
-            raise ValueError(f"OpenAIES(optimizer=...) knows no weight decay; use l2 instead. Got {optimizer!r}.")
+            raise ValueError(f"OpenAIES(optimizer=...) knows no weight decay; use l2 instead. Got {quoted(optimizer)}.")
         if self.population_size is not None and self.population_size % 2:
             raise ValueError(
                 f"OpenAIES(population_size=...) must be even: networks are drawn in pairs. Got {self.population_size}."

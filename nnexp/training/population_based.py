@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number
 from nnexp.network.network import Network
 from nnexp.training.algorithm import Algorithm, Progress, State, Step, generators
@@ -85,7 +86,9 @@ class PopulationBasedTraining(Algorithm):
         check_number(*said("share"), low=0, high=0.5, open_low=True)
         check_number(*said("factor"), low=1, high=100, open_low=True)
         if isinstance(self.explore, str) or not isinstance(self.explore, list | tuple):
-            raise TypeError(f"PopulationBasedTraining(explore=...) must be a sequence of names. Got {self.explore!r}.")
+            raise TypeError(
+                f"PopulationBasedTraining(explore=...) must be a sequence of names. Got {quoted(self.explore)}."
+            )
         for name in self.explore:
             check_choice("PopulationBasedTraining(explore=...)", name, EXPLORED)
 

@@ -31,6 +31,12 @@ max_iter = 8
 
 
 @pytest.fixture
+def trusted(monkeypatch):
+    """Let experiments use the classes of the tests, in this process and in those that it starts."""
+    monkeypatch.setenv("NNEXP_ALLOW_MODULES", "tests")
+
+
+@pytest.fixture
 def small(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(SMALL)

@@ -16,6 +16,7 @@ from nnexp import BackpropMLP, load_results
 from nnexp.cli import main
 from nnexp.experiment import DataError, ResultsError, SpecificationError, load_specification, run_experiment
 from nnexp.experiment.datasets import load_bundled, make_preparation
+from nnexp.experiment.results import Journal
 from nnexp.experiment.runs import load_data, plan
 
 TABLES = ["runs.csv", "curves.csv"]
@@ -149,9 +150,9 @@ def test_a_record_cut_by_a_kill_is_named_and_run_again(small, tmp_path):
     assert run(small, tmp_path / "results").done == 0
 
 
-def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(small, tmp_path):
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(small, tmp_path, trusted):
     other = '\n[model.slow]\nclass = "tests.experiment.other.MyClassifier"\nwaits = 0.4\n'
-    small.write_text('allow_modules = ["tests"]\n' + small.read_text() + other)
+    small.write_text(small.read_text() + other)
     process = subprocess.Popen(
         command(small, tmp_path / "results"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, cwd=Path(__file__).parents[2],
@@ -169,9 +170,9 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(small, tmp_path):
     assert len(load_results(tmp_path / "results" / "small").runs) >= 3
 
 
-def test_a_run_that_fails_is_a_row_and_the_others_go_on(small, tmp_path):
+def test_a_run_that_fails_is_a_row_and_the_others_go_on(small, tmp_path, trusted):
     other = '\n[model.failing]\nclass = "tests.experiment.other.MyClassifier"\nfails = true\n'
-    small.write_text('allow_modules = ["tests"]\n' + small.read_text() + other)
+    small.write_text(small.read_text() + other)
     summary = run(small, tmp_path / "results")
     runs = load_results(summary.folder).runs
     failed = runs[runs["status"] == "failed"]
@@ -181,23 +182,30 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(small, tmp_path):
     assert failed["accuracy"].isna().all()
 
 
-def test_a_run_whose_process_is_killed_is_tried_again(small, tmp_path):
+def test_a_run_whose_process_is_killed_is_tried_again(small, tmp_path, trusted):
     flag = tmp_path / "died"
     other = f'\n[model.dying]\nclass = "tests.experiment.other.MyClassifier"\ndies_once = "{flag}"\n'
-    small.write_text('allow_modules = ["tests"]\n' + small.read_text() + other)
+    small.write_text(small.read_text() + other)
     summary = run(small, tmp_path / "results", n_jobs=2)
     assert (summary.done, summary.failed, summary.interrupted) == (summary.planned, 0, False)
     assert flag.exists()
 
 
-def test_a_run_whose_process_always_dies_is_a_row_that_says_so(small, tmp_path):
+def test_a_run_whose_process_always_dies_is_a_row_that_says_so_and_is_tried_again(small, tmp_path, trusted):
     other = '\n[model.dying]\nclass = "tests.experiment.other.MyClassifier"\nwaits = 0.0\n'
-    small.write_text('allow_modules = ["tests"]\n' + small.read_text() + other)
+    small.write_text(small.read_text() + other)
     changes = {"evaluation.folds": "2", "evaluation.repeats": "1", "model.dying.dies_always": "true"}
     summary = run_experiment(load_specification(small, changes), tmp_path / "results", n_jobs=2)
     runs = load_results(summary.folder).runs.set_index("model")
     assert summary.failed == 2
     assert runs.loc["dying", "problem"].str.startswith("WorkerDiedError: Its process was killed, 3 times").all()
+    assert runs.loc["dying", "problem"].str.endswith("That is no result: the same command tries it again.").all()
+    changes["model.dying.dies_always"] = "false"  # as on a day with more memory, if it were no part of the key
+    journal = Journal(summary.folder)
+    assert (len(journal.records), len(journal.deaths)) == (summary.planned - 2, 2)
+    journal.close()
+    again = run_experiment(load_specification(small, changes), tmp_path / "results", n_jobs=2)
+    assert again.failed == 0
 
 
 def test_a_file_of_the_users_runs_from_csv(tmp_path):
@@ -256,6 +264,7 @@ def test_results_hold_no_pickle(small, tmp_path):
         "residuals.csv",
         "networks.csv",
         "journal.jsonl",
+        ".journal.lock",
         "experiment.json",
         "environment.json",
     }
@@ -365,7 +374,7 @@ def test_the_key_of_a_run_holds_everything_that_decides_it(small, tmp_path, monk
 
     def keys(old="", new=""):
         small.write_text(text.replace(old, new, 1))
-        specification = load_specification(small, {"allow_modules": '["tests"]'})
+        specification = load_specification(small)
         return [
             own.key
             for own in plan(specification, load_data(specification))
@@ -391,9 +400,8 @@ def test_code_of_the_users_that_changes_runs_again(small, tmp_path, monkeypatch)
     module = tmp_path / "their_own.py"
     module.write_text("from sklearn.dummy import DummyClassifier\n\n\nclass Mine(DummyClassifier):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
-    small.write_text(
-        'allow_modules = ["their_own"]\n' + small.read_text() + '\n[model.mine]\nclass = "their_own.Mine"\n'
-    )
+    monkeypatch.setenv("NNEXP_ALLOW_MODULES", "their_own")
+    small.write_text(small.read_text() + '\n[model.mine]\nclass = "their_own.Mine"\n')
     run(small, tmp_path / "results")
     module.write_text(module.read_text() + "    # another word\n")
     assert run(small, tmp_path / "results").done > 0

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 
 from nnexp import BackpropMLP, GeneticAlgorithm
+from nnexp._errors import ExpectedError
 from nnexp.experiment import SpecificationError, load_specification
-from nnexp.experiment.runs import load_data
+from nnexp.experiment.runs import check_models, load_data
 
 GALLERY = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
 
@@ -65,12 +67,111 @@ def test_the_resolved_experiment_can_be_run_itself(small, tmp_path):
     assert again.as_dict() == specification.as_dict()
 
 
-def test_other_modules_run_only_if_allowed_by_name(small):
-    small.write_text(small.read_text() + '\n[model.other]\nclass = "tests.experiment.other.MyClassifier"\n')
-    with pytest.raises(SpecificationError, match=r"allow_modules = \[.tests.\]"):
+OTHER = '\n[model.other]\nclass = "tests.experiment.other.MyClassifier"\n'
+ASKS = 'allow_modules = ["tests"]\n'
+
+
+@pytest.mark.parametrize("asks", ["", ASKS])
+def test_a_file_lets_no_module_in_by_itself(small, asks, monkeypatch):
+    small.write_text(asks + small.read_text() + OTHER)
+    with pytest.raises(SpecificationError, match="--allow-module tests, or NNEXP_ALLOW_MODULES=tests"):
         load_specification(small)
-    specification = load_specification(small, {"allow_modules": '["tests"]'})
-    assert type(specification.models[-1].make("classification", 0)).__name__ == "MyClassifier"
+    with pytest.raises(SpecificationError, match="--allow-module tests"):
+        load_specification(small, allow_modules=["xgboost"])
+    with pytest.raises(SpecificationError, match="--allow-module tests"):
+        load_specification(small, {"allow_modules": '["tests"]'})
+    by_call = load_specification(small, allow_modules=["tests"])
+    monkeypatch.setenv("NNEXP_ALLOW_MODULES", "xgboost, tests")
+    for specification in (by_call, load_specification(small)):
+        assert type(specification.models[-1].make("classification", 0)).__name__ == "MyClassifier"
+        assert specification.allow_modules == ["tests"]  # what was used, for whoever reads the record
+
+
+def test_whoever_sits_at_the_terminal_is_asked_only_for_what_the_file_asks_for(small):
+    asked = []
+
+    def ask(module):
+        asked.append(module)
+        return len(asked) > 1
+
+    small.write_text(small.read_text() + OTHER)
+    with pytest.raises(SpecificationError, match="--allow-module tests"):
+        load_specification(small, ask=ask)
+    assert asked == []
+    small.write_text(ASKS + small.read_text())
+    with pytest.raises(SpecificationError, match="no leave to run it"):
+        load_specification(small, ask=ask)
+    assert load_specification(small, ask=ask).allow_modules == ["tests"]
+    assert asked == ["tests", "tests"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('allow_modules = [""]\n', "the name of a module without dots"),
+        ('allow_modules = ["a.b"]\n', "the name of a module without dots"),
+        ('name = "../x"\n', "a name is made of letters, digits"),
+        (f'name = "{"x" * 300}"\n', "a name is made of letters, digits"),
+        ('name = "NUL"\n', "a name is made of letters, digits"),
+    ],
+)
+def test_names_that_no_folder_or_module_can_have_are_refused(small, text, said):
+    small.write_text(text + small.read_text())
+    with pytest.raises(SpecificationError, match=said):
+        load_specification(small)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "sklearn." * 3000 + "X",
+        "sklearn",
+        "",
+        "sklearn..svm",
+        "sklearn.svm.\\u0000",
+        "sklearn.frozen.FrozenEstimator",
+        "sklearn.pipeline.Pipeline",
+        "sklearn.nowhere.X",
+        "nnexp.cli.main",
+    ],
+)
+def test_a_class_that_cannot_be_a_model_is_a_sentence(small, path):
+    small.write_text(small.read_text() + f'\n[model.other]\nclass = "{path}"\n')
+    with pytest.raises(SpecificationError, match="model.other") as caught:
+        load_specification(small)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\\u0000b", "~nosuchuser/x.csv", "/dev/zero", "/dev"])
+def test_a_path_of_data_that_no_file_can_have_is_a_sentence(small, path):
+    small.write_text(small.read_text() + f'\n[data.own]\npath = "{path}"\ntarget = "y"\ntask = "regression"\n')
+    with pytest.raises(SpecificationError, match="data.own") as caught:
+        load_specification(small)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b", "~nosuchuser/x.toml", "\ud800"])
+def test_a_file_that_cannot_be_named_is_a_sentence(path):
+    with pytest.raises(ExpectedError) as caught:
+        load_specification(path)
+    assert len(str(caught.value)) < 500
+
+
+def checked(specification):
+    check_models(specification, load_data(specification))
+
+
+def test_settings_beyond_any_machine_are_refused_at_once(small):
+    for change in (
+        {"model.mini-batch.hidden_layer_sizes": str([1] * 100_000)},
+        {"model.mini-batch.n_networks": "100000000"},
+        {"model.mini-batch.activation": "[{ tanh = 1000000000 }]"},
+        {"sweep.space.hidden_layer_sizes": "{ layers = [1, 1000000], neurons = [1, 2] }"},
+    ):
+        begun = time.perf_counter()
+        with pytest.raises(SpecificationError):
+            checked(load_specification(small, change))
+        assert time.perf_counter() - begun < 5
 
 
 def test_a_baseline_of_one_task_runs_on_data_of_that_task(small):

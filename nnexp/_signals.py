@@ -1,0 +1,50 @@
+"""What ends a command from outside: Ctrl-C, SIGTERM as of a batch system, SIGHUP as of a closed terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+_came = signal.SIGINT
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks this process to end; what is finished is kept, as after Ctrl-C."""
+
+
+def _ending() -> list[signal.Signals]:
+    """Return the signals that end a command; SIGHUP is left alone where it is ignored, as under ``nohup``."""
+    found = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [own for own in found if own == signal.SIGINT or signal.getsignal(own) != signal.SIG_IGN]
+
+
+def leave_at_once() -> None:
+    """End the process at a signal, while nothing is begun that could be lost."""
+
+    def leave(number: int, frame: Any) -> None:
+        os._exit(128 + number)
+
+    for own in _ending():
+        signal.signal(own, leave)
+
+
+def stop_in_order() -> None:
+    """Raise `Stopped` at a signal. Of SIGTERM and SIGHUP the first one counts: what it has begun is not to be stopped again."""
+
+    def stop(number: int, frame: Any) -> None:
+        global _came
+        _came = signal.Signals(number)
+        if number != signal.SIGINT:
+            for own in _ending():
+                if own != signal.SIGINT:
+                    signal.signal(own, signal.SIG_IGN)
+        raise Stopped
+
+    for own in _ending():
+        signal.signal(own, stop)
+
+
+def status() -> int:
+    """Return the exit status of a command that was stopped: 128 and the number of the signal."""
+    return 128 + int(_came)
