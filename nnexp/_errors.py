@@ -43,7 +43,10 @@ def quoted(value: Any) -> str:
     >>> len(quoted("x" * 1000))
     200
     """
-    text = printable(repr(value))
+    try:
+        text = printable(repr(value))
+    except RecursionError:
+        return "something nested too deeply"
     return text if len(text) <= QUOTED else f"{text[: QUOTED - 2]}…{text[-1]}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -147,6 +148,49 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+# Reading
+
+# How deep lists and tables of a file may be nested; deeper ones only try what reads them.
+MOST_NESTED = 50
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the content of a JSON text that may be a stranger's.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or nested too deeply.
+
+    Examples
+    --------
+    >>> parse_json('{"a": [1, 2]}')
+    {'a': [1, 2]}
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if len(text) > MOST_NESTED:
+        check_nesting(found)
+    return found
+
+
+def check_nesting(content: Any) -> None:
+    """Raise a ValueError if lists and tables are nested too deeply."""
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(MOST_NESTED):
+        level = [
+            own
+            for outer in level
+            for own in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(own, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError("it is nested too deeply")
 
 
 # Growing at the end

@@ -31,6 +31,7 @@ from nnexp._version import __version__
 from nnexp.engine import BACKENDS
 from nnexp.estimator import VALIDATIONS
 from nnexp.experiment import (
+    Results,
     ResultsError,
     Specification,
     SpecificationError,
@@ -417,8 +418,9 @@ def _run(given: argparse.Namespace, console: Terminal) -> int:
             f"{escape(str(summary.folder))}. The same command goes on from there."
         )
         return status_of_signal()
-    report = _write_report(summary.folder)
-    _show(summary.folder, console)
+    results = load_results(summary.folder)
+    report = _write_report(results)
+    _show(results, console)
     if summary.failed:
         console.print(
             f"{summary.failed} of {summary.planned} runs failed; runs.csv and the report say why.",
@@ -546,7 +548,7 @@ def _report(given: argparse.Namespace, console: Terminal) -> int:
 
         emit(report_json(load_results(given.folder)))
         return 0
-    console.print(f"Report: {escape(str(_write_report(Path(given.folder))))}")
+    console.print(f"Report: {escape(str(_write_report(load_results(given.folder))))}")
     return 0
 
 
@@ -571,8 +573,9 @@ def _compare(given: argparse.Namespace, console: Terminal) -> int:
     command = shlex.join(["nnexp", "compare", *given.folders, *(["--name", given.name] if given.name else []),
                           *(["--results", given.results] if given.results != "results" else [])])  # fmt: skip
     folder = join(given.folders, given.results, given.name, command)
-    report = _write_report(folder)
-    _show(folder, console)
+    results = load_results(folder)
+    report = _write_report(results)
+    _show(results, console)
     console.print(f"Report: {escape(str(report))}")
     return 0
 
@@ -601,10 +604,10 @@ def _show_claim(given: argparse.Namespace, console: Terminal) -> int:
     return 0
 
 
-def _write_report(folder: Path) -> Path:
+def _write_report(results: Results) -> Path:
     from nnexp.report import write_report
 
-    return write_report(load_results(folder))
+    return write_report(results)
 
 
 def _table(given: argparse.Namespace, console: Terminal) -> int:
@@ -633,15 +636,14 @@ def _table(given: argparse.Namespace, console: Terminal) -> int:
         cells = compare(load_results(given.folder)).cells.drop(columns="variance")
         emit(cells.to_csv(index=False), end="")
     else:
-        _show(Path(given.folder), console)
+        _show(load_results(given.folder), console)
     return 0
 
 
-def _show(folder: Path, console: Terminal) -> None:
+def _show(results: Results, console: Terminal) -> None:
     """Print the answer, the leaderboard and the map."""
     from nnexp.report import compare, leaderboard_table, map_table, tuning_tables
 
-    results = load_results(folder)
     comparison = compare(results)
     if not comparison.models:
         console.print(comparison.answer[0].text)

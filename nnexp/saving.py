@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnexp._errors import ExpectedError, quoted, reason
-from nnexp._files import as_path, replacing
+from nnexp._files import as_path, parse_json, replacing
 from nnexp._names import Registry
 from nnexp._version import __version__
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
@@ -467,7 +467,7 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]
             names = [member.filename for member in members]
             if len(set(names)) < len(names):
                 raise ValueError("two of its parts have one name")
-            header = json.loads(archive.read("header.json"))
+            header = parse_json(archive.read("header.json"))
             if not isinstance(header, dict) or header.get("format") != FORMAT:
                 raise ValueError("it is no file of nnexp")
             version = header.get("version")

@@ -25,6 +25,7 @@ from nnexp._files import (
     as_path,
     cut_torn_tail,
     open_to_append,
+    parse_json,
     read_whole,
     remove_left,
     replacing,
@@ -170,13 +171,18 @@ def load_environment(folder: Path) -> dict[str, Any]:
 def _record(path: Path, schema: type[BaseModel]) -> dict[str, Any]:
     """Read a file of JSON, and check it as a stranger's."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        schema.model_validate(content)
+        content = parse_json(path.read_text(encoding="utf-8"))
+        checked = schema.model_validate(content)
     except ValidationError as error:
         raise ResultsError(f"{path} cannot be read: {first_problem(error)}.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{path} cannot be read: {reason(error)}.") from error
-    return dict(content)
+    # What was left to a default is filled in; what only a later version knows stays.
+    return {**content, **checked.model_dump(include=_FILLED_IN & set(content))}
+
+
+# Parts of a record that are read key by key.
+_FILLED_IN = {"evaluation", "sweep"}
 
 
 def _table(path: Path, experiment: dict[str, Any], optional: bool = False) -> pd.DataFrame:
@@ -324,8 +330,8 @@ def next_free(path: Path) -> Path:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """Return the record of a whole line, or None if it is damaged."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line)
+    except ValueError:
         return None
     return record if is_run_record(record) else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib
-import json
 import os
 import re
 import tomllib
@@ -19,7 +18,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from nnexp._errors import ExpectedError, PathError, quoted, reason
-from nnexp._files import as_path
+from nnexp._files import as_path, check_nesting, parse_json
 from nnexp._names import nearest
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
@@ -302,7 +301,8 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
         if len(found) > _MOST_BYTES:
             raise SpecificationError(f"{source.name}: an experiment file has at most {_MOST_BYTES >> 20} MiB.")
         text = found.decode("utf-8-sig")
-        content = json.loads(text) if source.suffix == ".json" else tomllib.loads(text)
+        content = parse_json(text) if source.suffix == ".json" else tomllib.loads(text)
+        check_nesting(content)
     except RecursionError as error:
         raise SpecificationError(f"{source.name}: its tables and lists are nested too deeply.") from error
     except (OSError, ValueError) as error:

@@ -24,7 +24,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nnexp._errors import ExpectedError, quoted, reason
-from nnexp._files import Lock, LockError, append, cut, cut_torn_tail, open_to_append, read_whole, remove_left, replacing
+from nnexp._files import (
+    Lock,
+    LockError,
+    append,
+    cut,
+    cut_torn_tail,
+    open_to_append,
+    parse_json,
+    read_whole,
+    remove_left,
+    replacing,
+)
 from nnexp._processes import is_running, machine_name
 from nnexp.engine import RETRIES
 from nnexp.sweep.space import Leaf, Point, Space
@@ -364,7 +375,7 @@ class JournalStore(Store):
                 for line in file:
                     # What a kill cut short belongs to a trial that is done again.
                     with contextlib.suppress(ValueError, KeyError, TypeError):
-                        content = json.loads(line)
+                        content = parse_json(line)
                         curve = content["curve"]
                         whole = {"fold", "step", "error", "validation_error", "evaluations"} <= set(curve)
                         if content["study"] == study and whole:
@@ -404,7 +415,7 @@ class JournalStore(Store):
             if not line.endswith(b"\n"):
                 break
             try:
-                content = json.loads(line)
+                content = parse_json(line)
                 content["op_code"]
             except (ValueError, KeyError, TypeError):
                 rest = text[position - start :]

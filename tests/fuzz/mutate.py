@@ -19,7 +19,7 @@ def nasty(rng):
     kind = rng.random()
     if kind < 0.05:
         deep = []
-        for _ in range(rng.choice([10, 200, 5000])):
+        for _ in range(rng.choice([10, 60, 200])):
             deep = [deep]
         return deep
     if kind < 0.08:
@@ -74,7 +74,10 @@ def mutate_json(content, rng):
 
 def dumped(content, rng):
     """Return JSON as a file has it; what JSON cannot say is written as Python would."""
-    text = json.dumps(content, default=str)
+    try:
+        text = json.dumps(content, default=str)
+    except RecursionError:
+        text = "[" * 5000 + "]" * 5000
     return text.encode() if rng.random() < 0.95 else text.encode("utf-16")
 
 
@@ -91,7 +94,9 @@ def mutate_bytes(content, rng):
         elif how < 0.6:
             del content[at : at + rng.choice([1, 10, 1000])]
         elif how < 0.75:
-            content[at:at] = bytes(rng.choice([b"\0", b"\n", b'"', b"\xff\xfe", b"1e999", b",", b"[", b"{" * 50]))
+            content[at:at] = bytes(
+                rng.choice([b"\0", b"\n", b'"', b"\xff\xfe", b"1e999", b",", b"[", b"{" * 50, b"[" * 5000])
+            )
         elif how < 0.9:
             content[at:at] = content[at : at + rng.choice([10, 200])]
         else:

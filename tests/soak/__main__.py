@@ -142,9 +142,9 @@ class Soak:
     def case(self, number):
         rng = random.Random(f"{self.seed} {number}")
         kind = rng.choice(list(FILES))
-        if rng.random() < 0.1:
+        if rng.random() < 0.05:
             return Case(number, kind, 2, [], kills=rng.randint(1, 4))
-        jobs = 2 if rng.random() < 0.15 else 1
+        jobs = 2 if rng.random() < 0.06 else 1
         most = self.operations[kind]
         faults = [Fault(rng.choice(KINDS), rng.randint(1, most)) for _ in range(rng.choice([1, 1, 1, 2, 3]))]
         return Case(number, kind, jobs, faults)
