@@ -197,16 +197,20 @@ def check_nesting(content: Any) -> None:
 
 
 def append(descriptor: int, text: bytes) -> None:
-    """Add to the end of a file all of it or nothing; when this returns it is on the disk."""
+    """Add to the end of a file all of it or nothing; when this returns it is on the disk.
+
+    What is whole when Ctrl-C comes stays.
+    """
     before = os.fstat(descriptor).st_size
+    rest = memoryview(text)
     try:
-        rest = memoryview(text)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, before)
+    except BaseException as error:
+        if isinstance(error, OSError) or os.fstat(descriptor).st_size < before + len(text):
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, before)
         raise
 
 

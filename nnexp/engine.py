@@ -12,6 +12,7 @@ import os
 import signal
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +183,12 @@ class Engine:
             )
             with _workers_without_signals():  # the workers are started by the call
                 found = parallel(calls())
-            yield from found
+            try:
+                yield from _without_warning(found)
+            finally:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of what is given up: whoever stops knows
+                    found.close()
 
     def _on_dask(self, work: Work, shared: Any, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         from distributed import KilledWorker
@@ -257,6 +263,18 @@ def _dask_client(scheduler: str | None) -> Any:
         return Client(scheduler, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise EngineError(f"The Dask scheduler {scheduler} does not answer: {error}") from error
+
+
+def _without_warning(found: Any) -> Iterator[Any]:
+    """Yield what a generator does, and say nothing of the tasks that it leaves undone where it is stopped."""
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being processed")
+                item = next(found)
+        except StopIteration:
+            return
+        yield item
 
 
 # Signals that end a command. They are for the process that was told to do the work; it ends the others.
