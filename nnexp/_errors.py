@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import unicodedata
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 # Characters of a value that a message quotes at most.
@@ -30,6 +31,8 @@ def reason(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         return str(error.strerror)
+    if isinstance(error, UnicodeError):
+        return "it is no text in UTF-8"
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -81,7 +84,9 @@ def is_of_the_machine(error: BaseException | None) -> bool:
     """
     seen = 0
     while error is not None and seen < 20:
-        if isinstance(error, MemoryError | TimeoutError | ConnectionError):
+        if isinstance(error, MemoryError | TimeoutError | ConnectionError | BrokenExecutor):
+            return True
+        if type(error).__name__ == "KilledWorker" or "can't start new thread" in str(error):  # Dask's; Python's own
             return True
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             return True

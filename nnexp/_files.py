@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,9 @@ from nnexp._processes import is_running, machine_name, short_hash
 
 _numbers = itertools.count()
 _ENDING = ".nnexp-tmp"
+_DAY = 86_400
+# A link that leads elsewhere is not followed, and a pipe is not waited for.
+_CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def as_path(given: str | Path, what: str = "The path") -> Path:
@@ -39,6 +43,7 @@ def as_path(given: str | Path, what: str = "The path") -> Path:
         path = Path(given).expanduser()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             os.stat(path)
+        str(path).encode()
     except (OSError, ValueError, RuntimeError) as error:
         raise PathError(f"{what} {quoted(str(given))} cannot be used: {reason(error)}.") from error
     return path
@@ -48,18 +53,29 @@ def as_path(given: str | Path, what: str = "The path") -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[IO[bytes]]:
+def replacing(path: str | Path, follow: bool = False) -> Iterator[IO[bytes]]:
     """Give a file to write, which takes the place of another as a whole once the block has ended.
 
     It has a name of its own, so that two processes do not mix; on Linux it has none until it is whole, so that a kill leaves
-    nothing. It has the mode of the file that it replaces, or the one that the umask gives; a symbolic link is followed.
+    nothing. It has the mode of the file that it replaces, or the one that the umask gives.
+
+    Parameters
+    ----------
+    path : str or Path
+    follow : bool, default=False
+        Whether a symbolic link is followed, as for a file that the user names; else the file takes the place of the link, which in
+        a folder of somebody else's may lead anywhere.
 
     Raises
     ------
     OSError
         If it cannot be written, or what is there is no regular file. What was there stays.
     """
-    target = Path(os.path.realpath(path))
+    target = (
+        Path(os.path.realpath(path))
+        if follow
+        else Path(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    )
     mode = _mode_of(target)
     remove_left(target.parent)
     descriptor = _unnamed(target.parent)
@@ -89,6 +105,15 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
                 os.unlink(temporary)
 
 
+def next_free(path: Path) -> Path:
+    """Return a path at which there is nothing yet: this one, or with a number behind it."""
+    found, number = path, 1
+    while os.path.lexists(found):
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Replace a file as a whole by a text in UTF-8. See `replacing`."""
     content = text.encode(errors="backslashreplace")
@@ -105,6 +130,10 @@ def remove_left(folder: Path) -> None:
             if process.isdigit() and not is_running(int(process)):
                 with contextlib.suppress(OSError):
                     os.unlink(left)
+        for left in folder.glob(f".*{_ENDING}"):  # of another machine, or of this one before it was started anew
+            with contextlib.suppress(OSError):
+                if time.time() - os.lstat(left).st_mtime > _DAY:
+                    os.unlink(left)
 
 
 def _mine() -> str:
@@ -114,8 +143,10 @@ def _mine() -> str:
 def _mode_of(target: Path) -> int | None:
     """Return the mode of the file that is to be replaced, or None if there is none."""
     try:
-        found = os.stat(target)
+        found = os.lstat(target)
     except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
         return None
     if not stat.S_ISREG(found.st_mode):
         raise OSError(0, "it is no regular file", str(target))
@@ -253,7 +284,7 @@ def _exactly(descriptor: int, count: int) -> bytes:
 def open_to_append(path: Path) -> int:
     """Open a file for reading and for writing at its end; it is made if it is not there."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, flags | _CAREFULLY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(0, "it is no regular file", str(path))
@@ -302,7 +333,7 @@ class Lock:
         flags = portalocker.LockFlags.EXCLUSIVE | (
             portalocker.LockFlags(0) if wait else portalocker.LockFlags.NON_BLOCKING
         )
-        file = open(self._path, "ab")  # noqa: SIM115 - held until it is released
+        file = open(open_to_append(self._path), "ab")  # noqa: SIM115 - held until it is released
         try:
             portalocker.lock(file, flags)
         except portalocker.exceptions.AlreadyLocked:

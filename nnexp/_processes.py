@@ -54,7 +54,11 @@ def scratch_folder() -> Path:
     A kill that prevents this leaves it to the children, and if they are killed too to the first such call of a later process
     on this machine.
     """
-    return _folder_of(os.getpid())
+    found = _folder_of(os.getpid())
+    if not found.is_dir():  # whoever cleans up has removed it
+        _folder_of.cache_clear()
+        found = _folder_of(os.getpid())
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
-_came = signal.SIGINT
+_came, _came_at = signal.SIGINT, -1e9
+# Seconds within which signals are one.
+_TOGETHER = 5.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -30,15 +33,17 @@ def leave_at_once() -> None:
 
 
 def stop_in_order() -> None:
-    """Raise `Stopped` at a signal. Of SIGTERM and SIGHUP the first one counts: what it has begun is not to be stopped again."""
+    """Raise `Stopped` at a signal.
+
+    Of several that come within seconds, as a batch system sends them, the first one counts: what it has begun is not to be stopped
+    again. A later one counts anew, since Python may have lost the first, as where it came within a callback of a library.
+    """
 
     def stop(number: int, frame: Any) -> None:
-        global _came
-        _came = signal.Signals(number)
-        if number != signal.SIGINT:
-            for own in _ending():
-                if own != signal.SIGINT:
-                    signal.signal(own, signal.SIG_IGN)
+        global _came, _came_at
+        if number != signal.SIGINT and time.monotonic() - _came_at < _TOGETHER:
+            return
+        _came, _came_at = signal.Signals(number), time.monotonic()
         raise Stopped
 
     for own in _ending():

@@ -354,7 +354,7 @@ def _worker(given: argparse.Namespace, console: Terminal) -> int:
     try:
         done = work_on_sweeps(sweeps)
     except KeyboardInterrupt:
-        console.print("Stopped: what this worker was at is another's after a while. The same command joins again.")
+        console.print("Stopped: what this worker was at is free for others. The same command joins again.")
         return status_of_signal()
     console.print(f"Nothing is left to do. This worker did {done} trials.")
     return 0
@@ -381,7 +381,10 @@ def _doctor(given: argparse.Namespace, console: Terminal) -> int:
             console.print(f"  {escape(line)}", style="yellow")
         ill += bool(health.problems) and not (given.mend or given.give_up)
     if ill:
-        console.print("`nnexp doctor PLACE --mend` frees them; the next run takes them over by itself after a minute.")
+        console.print(
+            "`nnexp doctor PLACE --mend` frees what silent processes have; the next run takes it over by itself after a minute. "
+            "`nnexp doctor PLACE --give-up` counts as failed what has no result."
+        )
     return 1 if ill else 0
 
 
@@ -450,7 +453,7 @@ def _command(given: argparse.Namespace, specification: Specification) -> str:
         parts.append("--quick")
     if given.results != "results":
         parts += ["--results", given.results]
-    return shlex.join(parts)
+    return shlex.join(parts).encode(errors="backslashreplace").decode()
 
 
 class _Progress:
@@ -622,7 +625,7 @@ def _table(given: argparse.Namespace, console: Terminal) -> int:
             return 0
         path = as_path(given.parquet, "--parquet")
         try:
-            with replacing(path) as file:
+            with replacing(path, follow=True) as file:
                 frame.to_parquet(file, index=False)
         except ImportError as error:
             raise ResultsError("Parquet files need pyarrow: pip install 'nnexp[parquet]'.") from error

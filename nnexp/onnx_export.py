@@ -176,6 +176,6 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     made.ir_version = 9
     onnx.checker.check_model(made)
     if path is not None:
-        with replacing(as_path(path)) as file:
+        with replacing(as_path(path), follow=True) as file:
             file.write(made.SerializeToString())
     return made

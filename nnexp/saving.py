@@ -440,7 +440,7 @@ def _write(path: str | Path, header: dict[str, Any], arrays: dict[str, Array]) -
     target = as_path(path)
     content = {"format": FORMAT, "version": VERSION, "nnexp": __version__, **header}
     try:
-        with replacing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        with replacing(target, follow=True) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("header.json", json.dumps(content))
             for name, values in arrays.items():
                 with archive.open(name, "w", force_zip64=True) as member:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from nnexp._errors import ExpectedError, quoted
-from nnexp._files import as_path
+from nnexp._files import as_path, parse_json
 from nnexp.experiment.datasets import DataSet
 from nnexp.experiment.results import (
     DETAIL_TABLES,
@@ -31,6 +31,7 @@ from nnexp.experiment.results import (
     load_results,
 )
 from nnexp.experiment.runs import Run, blas, execute, load_data, plan
+from nnexp.experiment.schema import is_run_record
 from nnexp.experiment.specification import ModelSpecification, Specification, load_specification
 from nnexp.report import render
 
@@ -173,10 +174,12 @@ def _against_journal(table: Path, journal: Path) -> list[str]:
     records: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for line in journal.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            row = json.loads(line)["row"]
-            records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
-        except (ValueError, KeyError, TypeError):
+            record = parse_json(line)
+        except ValueError:
             continue
+        if is_run_record(record):
+            row = record["row"]
+            records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
     found = []
     for number, row in enumerate(_text_table(table).to_dict("records"), start=2):
         known = records.get(tuple(str(row[key]) for key in RUN_KEYS), [])

@@ -21,6 +21,7 @@ from nnexp._files import (
     open_to_append,
     parse_json,
     read_whole,
+    replacing,
     write_text,
 )
 
@@ -70,16 +71,37 @@ def test_a_new_file_has_the_mode_of_the_umask_and_a_replaced_one_keeps_its_own(t
         os.umask(before)
 
 
-def test_a_symbolic_link_is_followed(tmp_path, way):
+def test_a_symbolic_link_that_the_user_names_is_followed(tmp_path, way):
     real, link, dangling = tmp_path / "real", tmp_path / "link", tmp_path / "dangling"
     real.write_text("old")
     link.symlink_to(real)
     dangling.symlink_to(tmp_path / "not yet")
     for path in (link, dangling):
-        write_text(path, "new")
+        with replacing(path, follow=True) as file:
+            file.write(b"new")
         assert path.is_symlink()
         assert path.read_text() == "new"
     assert real.read_text() == "new"
+
+
+def test_a_symbolic_link_in_a_folder_leads_nowhere(tmp_path, way):
+    real, link = tmp_path / "precious", tmp_path / "report.html"
+    real.write_text("old")
+    link.symlink_to(real)
+    write_text(link, "new")
+    assert (real.read_text(), link.read_text(), link.is_symlink()) == ("old", "new", False)
+    (tmp_path / "journal").symlink_to(real)
+    with pytest.raises(OSError):
+        open_to_append(tmp_path / "journal")
+    (tmp_path / ".lock").symlink_to(real)
+    with pytest.raises(OSError):
+        Lock(tmp_path / ".lock").acquire(wait=True)
+
+
+def test_a_pipe_in_the_place_of_a_lock_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / ".lock")
+    with pytest.raises(OSError, match="no regular file"):
+        Lock(tmp_path / ".lock").acquire(wait=True)
 
 
 def test_what_is_no_regular_file_is_refused_and_stays(tmp_path, way):

@@ -91,6 +91,8 @@ def _boundary(model: Any, data: DataSet) -> dict[str, Any]:
     answers = model.predict(pd.DataFrame(grid, columns=data.X.columns).astype(data.X.dtypes.to_dict(), errors="ignore"))
     classes = np.unique(data.y) if data.task == "classification" else None
     codes = np.searchsorted(classes, answers) if classes is not None else answers
+    if not np.isfinite(np.asarray(codes, dtype=float)).all():
+        return {}
     chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), _POINTS)).astype(int))
     of = np.searchsorted(classes, data.y) if classes is not None else data.y
     return {

@@ -138,7 +138,10 @@ def _metrics(parts: list[Results], names: list[str], notes: list[str]) -> dict[s
         if len({own[0] for own in each}) > 1 and common:
             said = ", ".join(f"{name} by {own[0]}" for name, own in zip(names, each, strict=True))
             notes.append(f"The experiments decide {task} by different scores ({said}); here {common[0]} decides.")
-        found[task] = common
+        of_task = any((part.runs["task"] == task).any() for part in parts)
+        if of_task and not common:
+            raise ResultsError(f"There is nothing to join: the experiments have no score of {task} in common.")
+        found[task] = common or each[0]
     return found
 
 

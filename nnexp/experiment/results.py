@@ -24,6 +24,7 @@ from nnexp._files import (
     append,
     as_path,
     cut_torn_tail,
+    next_free,
     open_to_append,
     parse_json,
     read_whole,
@@ -283,10 +284,10 @@ class Journal:
         copy = next_free(self._path.with_name(f"{self._path.name}.damaged"))
         with replacing(copy) as file:
             file.write(read_whole(self._descriptor))
+        os.close(self._descriptor)  # some systems replace no open file
+        self._descriptor = -1
         with replacing(self._path) as file:
             file.writelines(whole)
-        os.close(self._descriptor)
-        self._descriptor = -1
         self._descriptor = open_to_append(self._path)
 
     def append(self, record: dict[str, Any]) -> None:
@@ -316,15 +317,6 @@ def _tells_of_a_death(record: dict[str, Any]) -> bool:
     """Whether a record of an earlier version, which took a death for a result, tells of one."""
     problem = str(record["row"].get("problem"))
     return record["row"]["status"] == "failed" and problem.startswith(("WorkerDiedError:", "MemoryError:"))
-
-
-def next_free(path: Path) -> Path:
-    """Return a path at which there is nothing yet: this one, or with a number behind it."""
-    found, number = path, 1
-    while found.exists():
-        number += 1
-        found = path.with_name(f"{path.name}-{number}")
-    return found
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import inspect
 import json
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -414,7 +415,7 @@ def _run(
     write_details(folder, finished)
     record_hashes(folder, environment)
     failed = sum(record["row"]["status"] == "failed" for record in finished)
-    trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
+    trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.trials()[: own.study.n_trials])
     return Summary(folder, len(runs), known, results - known, failed, interrupted, notes, n_trials, trials_done)
 
 
@@ -580,7 +581,7 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
             "n_parameters": estimator.parameters_.size,
             "stop_reason": estimator.stop_reason_,
         }
-        curve = {c: [None if v != v else v for v in history[c].tolist()] for c in columns}
+        curve = {c: [v if math.isfinite(v) else None for v in history[c].tolist()] for c in columns}
         return facts, curve
     if isinstance(estimator, MLPClassifier | MLPRegressor):
         steps: list[Any] = list(range(1, len(getattr(estimator, "loss_curve_", [])) + 1))
@@ -592,7 +593,7 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
         }
         curve = {
             "step": steps,
-            "error": [float(e) for e in getattr(estimator, "loss_curve_", [])],
+            "error": [float(e) if math.isfinite(e) else None for e in getattr(estimator, "loss_curve_", [])],
             "validation_error": [None] * len(steps),
             "validation_score": [None] * len(steps),
             "evaluations": [round(3 * int(estimator.t_) * step / max(len(steps), 1)) for step in steps],

@@ -22,7 +22,7 @@ _NAME = re.compile(r"\w(?:[\w.-]*[\w-])?")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 NAME_RULE = f"a name is made of letters, digits, dots and dashes, at most {MOST_LETTERS}, and is no device of a system"
 # Data sets and models may be called anything that can be read.
-_MOST_LABEL, _MOST_TEXT = 500, 10_000
+_MOST_LABEL, _MOST_TEXT = 1_000, 10_000
 _MOST_NUMBER = 2**53
 
 
@@ -59,7 +59,7 @@ def _check_module(text: str) -> str:
 Name = Annotated[str, AfterValidator(_check_name)]
 Text = Annotated[str, Field(min_length=1, max_length=_MOST_TEXT), AfterValidator(_check_text)]
 Label = Annotated[str, Field(min_length=1, max_length=_MOST_LABEL), AfterValidator(_check_text)]
-AnyText = Annotated[str, AfterValidator(_check_text)]
+AnyText = str  # of what is said or was read, which becomes no name
 Module = Annotated[str, AfterValidator(_check_module)]
 Count = Annotated[int, Field(ge=0, le=_MOST_NUMBER)]
 
@@ -242,9 +242,9 @@ _Numbers = list[float]
 
 
 class _Found(BaseModel):
-    """Whatever a run has found: values as JSON has them."""
+    """Whatever a run has found: values as JSON has them, and infinite ones, which a training that diverges has."""
 
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow")
 
 
 class _NetworkDetail(_Found):
@@ -323,7 +323,7 @@ TABLES: dict[str, dict[str, str]] = {
         **_KEYS, "task": "task", "n_train": "count", "n_test": "count", "status": "status", "problem": "text",
         "evaluations": "count?", "warnings": "text",
     },
-    "curves": {**_KEYS, "step": "count", "error": "number?", "validation_error": "number?", "evaluations": "count?"},
+    "curves": {**_KEYS, "step": "count", "error": "real?", "validation_error": "real?", "evaluations": "count?"},
     "times": {**_KEYS, "fit_seconds": "number?", "score_seconds": "number?"},
     "confusion": {"data": "data", "model": "model", "true": "text", "predicted": "text", "count": "count"},
     "calibration": {
@@ -342,8 +342,8 @@ TABLES: dict[str, dict[str, str]] = {
         "pruned_at": "count?", "reused_from": "text?", "problem": "text",
     },
     "trial_curves": {
-        **_SWEEP_KEYS, "number": "count", "trial_fold": "count", "step": "count", "error": "number?",
-        "validation_error": "number?", "evaluations": "count?",
+        **_SWEEP_KEYS, "number": "count", "trial_fold": "count", "step": "count", "error": "real?",
+        "validation_error": "real?", "evaluations": "count?",
     },
     "trial_times": {**_SWEEP_KEYS, "number": "count", "seconds": "number?", "tries": "count", "process": "text"},
     "tuned": {
@@ -359,7 +359,7 @@ _MORE: dict[str, dict[str, str]] = {
         "stop_reason": "text",
     },
 }  # fmt: skip
-_OTHERS = {"runs": "number?", "curves": "number?", "times": "number?"}  # of what is named nowhere, such as scores
+_OTHERS = {"runs": "number?", "curves": "real?", "times": "number?"}  # of what is named nowhere, such as scores
 
 
 class TableError(ValueError):
@@ -420,6 +420,9 @@ def _column(column: str, kind: str, text: pd.Series, experiment: Mapping[str, An
             if text[there].isin(["True", "False"]).all()
             else text.replace("", np.nan)
         )
+    if kind == "real?":  # an error of a training that diverges may be infinite
+        _refuse(column, text, there & numbers.isna() & (text.str.lower() != "nan"), "is no number")
+        return numbers
     wrong = (there & ~np.isfinite(numbers.to_numpy(dtype=float, na_value=np.nan))) | (~there & (not kind.endswith("?")))
     _refuse(column, text, wrong, "is no number")
     if kind.startswith("count"):

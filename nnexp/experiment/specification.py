@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils import get_tags
 
 from nnexp._errors import ExpectedError, PathError, quoted, reason
 from nnexp._files import as_path, check_nesting, parse_json
@@ -600,7 +601,12 @@ def _check_model(
             named = next((n for n in own if re.search(rf"\b{n}\b", problem)), None)
             mistakes.add(f"{key}.{named}" if named else key, problem)
             return {}
-        can = {"classification": is_classifier(estimator), "regression": is_regressor(estimator)}
+        try:
+            can = {"classification": is_classifier(estimator), "regression": is_regressor(estimator)}
+            get_tags(estimator)
+        except Exception as error:  # such as of one that holds another, which no file can give it
+            mistakes.add(key, f"{cls.__name__} cannot be used with these settings: {reason(error)}.")
+            return {}
         if said and not can[said]:
             mistakes.add(f"{key}.class.{said}", f"{quoted(path)} is no estimator for {said}.")
             return {}

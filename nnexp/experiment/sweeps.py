@@ -68,7 +68,8 @@ class ModelSweep:
 
         A deterministic sweep waits for each trial, so that what wins depends on no killed process.
         """
-        if self.study.settings.mode == "deterministic" and (lost := self.study.given_up()):
+        lost = self.study.given_up()
+        if lost and (self.study.settings.mode == "deterministic" or self.best() is None):
             return f"{UNFINISHED} {said_of_given_up(self.study.name, lost)}"
         return ""
 

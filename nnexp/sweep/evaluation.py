@@ -11,6 +11,7 @@ import inspect
 import json
 import math
 import re
+import signal
 import threading
 import time
 import warnings
@@ -562,12 +563,34 @@ def _curves(fits: list[Fit], points: int) -> dict[str, list[Any]]:
     return table if table["fold"] else {}
 
 
-@contextlib.contextmanager
-def _no_longer_than(seconds: float | None) -> Iterator[None]:
-    """Raise _TooLongError in this thread, whichever it is, after some seconds; between two steps of Python code."""
+def _no_longer_than(seconds: float | None) -> contextlib.AbstractContextManager[None]:
+    """Raise _TooLongError in this thread, whichever it is, after some seconds."""
     if seconds is None:
+        return contextlib.nullcontext()
+    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+        return _alarm(seconds)
+    return _timer(seconds)
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Have the system interrupt this thread, which must be the main one: also one that sleeps."""
+
+    def ring(*_: Any) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
         yield
-        return
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _timer(seconds: float) -> Iterator[None]:
+    """Have another thread interrupt this one, between two steps of Python code."""
     thread, lock, over = threading.get_ident(), threading.Lock(), False
 
     def ring() -> None:

@@ -25,7 +25,7 @@ from nnexp.sweep.evaluation import Evaluation
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.store import Trial
 from nnexp.sweep.study import BATCH, Settings, Study
-from nnexp.sweep.sweep import named, open_store, run_study, space_of
+from nnexp.sweep.sweep import named, open_store, run_study, space_of, warn_of_given_up
 
 
 class SweepCV(BaseSearchCV):
@@ -146,7 +146,10 @@ class SweepCV(BaseSearchCV):
             self.max_seconds, dict(routed.estimator.fit), dict(routed.scorer.score), self.return_train_score,
         )  # fmt: skip
         sampler, settings = named(self.sampler, "sampler")
-        trials = self._search(evaluation, Settings(self.n_trials, sampler, settings, self.batch_size, seed=seed))
+        trials = self._search(
+            evaluation,
+            Settings(self.n_trials, sampler, settings, self.batch_size, seed=seed, is_kept=self.storage is not None),
+        )
         results = self._results(trials, evaluation)
         if callable(self.scoring) and self.multimetric_:
             first = next(trial.record["scores"] for trial in trials if trial.state == "complete")
@@ -193,6 +196,7 @@ class SweepCV(BaseSearchCV):
             study = Study(store, self.name, evaluation, settings)
             with Engine(effective_n_jobs(self.n_jobs)) as engine:
                 run_study(study, engine, place, self._print if self.verbose else None)
+            warn_of_given_up(study)
             return [trial for trial in study.counted() if trial.is_finished]
         finally:
             if folder is not None:

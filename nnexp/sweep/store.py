@@ -30,6 +30,7 @@ from nnexp._files import (
     append,
     cut,
     cut_torn_tail,
+    next_free,
     open_to_append,
     parse_json,
     read_whole,
@@ -68,19 +69,18 @@ class DamagedStoreError(StoreError):
     """A study's file is damaged in the middle, as by another program."""
 
     def __init__(self, path: Path, position: int, line: bytes) -> None:
-        self._path, self._position = path, position
+        self._path, self._position, self._line = path, position, line
         super().__init__(
             f"{path} is damaged at byte {position}: {quoted(line[:40])} is no record of a study. "
             f"`nnexp doctor {path.parent} --mend` cuts it there and keeps a copy."
         )
 
+    def __reduce__(self) -> Any:
+        return type(self), (self._path, self._position, self._line)
+
     def cut(self) -> str:
         """Cut the file where it is damaged, keep a copy, and say so."""
-        copy = self._path.with_name(f"{self._path.name}.damaged")
-        number = 1
-        while copy.exists():  # of an earlier damage
-            number += 1
-            copy = self._path.with_name(f"{self._path.name}.damaged-{number}")
+        copy = next_free(self._path.with_name(f"{self._path.name}.damaged"))
         try:
             with locked(self._path), open(self._path, "rb") as file:
                 with replacing(copy) as kept:

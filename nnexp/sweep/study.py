@@ -60,6 +60,8 @@ class Settings:
     seed : int
     lease : float
         Seconds.
+    is_kept : bool
+        Whether a later call can go on with the study. If none can, a trial without a result has failed.
     """
 
     n_trials: int | None = 100
@@ -69,6 +71,7 @@ class Settings:
     mode: str = "deterministic"
     seed: int = 0
     lease: float = LEASE
+    is_kept: bool = True
 
 
 class Study:
@@ -345,19 +348,24 @@ class Study:
                 ended: list[Outcome] = []
                 broken: list[list[Job]] = []
                 told_at = -math.inf
-                for index, result in engine.run(_evaluate, self.evaluation, [(unit, shown) for unit in units]):
-                    outcomes = result
-                    if isinstance(result, WorkerDiedError):
-                        if len(units[index]) > 1:  # which of them it was shows one by one
-                            broken += [[job] for job in units[index]]
-                            continue
-                        outcomes = _deaths(units[index], result)
-                    ended += [own for own in outcomes if own.number in wanted]
-                    if time.monotonic() - told_at > _TOGETHER:
-                        self._tell(ended, keys, on_trial)
-                        told_at, ended = time.monotonic(), []
-                    done |= {own.number for own in outcomes}
-                self._tell(ended, keys, on_trial)
+                try:
+                    for index, result in engine.run(_evaluate, self.evaluation, [(unit, shown) for unit in units]):
+                        outcomes = result
+                        if isinstance(result, WorkerDiedError):
+                            if len(units[index]) > 1:  # which of them it was shows one by one
+                                broken += [[job] for job in units[index]]
+                                continue
+                            outcomes = _deaths(units[index], result)
+                        ended += [own for own in outcomes if own.number in wanted]
+                        done |= {own.number for own in outcomes}
+                        long = any(
+                            own.record["seconds"] > _TOGETHER for own in outcomes
+                        )  # is not kept waiting for another
+                        if long or time.monotonic() - told_at > _TOGETHER:
+                            self._tell(ended, keys, on_trial)
+                            told_at, ended = time.monotonic(), []
+                finally:  # also where Ctrl-C comes
+                    self._tell(ended, keys, on_trial)
                 units = broken
             waiting = [job for job in waiting if job.number not in done]
 
@@ -377,7 +385,7 @@ class Study:
 
         def tell(change: Change) -> None:
             for outcome in told:
-                _end(change, outcome)
+                self._end_one(change, outcome)
             change.heard(self.owner)
 
         self._transact(tell)
@@ -453,10 +461,17 @@ class Study:
             for outcome in ended:
                 on_trial(outcome, trials)
 
+    def _end_one(self, change: Change, outcome: Outcome) -> None:
+        """End a trial, or give it up for now where the machine kept it from a result."""
+        if outcome.record.get("is_result", True) or not self.settings.is_kept:
+            change.finish(outcome)
+        else:
+            change.take(outcome.number, "", RETRIES + 1, outcome.record["problem"])
+
     def _end(self, change: Change, ended: Sequence[Outcome]) -> None:
         for outcome in ended:
             if change.trials[outcome.number].owner == self.owner:  # else it was taken for dead, and another has it
-                _end(change, outcome)
+                self._end_one(change, outcome)
 
     def _leave(self, change: Change, ended: Sequence[Outcome], rest: Sequence[Trial]) -> None:
         self._end(change, ended)
@@ -476,7 +491,7 @@ class Study:
                 mine.append(trial)
             elif is_gone(trial.owner, change.seen, change.now, self.settings.lease):
                 if trial.tries > RETRIES:
-                    change.take(trial.number, "", trial.tries)
+                    self._end_one(change, _deaths([self._job(trial)], WorkerDiedError())[0])
                 elif len(mine) < max(count, 1) and (trial.tries < RETRIES or not mine):
                     change.take(trial.number, self.owner)
                     mine.append(trial)
@@ -522,14 +537,6 @@ class Study:
                     self._note(self.name, Trial(own.number, own.state, {}, own.values, own.steps, own.record))
                 yield outcomes
             waiting = [job for job in waiting if job.number not in done]
-
-
-def _end(change: Change, outcome: Outcome) -> None:
-    """End a trial, or give it up for now where the machine kept it from a result."""
-    if outcome.record.get("is_result", True):
-        change.finish(outcome)
-    else:
-        change.take(outcome.number, "", RETRIES + 1, outcome.record["problem"])
 
 
 def _as_failed(trial: Trial) -> Trial:

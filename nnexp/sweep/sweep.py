@@ -212,7 +212,13 @@ class Sweep:
             Pruning(self.pruner, self.pruner_settings, directions), self.random_state, self.max_seconds, dict(params or {}),
         )  # fmt: skip
         settings = Settings(
-            self.n_trials, self.sampler, self.sampler_settings, self.batch_size, self.mode, self.random_state
+            self.n_trials,
+            self.sampler,
+            self.sampler_settings,
+            self.batch_size,
+            self.mode,
+            self.random_state,
+            is_kept=self.storage is not None,
         )
         folder = None
         if self.storage is None:
@@ -223,14 +229,17 @@ class Sweep:
             study = Study(store, self.name, evaluation, settings)
             with Engine(self.workers, self.backend, self.scheduler) as engine:
                 run_study(study, engine, place, on_trial)
-            if lost := study.given_up():
-                warnings.warn(
-                    f"The sweep is not finished. {said_of_given_up(study.name, lost)}", RuntimeWarning, stacklevel=2
-                )
+            warn_of_given_up(study)
             return collect(study)
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def warn_of_given_up(study: Study) -> None:
+    """Warn of trials that have no result because of the machine."""
+    if lost := study.given_up():
+        warnings.warn(f"The sweep is not finished. {said_of_given_up(study.name, lost)}", RuntimeWarning, stacklevel=3)
 
 
 def said_of_given_up(name: str, trials: Sequence[Trial]) -> str:
@@ -308,7 +317,10 @@ def _watch_store(study: Study, on_trial: OnTrial | None, over: threading.Event) 
     last = on_trial is None
     while not last:
         last = over.wait(0.5)
-        trials = study.trials()
+        try:
+            trials = study.trials()
+        except StoreError:  # which whoever works on it is told too
+            return
         for trial in trials:
             if trial.is_finished and trial.number not in known:
                 known.add(trial.number)

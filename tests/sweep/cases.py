@@ -31,13 +31,14 @@ NETWORK = {
 class Toy(ClassifierMixin, BaseEstimator):
     """Its score is known; it waits, raises, is slow or dies on request."""
 
-    def __init__(self, a=0.0, b=0, waits=0.0, fails_above=None, dies_at=None, flag=None):
+    def __init__(self, a=0.0, b=0, waits=0.0, fails_above=None, dies_at=None, flag=None, computes=0.0):
         self.a = a
         self.b = b
         self.waits = waits
         self.fails_above = fails_above
         self.dies_at = dies_at
         self.flag = flag
+        self.computes = computes
 
     def fit(self, X, y):
         if self.dies_at is not None and self.a > self.dies_at and (self.flag is None or not os.path.exists(self.flag)):
@@ -45,6 +46,9 @@ class Toy(ClassifierMixin, BaseEstimator):
                 open(self.flag, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(self.waits)
+        until = time.monotonic() + self.computes
+        while time.monotonic() < until:
+            pass
         if self.fails_above is not None and self.a > self.fails_above:
             raise RuntimeError("this one fails\nwith two lines")
         self.classes_ = np.unique(y)

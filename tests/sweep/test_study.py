@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnexp.sweep.doctor import examine
 from nnexp.sweep.evaluation import Evaluation
 from nnexp.sweep.store import Trial, owner_name
 from nnexp.sweep.study import Settings, Study, StudyError
 from nnexp.sweep.sweep import open_store
-from tests.sweep.cases import TOY, evaluation, run, table, toy
+from tests.sweep.cases import TOY, Toy, evaluation, run, table, toy
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,13 +84,70 @@ def test_a_worker_killed_in_mid_trial_changes_nothing(place, tmp_path):
 
 def test_a_trial_that_always_kills_its_worker_is_a_row_that_says_so(tmp_path):
     study = run(str(tmp_path), toy(dies_at=0.8), workers=2, sampler="random", n_trials=8)
-    states = {trial.number: trial for trial in study.trials()}
+    states = {trial.number: trial for trial in study.counted()}
     assert sorted(states) == list(range(8))
     assert {trial.state for trial in states.values()} == {"complete", "fail"}
     for trial in states.values():
         assert (trial.state == "fail") == (trial.params["a"] > 0.8)
         if trial.state == "fail":
             assert "Its process was killed, 3 times" in trial.record["problem"]
+            assert "That is no result: the same command tries it again." in trial.record["problem"]
+    died = [trial.number for trial in study.given_up()]
+    assert died == [trial.number for trial in states.values() if trial.state == "fail"]
+    assert not study.is_done
+    assert study.has_given_up
+    assert "have no result, and the next call tries them again" in examine(study.store, "study").problems[0]
+    examine(study.store, "study", give_up=True)
+    assert study.is_done
+    assert [trial.number for trial in study.trials() if trial.state == "fail"] == died
+
+
+@pytest.mark.parametrize("mode", ["deterministic", "elastic"])
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_what_the_machine_kept_from_a_result_is_tried_again_and_then_nothing_is_different(
+    place, tmp_path, mode, sampler, monkeypatch
+):
+    """Memory runs out in some trials of the first call; the second one has enough."""
+    settings = {"mode": mode, "sampler": sampler, "n_trials": 12, "batch_size": 4}
+    whole = run(str(tmp_path / "whole"), toy(), **settings)
+    plain = Toy.fit
+
+    def fit(self, X, y):
+        if self.a > 0.6:
+            raise MemoryError("Unable to allocate 9 TiB")
+        return plain(self, X, y)
+
+    with monkeypatch.context() as small:
+        small.setattr(Toy, "fit", fit)
+        study = run(place, toy(), **settings)
+        lost = study.given_up()
+        assert lost
+        assert all("Unable to allocate 9 TiB" in trial.problem for trial in lost)
+        if (mode, sampler) == ("deterministic", "tpe"):  # what learns waits for the result
+            assert len(study.trials()) % 4 == 0
+            assert len(study.trials()) < 12
+        else:
+            assert len(study.trials()) == 12
+    again = run(place, toy(), **settings)
+    assert again.is_done
+    assert not again.given_up()
+    assert all(trial.state == "complete" for trial in again.trials())
+    if mode == "deterministic" or sampler == "random":
+        assert table(again) == table(whole)
+
+
+def test_where_nothing_is_kept_a_trial_without_a_result_has_failed_and_the_search_goes_on(tmp_path, monkeypatch):
+    plain = Toy.fit
+
+    def fit(self, X, y):
+        if self.a > 0.6:
+            raise MemoryError("Unable to allocate 9 TiB")
+        return plain(self, X, y)
+
+    monkeypatch.setattr(Toy, "fit", fit)
+    study = run(str(tmp_path), toy(), n_trials=12, batch_size=4, is_kept=False)
+    assert study.is_done
+    assert {trial.state for trial in study.trials()} == {"complete", "fail"}
 
 
 def test_a_server_restarted_in_mid_sweep_changes_nothing(postgresql, undisturbed):
@@ -130,7 +188,7 @@ def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(tmp_path, undist
 
 def check_whole(study, n):
     """Each number once, each trial ended, the budget exact."""
-    trials = study.trials()
+    trials = study.counted()
     assert [trial.number for trial in trials] == list(range(n))
     assert all(trial.is_finished for trial in trials)
     return trials
@@ -376,6 +434,26 @@ def test_trials_get_better(tmp_path):
 def test_the_space_is_that_of_the_file(tmp_path):
     study = run(str(tmp_path), toy(), n_trials=8)
     assert study.declared["space"] == TOY
+
+
+@pytest.mark.parametrize("missing", ["thread", "alarm"])
+def test_a_trials_time_is_kept_in_any_thread_and_on_any_system(tmp_path, missing, monkeypatch):
+    """In a thread that is not the main one, and where the system has no alarm, as on Windows."""
+    own = toy(max_seconds=0.3, computes=30.0)
+    found = []
+    if missing == "alarm":
+        monkeypatch.delattr("signal.setitimer")
+        monkeypatch.delattr("signal.SIGALRM")
+        found = [run(str(tmp_path), own, n_trials=2)]
+    else:
+        thread = threading.Thread(target=lambda: found.append(run(str(tmp_path), own, n_trials=2)))
+        begun = time.monotonic()
+        thread.start()
+        thread.join()
+        assert time.monotonic() - begun < 20
+    trials = found[0].trials()
+    assert [trial.state for trial in trials] == ["fail", "fail"]
+    assert all(trial.record["problem"] == "It took longer than max_seconds=0.3." for trial in trials)
 
 
 # What a review found
