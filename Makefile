@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench example clean
+.PHONY: help demo test check bench soak fuzz example clean
+N ?= 100
+SEED ?= 0
 
 help:
 	@echo "make demo     install into .venv, run the first experiment, say where its report is"
 	@echo "make test     install what tests need, and run them"
 	@echo "make check    format, lint, types and tests, as a reviewer will"
 	@echo "make bench    print the benchmarks: speed, what evolution needs, what sweeps cost"
+	@echo "make soak     faults at operations on files, signals and killed workers: N=1000 SEED=0"
+	@echo "make fuzz     damaged files given to what reads them: N=20000 SEED=0"
 	@echo "make example  make results/example anew"
 
 # Installed is what a stamp newer than pyproject.toml says.
@@ -42,6 +46,12 @@ bench: $(VENV)/installed-dev
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.speed
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.evolution
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.sweeps against_optuna overhead asks
+
+soak: $(VENV)/installed-dev
+	$(BIN)/python -m tests.soak --cases $(N) --seed $(SEED)
+
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m tests.fuzz --cases $(N) --seed $(SEED)
 
 # The committed example: a small experiment, its tables, its report and a picture of it.
 example: $(VENV)/installed-dev

@@ -1,24 +1,32 @@
 """Files without code: what comes back, what is refused, and that nothing in a file can run or crash."""
 
+import contextlib
 import json
+import os
 import pickle
+import shutil
+import stat
+import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_breast_cancer, load_iris, load_linnerud, make_multilabel_classification
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_linnerud, make_multilabel_classification
 from sklearn.preprocessing import scale
 
-from nnexp import Activation, BackpropMLP, GeneticAlgorithm, load
+from nnexp import Activation, BackpropMLP, Checkpoint, GeneticAlgorithm, load
+from nnexp._errors import ExpectedError
 from nnexp.saving import SavingError
 from nnexp.training.schedules import Cosine
 from tests.algorithms import EVERY, small
 
 IRIS = scale(load_iris().data), load_iris().target
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
+OLD = Path(__file__).parent / "fixtures" / "version_0_1_0"
 FEW = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0}
 
 MODELS = {
@@ -247,3 +255,128 @@ def test_a_compressed_file_and_a_foreign_one_are_refused(content, tmp_path):
         load(path)
     with pytest.raises(FileNotFoundError, match="There is no file"):
         load(tmp_path / "absent.nnexp")
+
+
+# What loads and then answers wrongly, and what takes long
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put([1, 2, 3], "network", "activations", 0, "!neurons"), "activations of its neurons are none"),
+        (put({"!neurons": [1, "tanh", None]}, "network", "activations", 0), "activations of its neurons are none"),
+        (
+            put({"!neurons": [{"!part": ["optimizer", "adam", {}]}] * 5}, "network", "activations", 0),
+            "neurons are none",
+        ),
+        (put({"!part": ["optimizer", "adam", {}]}, "network", "activations", 0), "activation that is none"),
+        (put(float("nan"), "target", "fields", "threshold"), "does not fit its output activation"),
+        (put(7.0, "target", "fields", "threshold"), "does not fit its output activation"),
+        (put(0.7, "target", "fields", "threshold"), "does not fit its output activation"),
+        (put(False, "target", "fields", "probabilistic"), "does not fit its output activation"),
+        (
+            put({"!part": ["activation", "tanh", {}]}, "network", "activations", -1),
+            "does not fit its output activation",
+        ),
+        (put({"!part": ["activation", "sigmoid", {}]}, "network", "activations", -1), "SAME"),
+        (put("regression", "params", "task"), "does not fit its task, regression"),
+        (put(True, "multilabel"), "does not fit its labels"),
+        (put("many", "plain", "n_iter_"), "its n_iter_ is 'many'"),
+        (put(-1, "plain", "evaluations_"), "its evaluations_ is -1"),
+        (put([], "plain", "best_error_"), "its best_error_ is []"),
+        (put(0, "plain", "temperature_"), "its temperature_ is 0"),
+        (put(float("nan"), "plain", "temperature_"), "its temperature_ is nan"),
+        (put("4", "n_features"), "number of features is no number"),
+        (put([[0, 1, None]] * 3 + [[1, 2, None]], "network", "blocks"), "more pairs of layers than there are"),
+        (put([[0, 9, None], [1, 2, None]], "network", "blocks"), "layers that are not there"),
+        (put([[-1, 1, None], [1, 2, None]], "network", "blocks"), "layers that are not there"),
+        (put([[[[]] * 3]], "history"), "cannot be read"),
+    ],
+)
+def test_a_model_that_would_answer_wrongly_is_refused_at_load(content, tmp_path, change, said):
+    path = rewritten(content, tmp_path, change)
+    if said == "SAME":  # one sigmoid a class is an output of classes too
+        assert load(path).predict(IRIS[0]).shape == (150,)
+        return
+    with pytest.raises(SavingError) as caught:
+        load(path)
+    assert said in str(caught.value)
+
+
+def test_weights_of_connections_that_are_not_there_are_refused(tmp_path):
+    mask = np.ones((4, 5))
+    mask[0, 0] = 0
+    connections = {(0, 1): mask, (1, 2): "full"}
+    model = BackpropMLP(hidden_layer_sizes=(5,), connections=connections, max_iter=2).fit(*IRIS)
+    model.save(tmp_path / "m.nnexp")
+    np.testing.assert_array_equal(load(tmp_path / "m.nnexp").predict(IRIS[0]), model.predict(IRIS[0]))
+    model.parameters_ = np.where(model.network_.mask, model.parameters_, 1.0)
+    model.save(tmp_path / "m.nnexp")
+    with pytest.raises(SavingError, match="connections that its network does not have"):
+        load(tmp_path / "m.nnexp")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put([[0, 1, None]] * 39_000, "network", "blocks"),
+        put([[i % 280, i % 280 + 1, None] for i in range(39_000)], "network", "blocks"),
+        put([1] * 200_000, "params", "hidden_layer_sizes"),
+        put([4] + [1] * 200_000 + [3], "network", "layer_sizes"),
+        put([[{"!part": ["activation", "tanh", {}]}]] * 30_000, "network", "activations"),
+        put({"!neurons": [{"!part": ["activation", "tanh", {}]}] * 20_000}, "network", "activations", 0),
+        put({"tanh": 10**12}, "params", "activation"),
+        put(10**15, "params", "n_networks"),
+        lambda header: b'{"a":' * 100_000,
+        lambda header: b"[" * 400_000,
+        put([[]] * 200_000, "history"),
+        put({str(i): [] for i in range(50_000)}, "params"),
+    ],
+)
+def test_no_small_file_takes_long(content, tmp_path, change):
+    path = rewritten(content, tmp_path, change)
+    assert path.stat().st_size < 2_000_000
+    begun = time.process_time()
+    with contextlib.suppress(SavingError):
+        load(path)
+    assert time.process_time() - begun < 1
+
+
+def test_models_of_an_earlier_version_still_load_and_answer_alike():
+    inputs = {"numbers": load_diabetes(return_X_y=True)[0], "evolved": load_diabetes(return_X_y=True)[0]}
+    names = [path.stem for path in sorted(OLD.glob("*.nnexp")) if path.stem != "checkpoint"]
+    assert len(names) == 6
+    for name in names:
+        model = load(OLD / f"{name}.nnexp")
+        found = model.predict(inputs.get(name, load_iris().data)[:5])
+        expected = np.load(OLD / f"{name}.npy")
+        if found.dtype.kind == "f":
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(found.astype(expected.dtype), expected)
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on_or_is_refused_with_a_sentence(tmp_path):
+    X, y = load_diabetes(return_X_y=True)
+    path = tmp_path / "checkpoint.nnexp"
+    shutil.copy(OLD / "checkpoint.nnexp", path)
+    own = dict(hidden_layer_sizes=(3,), max_iter=4, random_state=0)
+    resumed = BackpropMLP("regression", callbacks=[Checkpoint(path, resume=True)], **own).fit(X[:60], y[:60])
+    np.testing.assert_array_equal(resumed.predict(X), BackpropMLP("regression", **own).fit(X[:60], y[:60]).predict(X))
+
+
+def test_a_saved_model_goes_where_the_user_says_and_nowhere_else(tmp_path):
+    model = BackpropMLP(**FEW).fit(*IRIS)
+    (tmp_path / "link.nnexp").symlink_to(tmp_path / "real.nnexp")
+    model.save(tmp_path / "link.nnexp")
+    assert (tmp_path / "link.nnexp").is_symlink()
+    assert load(tmp_path / "real.nnexp").n_features_in_ == 4
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "real.nnexp").stat().st_mode) == 0o666 & ~mask
+    for place in (tmp_path, "/dev/full", "a\0b", "~nosuchuser/m", "x" * 300):
+        with pytest.raises(ExpectedError) as caught:
+            model.save(place)
+        assert len(str(caught.value)) < 400
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.nnexp", "real.nnexp"]

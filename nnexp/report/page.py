@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +11,6 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 
-from nnexp._errors import printable
 from nnexp.experiment.results import Results, write_atomically
 from nnexp.report.comparison import compare
 from nnexp.report.content import (
@@ -26,6 +24,7 @@ from nnexp.report.content import (
     tables_of,
 )
 from nnexp.report.figures import Figure, figures_of
+from nnexp.report.markdown import code, plain
 from nnexp.report.tables import Claim, Comparison
 from nnexp.report.tuning import tuning_tables
 
@@ -66,8 +65,8 @@ def render(results: Results) -> tuple[str, str]:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["plain"] = _markdown
-    environment.filters["code"] = _code
+    environment.filters["plain"] = plain
+    environment.filters["code"] = code
     environment.filters["cell"] = _cell
     environment.filters["csv_address"] = csv_address
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -76,43 +75,13 @@ def render(results: Results) -> tuple[str, str]:
     return page, twin
 
 
-# What Markdown would make something of: code, emphasis, links, cells, struck-out words, formulas; addresses, which GitHub links by
-# themselves; and at the beginning of a line a heading, a list, a quotation.
-_MARKS = re.compile(
-    r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|(?<=:)//|(?<=www)\."
-    r"|^(?:>|#{1,6}(?=\s|$)|[+-](?=\s)|[=-]+$|\d{1,9}(?=[.)](?:\s|$)))"
-)
-
-
-def _markdown(text: Any) -> str:
-    """Return a text that Markdown shows as it is: whatever names and questions hold."""
-    line = printable(" ".join(str(text).split())).replace("&", "&amp;").replace("<", "&lt;")
-    return _MARKS.sub(_escaped, line)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    if found[0] == "//":
-        return r"\/\/"
-    if found[0].isdigit():  # of a numbered list
-        return f"{found[0]}\\"
-    return f"\\{found[0]}"
-
-
-def _code(text: Any) -> str:
-    """Return a text as code of Markdown, between more backticks than it holds in a row."""
-    line = printable(" ".join(str(text).split()))
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
-    inner = f" {line} " if "`" in line or not line else line
-    return f"{fence}{inner}{fence}"
-
-
 def _cell(cell: Any) -> str:
     """Return a cell of a table as Markdown has it."""
     if not isinstance(cell, dict):
-        return _markdown(cell)
-    text = _markdown(cell["text"])
+        return plain(cell)
+    text = plain(cell["text"])
     if cell.get("note"):
-        text = f"{text} ({_markdown(cell['note'])})" if "shade" not in cell else f"{text}, {_markdown(cell['note'])}"
+        text = f"{text} ({plain(cell['note'])})" if "shade" not in cell else f"{text}, {plain(cell['note'])}"
     return f"**{text}**" if cell.get("best") else text
 
 

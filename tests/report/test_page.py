@@ -1,13 +1,17 @@
+import html
 import json
 import re
 import shutil
 from html.parser import HTMLParser
 
 import pytest
+from markdown_it import MarkdownIt
 
+from nnexp._errors import printable
 from nnexp.report import compare, report_json, write_report
 from nnexp.report.content import head_to_head_table
 from nnexp.report.figures.curves import best_so_far
+from nnexp.report.markdown import code, plain
 from tests.report.tables import make_results
 from tests.report.test_statistics import around
 
@@ -203,3 +207,29 @@ def test_the_json_says_what_the_page_says_in_numbers(page, tmp_path):
     figure = said["figures"]["scores"]
     assert len(figure["rows"]) == 6
     assert figure["columns"][:3] == ["data", "model", "mean"]
+
+
+LIVE = [
+    "![picture](http://tracker.example/x.png)", "[click](javascript:alert(1))", "`; rm -rf ~`", "a`b``c", "**bold** _it_ ~~gone~~",
+    "<img src=x onerror=alert(1)>", "# heading", "1. list", "- list", "> quote", "a|b|c", "https://host.example/path",
+    "www.host.example", "$E=mc^2$", "&lt;b&gt;", "\\[x](y)", "\x1b[31mred", "line\nbreak", "[ref]: http://host.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LIVE)
+def test_what_names_and_questions_hold_is_text_in_the_twin(text):
+    """GitHub's Markdown makes of it what it was, and nothing that acts."""
+    reader = MarkdownIt("gfm-like")
+    reader.linkify.set({"fuzzy_link": False})
+    wanted = html.escape(printable(" ".join(text.split())))
+    for line in (plain(text), f"before {plain(text)} after"):
+        shown = reader.render(line).strip()
+        assert html.unescape(re.sub("</?p>", "", shown)) == html.unescape(
+            wanted if line.startswith(plain(text)) and not line.startswith("before") else f"before {wanted} after"
+        )
+        assert "<" not in re.sub("</?p>", "", shown)
+    row = reader.render(f"| head |\n|---|\n| {plain(text)} |\n")
+    assert row.count("<td") == 1
+    assert not re.search("<(a|img|em|strong|code|s|h1)\\b", row)
+    shown = reader.renderInline(f"x {code(text)} y")
+    assert shown == f"x <code>{wanted}</code> y"
