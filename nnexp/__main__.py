@@ -13,6 +13,7 @@ def main() -> int:
     """Run the command; return its exit status."""
     leave_at_once()
     _fill_standard_streams()
+    os.environ["PYTHONSAFEPATH"] = "1"  # processes that are started load nothing from the folder they happen to be in
     from nnexp.cli import main as command
 
     stop_in_order()
@@ -29,7 +30,7 @@ def _fill_standard_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # other processes need it too
 
 
 def _let_go_of_output() -> None:

@@ -33,7 +33,7 @@ def reason(error: BaseException) -> str:
         return str(error.strerror)
     if isinstance(error, UnicodeError):
         return "it is no text in UTF-8"
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def quoted(value: Any) -> str:

@@ -181,7 +181,7 @@ class Engine:
             parallel = Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
             )
-            with _workers_without_signals():  # the workers are started by the call
+            with _safe_path(), _workers_without_signals():  # the workers are started by the call
                 found = parallel(calls())
             try:
                 yield from _without_warning(found)
@@ -294,6 +294,20 @@ class _Begin:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         leave_with_parent(self.parent, self.folder)
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Keep Python from loading the modules of a worker from the current folder; what this process loads, the worker is told."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 @contextlib.contextmanager

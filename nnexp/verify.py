@@ -29,6 +29,7 @@ from nnexp.experiment.results import (
     hash_of,
     load_environment,
     load_results,
+    text_table,
 )
 from nnexp.experiment.runs import Run, blas, execute, load_data, plan
 from nnexp.experiment.schema import is_run_record
@@ -110,7 +111,7 @@ def verify(
 
 
 def _text_table(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    return text_table(path)
 
 
 def _check_files(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]:
@@ -263,6 +264,8 @@ def _winners(specification: Specification, results: Results) -> dict[Any, ModelS
             found[row["data"], model.name, *place] = None
         else:
             chosen = json.loads(row["parameters"])
+            if not set(chosen) <= set(model.space):
+                raise ResultsError(f"tuned.csv: {quoted(row['parameters'])} sets what does not vary.")
             found[row["data"], model.name, *place] = replace(model, parameters={**model.parameters, **chosen}, space={})
     return found
 
@@ -280,7 +283,7 @@ def _check_report(results: Results) -> Iterator[Finding]:
             continue
         found = path.read_text(encoding="utf-8", errors="replace")
         if not drawn_alike:  # another matplotlib draws otherwise; what the figures show is compared by their data
-            found, text = (re.sub(r"<svg.*?</svg>", "", own, flags=re.DOTALL) for own in (found, text))
+            found, text = ("".join(own for own, _ in _apart(whole, _SVG, "</svg>")) for whole in (found, text))
         if found == text:
             yield Finding(
                 "ok",
@@ -296,13 +299,15 @@ def _check_report(results: Results) -> Iterator[Finding]:
 
 def _differences(found: str, computed: str) -> Iterator[str]:
     """Name where a report differs from the one that the tables give: claims by their ids, other lines by their section."""
-    claim = re.compile(r'<span class="claim" id="([^"]+)">(.*?)</span>', re.DOTALL)
-    here, there = dict(claim.findall(found)), dict(claim.findall(computed))
+    here, there = (
+        {begin[1]: said for _, inner in _apart(whole, _CLAIM, "</span>") if inner for begin, said in [inner]}
+        for whole in (found, computed)
+    )
     for name in {**there, **here}:
         if here.get(name) != there.get(name):
             yield f"claim {name} says {_said(here.get(name))}; the tables give {_said(there.get(name))}"
     # What follows from another claim or table, such as a link, is no difference of its own.
-    old, new = (claim.sub("", text).splitlines() for text in (found, computed))
+    old, new = ("".join(own for own, _ in _apart(text, _CLAIM, "</span>")).splitlines() for text in (found, computed))
     section = ""
     for line in (
         difflib.unified_diff(new, old, lineterm="", n=0) if len(old) + len(new) < 40_000 else _plain_diff(new, old)
@@ -316,6 +321,18 @@ def _differences(found: str, computed: str) -> Iterator[str]:
             yield f"{section}the file has {text}"
         else:
             yield f"{section}the tables give {text}"
+
+
+_CLAIM, _SVG = re.compile(r'<span class="claim" id="([^"]+)">'), re.compile("<svg")
+
+
+def _apart(text: str, begin: re.Pattern[str], end: str) -> Iterator[tuple[str, tuple[re.Match[str], str] | None]]:
+    """Yield what is outside of some elements, each with the beginning and the inside of the element behind it."""
+    place = 0
+    while (found := begin.search(text, place)) is not None and (stop := text.find(end, found.end())) >= 0:
+        yield text[place : found.start()], (found, text[found.end() : stop])
+        place = stop + len(end)
+    yield text[place:], None
 
 
 def _plain_diff(new: list[str], old: list[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from nnexp.experiment.results import (
     SWEEP_TABLES,
     Results,
     ResultsError,
+    load_environment,
     load_results,
     write_atomically,
 )
@@ -79,8 +80,8 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
     folder = as_path(into, "The folder of results") / joined
     if folder.resolve() in {part.folder.resolve() for part in parts}:
         raise ResultsError(f"{folder} is one of the folders to be joined; give the joined one another --name.")
-    if (folder / "environment.json").is_file() and "joined" not in load_results(folder).environment:
-        raise ResultsError(f"{folder} holds the results of an experiment; give the joined one another --name.")
+    if folder.is_dir() and any(folder.iterdir()) and "joined" not in _environment_of(folder):
+        raise ResultsError(f"{folder} holds something else than joined results; give the joined one another --name.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -129,6 +130,13 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
     return folder
 
 
+def _environment_of(folder: Path) -> dict[str, Any]:
+    try:
+        return load_environment(folder)
+    except ResultsError:
+        return {}
+
+
 def _metrics(parts: list[Results], names: list[str], notes: list[str]) -> dict[str, list[str]]:
     """Return the metrics that all experiments have, for each task; the first one decides."""
     found = {}
@@ -164,7 +172,13 @@ def _shared_splits(parts: list[Results], names: list[str], notes: list[str]) -> 
         if lacking:
             notes.append(f"{data} is left out: {', '.join(lacking)} did not run on it.")
             continue
-        prints = {str(part.environment["data"].get(data, {}).get("fingerprint")) for part in parts}
+        unknown = [name for name, part in zip(names, parts, strict=True) if data not in part.environment["data"]]
+        if unknown:
+            notes.append(
+                f"{data} is left out: environment.json of {', '.join(unknown)} does not say which data it was."
+            )
+            continue
+        prints = {str(part.environment["data"][data]["fingerprint"]) for part in parts}
         if len(prints) > 1:
             notes.append(
                 f"{data} is left out: different data under one name (fingerprints {', '.join(sorted(prints))})."

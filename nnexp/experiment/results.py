@@ -7,6 +7,7 @@ from the journal and replaced as a whole. A process that is killed at any moment
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -172,6 +173,8 @@ def load_environment(folder: Path) -> dict[str, Any]:
 def _record(path: Path, schema: type[BaseModel]) -> dict[str, Any]:
     """Read a file of JSON, and check it as a stranger's."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
         content = parse_json(path.read_text(encoding="utf-8"))
         checked = schema.model_validate(content)
     except ValidationError as error:
@@ -193,7 +196,7 @@ def _table(path: Path, experiment: dict[str, Any], optional: bool = False) -> pd
     try:
         if not path.is_file():
             raise TableError("it is missing" if not path.exists() else "it is no file")
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+        frame = text_table(path)
         for column in [own for own in _ADDED.get(path.name, ()) if own not in frame.columns]:
             frame[column] = ""  # tables of an earlier version
         return check_table(path.stem, frame, experiment)
@@ -364,9 +367,16 @@ def hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def text_table(path: Path) -> pd.DataFrame:
+    """Read a table as text; a lone carriage return is a part of a cell, as it is where it is written."""
+    content = path.read_bytes()
+    ends: Any = "\n" if b"\r\n" not in content else None
+    return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, index_col=False, lineterminator=ends)
+
+
 def blocks_of(path: Path) -> dict[str, str]:
     """Return a short hash of the rows of each data set and model of runs.csv, so that a change can be told by its place."""
-    text = pd.read_csv(path, dtype=str, keep_default_na=False)
+    text = text_table(path)
     return {
         f"{data} / {model}": hashlib.sha256(own.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:12]
         for (data, model), own in text.groupby(["data", "model"], sort=False)

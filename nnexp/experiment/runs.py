@@ -179,7 +179,7 @@ def load_data(specification: Specification) -> dict[str, DataSet]:
             if entry.path is None:
                 data = load_bundled(name)
             else:
-                path = specification.source.parent / entry.path
+                path = specification.source.parent / as_path(entry.path)
                 data = load_file(name, path, str(entry.target), str(entry.task), entry.drop)
             _check_folds(data, folds)
             loaded[name] = data

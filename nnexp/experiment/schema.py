@@ -389,7 +389,15 @@ def check_table(name: str, frame: pd.DataFrame, experiment: Mapping[str, Any]) -
     for column in frame.columns:
         kind = columns.get(column) or _MORE.get(name, {}).get(column) or _OTHERS.get(name, "any")
         checked[column] = _column(str(column), kind, frame[column], experiment)
-    return pd.DataFrame(checked, columns=frame.columns, index=frame.index)
+    made = pd.DataFrame(checked, columns=frame.columns, index=frame.index)
+    if name == "trials":
+        _refuse(
+            "value",
+            frame["value"],
+            (made["state"] == "complete") & made["value"].isna(),
+            "is no value of a completed trial",
+        )
+    return made
 
 
 _WORDS = {"task": ["classification", "regression"], "status": ["ok", "failed"], "state": ["complete", "pruned", "fail"]}

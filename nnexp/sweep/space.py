@@ -307,7 +307,10 @@ class Space:
 
     def parameters(self, point: Mapping[str, Value]) -> dict[str, Any]:
         """Return the parameters of the estimator at a point."""
-        return self.walk(lambda leaf: point[leaf.name])[1]
+        try:
+            return self.walk(lambda leaf: point[leaf.name])[1]
+        except KeyError as error:
+            raise SpaceError(f"A point of a space lacks {quoted(error.args[0])}.") from error
 
     def grid(self) -> Iterator[Point]:
         """Yield every point once, in order.

@@ -21,7 +21,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import (
@@ -271,7 +273,7 @@ def is_gone(owner: str, seen: Mapping[str, float], now: float, lease: float) -> 
     """Whether a process is dead: it is of this machine and not there, or was not heard of for the lease, in seconds."""
     host, _, rest = owner.partition(":")
     if host == machine_name() and rest.partition(":")[0].isdigit():
-        process = int(rest.partition(":")[0])
+        process = int(rest.partition(":")[0][:12])
         if process == os.getpid():
             return owner not in at_work
         if not is_running(process):
@@ -327,6 +329,77 @@ class _Study:
     seen: dict[str, float] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     deleted: bool = False
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Owner(BaseModel):
+    model_config = ConfigDict(strict=True)
+    owner: Annotated[str, Field(max_length=500)]
+    tries: Annotated[int, Field(ge=0, le=2**31)]
+    problem: str = ""
+
+
+class _System(BaseModel):
+    """What nnexp notes with a trial or a study; others may note what they like."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    owner: Annotated[_Owner | None, Field(alias=OWNER)] = None
+
+    @model_validator(mode="after")
+    def _check_seen(self) -> _System:
+        for key, value in (self.model_extra or {}).items():
+            if key.startswith(SEEN) and not (isinstance(value, int | float) and abs(value) < 1e15):
+                raise ValueError("it is no time")
+        return self
+
+
+class _Found(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+    scores: dict[str, list[_Finite]] = {}
+    evaluations: Annotated[int, Field(ge=0)] | None = None
+    problem: str = ""
+    seconds: _Finite | None = None
+    pruned_at: int | None = None
+    reused_from: str | None = None
+    key: str = ""
+
+
+class _User(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    found: Annotated[dict[str, Any] | None, Field(alias=RECORD)] = None
+
+
+class _Operation(BaseModel):
+    """A line of a study's file: what nnexp reads of it is checked, whoever wrote it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    op_code: int
+    study_name: str = ""
+    directions: list[Literal[1, 2]] = []
+    state: Annotated[int, Field(ge=0, le=4)] = 0
+    values: list[float] | None = None
+    params: dict[str, float | int] = {}
+    distributions: dict[str, str] = {}
+    system_attr: _System | None = None
+    system_attrs: _System | None = None
+    user_attr: _User | None = None
+    user_attrs: _User | None = None
+
+    @model_validator(mode="after")
+    def _check_end(self) -> _Operation:
+        complete = self.op_code == 6 and self.state == STATES["complete"]
+        if complete and (not self.values or any(value != value for value in self.values)):
+            raise ValueError("a completed trial has no value")
+        if (
+            self.op_code == 8
+            and self.user_attr is not None
+            and self.user_attr.found
+            and "scores" in self.user_attr.found
+        ):
+            _Found.model_validate(self.user_attr.found)
+        return self
 
 
 class JournalStore(Store):
@@ -447,6 +520,7 @@ class JournalStore(Store):
         return self._offset
 
     def _apply(self, op: int, content: dict[str, Any]) -> None:
+        _Operation.model_validate(content)
         if op == 0:
             if not any(own.name == content["study_name"] and not own.deleted for own in self._studies):
                 self._studies.append(_Study(content["study_name"], content["directions"]))

@@ -12,6 +12,14 @@ def figures_of(results: Results, comparison: Comparison) -> dict[str, Figure]:
     """Draw all figures that the tables have something for, by name, in the order of the page."""
     if not comparison.models:
         return {}
+    import matplotlib
+
+    with matplotlib.rc_context():  # a matplotlibrc of whichever folder this is has no say
+        matplotlib.rcdefaults()
+        return _drawn(results, comparison)
+
+
+def _drawn(results: Results, comparison: Comparison) -> dict[str, Figure]:
     found = [
         scores.scores(comparison),
         scores.ranks(comparison),
