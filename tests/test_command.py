@@ -269,3 +269,25 @@ def test_workers_leave_within_five_seconds_of_a_killed_command(folder):
         assert time.monotonic() < until
         time.sleep(0.05)
     assert not list(folder.glob("nnexp-*"))
+
+
+def test_nothing_of_the_current_folder_is_loaded_or_obeyed(folder):
+    """By this process, its workers, or what draws."""
+    for name in ("joblib", "numpy", "sitecustomize", "json", "nnexp"):
+        (folder / f"{name}.py").write_text(f"open({str(folder / 'RAN')!r}, 'a').write({name!r})\nraise ImportError\n")
+    (folder / "matplotlibrc").write_text("text.usetex: True\nfont.size: 40\n")
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
+    process = start(folder, "run", "fast.toml", "--jobs", "2", env=environment)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert not (folder / "RAN").exists()
+    finished(folder)
+
+
+def test_a_closed_error_output_costs_no_worker(folder):
+    line = f"{NNEXP} run fast.toml --jobs 2 2>&-"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout
+    finished(folder)

@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -299,3 +300,80 @@ def test_names_that_are_too_long_together_ask_for_another(folder, tmp_path, caps
     assert "--name" in capsys.readouterr().err
     assert main([*given, "--name", "both"]) == 0
     assert load_results(tmp_path / "joined" / "both").is_complete
+
+
+# What an attack found
+
+
+def test_a_folder_of_somebody_elses_is_not_taken_for_a_joined_one(folder, tmp_path, capsys):
+    for content in ({"runs.csv": "precious", "trials.csv": "precious"}, {"journal.jsonl": "{}"}):
+        mine = tmp_path / "o" / "mine"
+        mine.mkdir(parents=True)
+        for name, text in content.items():
+            (mine / name).write_text(text)
+        other = shutil.copytree(folder, tmp_path / "other" / "small")
+        assert main(["compare", str(folder), str(other), "--name", "mine", "--results", str(tmp_path / "o")]) == 2
+        assert "holds something else than joined results" in capsys.readouterr().err
+        assert {path.name: path.read_text() for path in mine.iterdir()} == content
+        shutil.rmtree(tmp_path / "o")
+        shutil.rmtree(tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["experiment.json", "environment.json", "runs.csv", "curves.csv", "confusion.csv"])
+def test_a_pipe_or_a_device_in_a_folder_is_not_waited_for(folder, name, capsys):
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        (folder / name).unlink()
+        make(folder / name)
+        for command in ("report", "verify"):
+            assert main([command, str(folder)]) in (1, 2)
+        capsys.readouterr()
+
+
+def test_a_page_of_open_claims_is_compared_at_once(folder, capsys):
+    main(["report", str(folder)])
+    (folder / "report.html").write_text('<span class="claim" id="A1">' * 30_000)
+    begun = time.process_time()
+    assert main(["verify", str(folder)]) == 1
+    assert time.process_time() - begun < 20
+    capsys.readouterr()
+
+
+def test_a_carriage_return_in_a_name_or_a_label_is_a_part_of_it(tmp_path, capsys):
+    (tmp_path / "d.csv").write_bytes(b"x,t\n" + b"".join(b"%d,%s\n" % (i, [b'"a\rb"', b"c"][i % 2]) for i in range(12)))
+    (tmp_path / "e.toml").write_text(
+        'question = "q?"\n[evaluation]\nfolds = 2\nrepeats = 1\n[data.d]\npath = "d.csv"\ntarget = "t"\n'
+        'task = "classification"\n[model."a\\rb"]\nclass = "sklearn.naive_bayes.GaussianNB"\n'
+    )
+    assert main(["run", str(tmp_path / "e.toml"), "--results", str(tmp_path), "--jobs", "1"]) == 0
+    results = load_results(tmp_path / "e")
+    assert set(results.runs["model"]) == {"a\rb"}
+    assert set(results.confusion["true"]) == {"a\rb", "c"}
+    assert main(["run", str(tmp_path / "e.toml"), "--results", str(tmp_path), "--jobs", "1"]) == 0
+    assert "0 of them" not in capsys.readouterr().out
+
+
+def test_an_error_that_becomes_infinite_is_read_back(tmp_path, capsys):
+    (tmp_path / "e.toml").write_text(
+        'question = "q?"\n[evaluation]\nfolds = 2\nrepeats = 1\nmetrics.regression = ["neg_median_absolute_error"]\n'
+        '[data.linnerud]\n[model.wild]\nactivation = "relu"\noptimizer = "sgd"\nlearning_rate = 1e4\nmax_iter = 30\n'
+        "batch_size = 4\nnormalize_y = false\n"
+    )
+    for known in (0, 2):
+        assert main(["run", str(tmp_path / "e.toml"), "--results", str(tmp_path), "--jobs", "1"]) in (0, 1)
+        out = capsys.readouterr().out
+        assert "damaged" not in out
+        assert (f"{known} of them finished before" in out) is (known > 0)
+
+
+def test_winners_that_set_what_does_not_vary_are_not_believed(swept, capsys):
+    cell("tuned", "parameters", '{"nope": 1}')(swept)
+    assert main(["verify", str(swept), "--rerun", "1"]) == 1
+    assert "sets what does not vary" in capsys.readouterr().out
+
+
+def test_data_without_a_fingerprint_are_not_joined(folder, tmp_path, capsys):
+    other = shutil.copytree(folder, tmp_path / "other" / "small")
+    for place in (folder, other):
+        put("environment.json", "data", {})(place)
+    assert main(["compare", str(folder), str(other), "--name", "both", "--results", str(tmp_path)]) == 2
+    assert "does not say which data it was" in capsys.readouterr().err

@@ -1,16 +1,28 @@
 import json
 import math
 import os
+import pickle
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import optuna
 import pytest
 
 from nnexp import Space
+from nnexp._errors import ExpectedError
+from nnexp.cli import main
 from nnexp.sweep.doctor import examine
-from nnexp.sweep.store import JournalStore, Outcome, StoreError, owner_name, without_password
+from nnexp.sweep.store import (
+    DamagedStoreError,
+    JournalStore,
+    Outcome,
+    StoreError,
+    is_gone,
+    owner_name,
+    without_password,
+)
 from nnexp.sweep.sweep import open_store
 from tests.sweep.cases import NETWORK
 
@@ -323,3 +335,60 @@ def test_conditional_points_are_kept_as_they_are(store):
     ]  # fmt: skip
     store.transact("one", lambda change: change.create(points, "me", space))
     assert [trial.params for trial in store.trials("one")] == points
+
+
+STUDY = {"op_code": 0, "study_name": "s", "directions": [2]}
+
+
+def begun(**owner):
+    own = {"owner": "", "tries": 1, **owner}
+    return {
+        "op_code": 4,
+        "study_id": 0,
+        "state": 0,
+        "params": {},
+        "distributions": {},
+        "system_attrs": {"nnexp:owner": own},
+    }
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [{**STUDY, "study_name": 5}],
+        [{**STUDY, "study_name": None}],
+        [{**STUDY, "directions": "up"}],
+        [STUDY, {"op_code": 3, "study_id": 0, "system_attr": {"nnexp:seen:x": "abc"}}],
+        [STUDY, {"op_code": 3, "study_id": 0, "system_attr": {"nnexp:seen:x": 10**400}}],
+        [STUDY, begun(owner=5)],
+        [STUDY, begun(owner=[])],
+        [STUDY, begun(tries="many")],
+        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": "abc"}],
+        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": ["abc"]}],
+        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": []}],
+        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": [float("nan")]}],
+        [STUDY, begun(), {"op_code": 8, "trial_id": 0, "user_attr": {"nnexp": {"scores": 5}}}],
+        [STUDY, begun(), {"op_code": 8, "trial_id": 0, "user_attr": {"nnexp": 5}}],
+    ],
+)
+def test_a_line_of_a_study_that_nobody_can_have_written_is_named(tmp_path, lines, capsys):
+    (tmp_path / "study.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["doctor", str(tmp_path)]) == 2
+    assert "is damaged at byte" in capsys.readouterr().err
+
+
+def test_an_owner_of_endless_digits_is_somebody_else(tmp_path):
+    owner = f"{owner_name().partition(':')[0]}:{'9' * 5000}:a"
+    assert is_gone(owner[:480], {}, 0.0, 60.0)
+
+
+def test_errors_of_workers_come_back_as_they_are():
+    """A process sends its error as a pickle."""
+
+    def every(cls):
+        return {cls, *(inner for own in cls.__subclasses__() for inner in every(own))}
+
+    for cls in every(ExpectedError):
+        made = cls(Path("x"), 3, b"line") if cls is DamagedStoreError else cls("a sentence")
+        back = pickle.loads(pickle.dumps(made))
+        assert (type(back), str(back)) == (cls, str(made))

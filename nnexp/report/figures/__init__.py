@@ -14,7 +14,9 @@ def figures_of(results: Results, comparison: Comparison) -> dict[str, Figure]:
         return {}
     import matplotlib
 
-    with matplotlib.rc_context():  # a matplotlibrc of whichever folder this is has no say
+    # A matplotlibrc of whichever folder this is has no say; what a font cannot draw is in the figure's data.
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         matplotlib.rcdefaults()
         return _drawn(results, comparison)
 
