@@ -1,5 +1,7 @@
 """The figures of a report, each with its data, its caption and its words for those who cannot see it."""
 
+import warnings
+
 from nnexp.experiment.results import Results
 from nnexp.report.figures import curves, models, scores, search
 from nnexp.report.figures.drawing import Figure
