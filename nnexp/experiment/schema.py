@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from nnexp._errors import quoted
+from nnexp._errors import QUOTED, printable, quoted
 from nnexp.sweep.study import BATCH
 
 # A name becomes a folder's, on any system.
@@ -453,4 +453,5 @@ _JSON_TABLE = TypeAdapter(dict[str, JsonValue])
 def _refuse(column: str, text: pd.Series, wrong: Any, why: str) -> None:
     found = np.flatnonzero(np.asarray(wrong, dtype=bool))
     if len(found):
+        column = printable(column) if len(column) <= QUOTED else quoted(column)
         raise TableError(f"line {found[0] + 2}: {column} is {quoted(text.iloc[found[0]])}, which {why}")
