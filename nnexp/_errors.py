@@ -53,6 +53,17 @@ def quoted(value: Any) -> str:
     return text if len(text) <= QUOTED else f"{text[: QUOTED - 2]}…{text[-1]}"
 
 
+def shortened(text: str) -> str:
+    """Return the message of another library, which may quote a value in full, with its end left out where it is very long.
+
+    Examples
+    --------
+    >>> len(shortened("x" * 10_000))
+    600
+    """
+    return text if len(text) <= 3 * QUOTED else f"{text[: 3 * QUOTED - 1]}…"
+
+
 def printable(text: str) -> str:
     r"""Return a text with each character that a terminal acts on as its escape; the ends of lines stay.
 

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import get_tags
 
-from nnexp._errors import ExpectedError, PathError, quoted, reason
+from nnexp._errors import ExpectedError, PathError, quoted, reason, shortened
 from nnexp._files import as_path, check_nesting, parse_json
 from nnexp._names import nearest
 from nnexp.estimator import BackpropMLP
@@ -594,7 +594,7 @@ def _check_model(
         try:
             estimator = cls(**parameters, **({"task": said} if cls is BackpropMLP else {}))
         except Exception as error:
-            mistakes.add(key, f"{cls.__name__} cannot be made with these settings: {error}")
+            mistakes.add(key, f"{cls.__name__} cannot be made with these settings: {shortened(str(error))}")
             return {}
         problem = _impossible(estimator)
         if problem:
@@ -651,7 +651,7 @@ def _impossible(estimator: BaseEstimator) -> str:
     try:
         check()
     except (ValueError, TypeError) as error:
-        return str(error)
+        return shortened(str(error))
     return ""
 
 
