@@ -31,8 +31,6 @@ def way(request, monkeypatch):
     """Both ways a file is written before it takes its place: without a name, or with one of its own."""
     if request.param == "named":
         monkeypatch.setattr(files, "_unnamed", lambda folder: None)
-    elif files._unnamed.__call__(os.path.expanduser("/tmp")) is None:
-        pytest.skip("this file system has no files without a name")
     return request.param
 
 
