@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
 
-from nnexp._signals import leave_at_once, stop_in_order
+from nnexp._signals import ignore, leave_at_once, stop_in_order
 
 
 def main() -> int:
     """Run the command; return its exit status."""
     leave_at_once()
+    atexit.register(ignore)  # the first one registered is the last one called
     _fill_standard_streams()
     os.environ["PYTHONSAFEPATH"] = "1"  # processes that are started load nothing from the folder they happen to be in
     from nnexp.cli import main as command

@@ -32,6 +32,12 @@ def leave_at_once() -> None:
         signal.signal(own, leave)
 
 
+def ignore() -> None:
+    """Heed no signal: nothing is left to do but Python's own end, which would give each back its default and die of it."""
+    for own in _ending():
+        signal.signal(own, signal.SIG_IGN)
+
+
 def stop_in_order() -> None:
     """Raise `Stopped` at a signal.
 

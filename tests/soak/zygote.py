@@ -18,12 +18,11 @@ from nnexp.__main__ import main
 from tests.soak.cases import FILES
 from tests.soak.faults import Fault, install
 
-# Drawing takes most of the time, and touches no file.
-nnexp.report.page.figures_of = lambda *_: {}
-
 
 def warm_up():
     """Do each kind of command once, so that each child finds everything loaded."""
+    # Drawing takes most of the time, and touches no file.
+    nnexp.report.page.figures_of = lambda *_: {}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for kind, text in FILES.items():
             path = pathlib.Path(folder, f"{kind}.toml")
