@@ -14,6 +14,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import cloudpickle
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.backend import resource_tracker as loky_resource_tracker
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from nnexp._errors import ExpectedError, reason
 from nnexp._processes import leave_with_parent, scratch_folder
@@ -31,10 +32,15 @@ BACKENDS = {"loky": "processes on this machine", "dask": "the workers of a Dask 
 # A unit whose process dies is tried again this often.
 RETRIES = 2
 
-# A pool of endless processes is started again this often.
+# Processes that die are started again this often, all together.
 _MOST_DEATHS = 100
 # A Dask cluster is sent its data again this often for one set of units.
 _MOST_LOSSES = 10
+
+# What numerical libraries read when they are loaded.
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
+)
 
 Work = Callable[[Any, Any], Any]
 
@@ -114,15 +120,17 @@ class Engine:
         """Yield the number of each unit and what ``work(shared, unit)`` returned, as units are finished.
 
         A unit whose process was killed again and again has a `WorkerDiedError` for its result. ``endless`` says that units are
-        processes which find their work themselves: after a death all that have not ended are begun again, together.
+        processes which find their work themselves: each has a process of its own, which is begun again after a death.
         """
         if self.backend == "dask":
             yield from self._on_dask(work, shared, units)
         elif self.n_jobs == 1 or len(units) == 0:
             for number, unit in enumerate(units):
                 yield number, work(shared, unit)
+        elif endless:
+            yield from self._lasting(work, self._send(shared), units)
         else:
-            yield from self._on_this_machine(work, self._send(shared), units, endless)
+            yield from self._on_this_machine(work, self._send(shared), units)
 
     def _send(self, shared: Any) -> str:
         """Write what is shared to a file that each process reads once; return its path."""
@@ -141,7 +149,35 @@ class Engine:
             self._sent = shared, str(path)
         return self._sent[1]
 
-    def _on_this_machine(self, work: Work, path: str, units: Sequence[Any], endless: bool) -> Iterator[tuple[int, Any]]:
+    def _lasting(self, work: Work, path: str, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Give each unit a process of its own, so that the death of one does not end the others, as it does within a pool."""
+        begin = _Begin(os.getpid(), str(scratch_folder()))
+        pools: dict[Future[tuple[int, Any]], tuple[ProcessPoolExecutor, int]] = {}
+        deaths = 0
+
+        def start(number: int) -> None:
+            with _safe_path(), _workers_without_signals():
+                pool = ProcessPoolExecutor(max_workers=1, initializer=begin, env=_ONE_THREAD)
+                pools[pool.submit(_with_file, work, path, number, units[number])] = pool, number
+
+        try:
+            for number in range(len(units)):
+                start(number)
+            while pools:
+                for future in wait(pools, return_when=FIRST_COMPLETED).done:
+                    pool, number = pools.pop(future)
+                    pool.shutdown(wait=False)
+                    try:
+                        yield future.result()
+                    except TerminatedWorkerError:
+                        deaths += 1
+                        if deaths <= _MOST_DEATHS:
+                            start(number)
+        finally:
+            for pool, _ in pools.values():
+                pool.shutdown(wait=True, kill_workers=True)
+
+    def _on_this_machine(self, work: Work, path: str, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         waiting = list(range(len(units)))
         deaths = 0
         while waiting:
@@ -153,11 +189,10 @@ class Engine:
                     yield number, result
                 return
             except TerminatedWorkerError:
-                suspects = [] if endless else sorted(begun - finished)
+                suspects = sorted(begun - finished)
                 deaths += 1
                 if deaths > _MOST_DEATHS:
-                    if not endless:
-                        yield from ((number, WorkerDiedError()) for number in waiting if number not in finished)
+                    yield from ((number, WorkerDiedError()) for number in waiting if number not in finished)
                     return
             waiting = [number for number in waiting if number not in finished and number not in suspects]
             for number in suspects:  # each by itself, so that none suffers from its neighbour

@@ -51,6 +51,44 @@ def test_a_unit_whose_process_always_dies_says_so_and_the_others_are_done(tmp_pa
     assert len(os.listdir(tmp_path)) == 3  # tried twice more
 
 
+def die_while_the_other_works(folder, unit):
+    """Unit 0 kills its process three times, each time after unit 1 has begun; unit 1 works until it has."""
+    open(f"{folder}/{unit}-{os.getpid()}", "w").close()
+    wait_until(lambda: of_unit(folder, 1))
+    if unit == 0 and len(of_unit(folder, 0)) <= 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    wait_until(lambda: len(of_unit(folder, 0)) > 3)
+    return unit
+
+
+def of_unit(folder, unit):
+    return [name for name in os.listdir(folder) if name.startswith(f"{unit}-")]
+
+
+def wait_until(happens):
+    until = time.monotonic() + 60
+    while not happens() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def test_the_death_of_an_endless_unit_ends_no_other(tmp_path):
+    with Engine(2) as engine:
+        found = dict(engine.run(die_while_the_other_works, str(tmp_path), [0, 1], endless=True))
+    assert found == {0: 0, 1: 1}
+    assert len(of_unit(tmp_path, 0)) == 4
+    assert len(of_unit(tmp_path, 1)) == 1
+
+
+def test_an_error_of_an_endless_unit_is_raised_and_the_others_are_ended():
+    with Engine(2) as engine, pytest.raises(TypeError):
+        list(engine.run(add_or_wait, {"number": "one"}, [1, 100], endless=True))
+
+
+def add_or_wait(shared, unit):
+    time.sleep(unit)
+    return add(shared, unit)
+
+
 def test_an_error_of_the_work_is_raised():
     with Engine(2) as engine, pytest.raises(TypeError):
         list(engine.run(add, {"number": "one"}, [1]))
