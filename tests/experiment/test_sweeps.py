@@ -114,7 +114,7 @@ def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, tmp_path)
         "2",
     ]
     log = tmp_path / "killed" / "small" / "study.log"
-    for wanted in (10_000, 40_000, 90_000):
+    for wanted in (10_000, 60_000):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )

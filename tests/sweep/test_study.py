@@ -53,12 +53,12 @@ def test_the_trials_do_not_depend_on_the_number_of_workers(place, undisturbed, w
     assert table(run(place, network(), workers=workers, n_trials=48)) == undisturbed
 
 
-def test_killed_ten_times_at_random_moments_the_trials_are_those_of_an_undisturbed_study(place, undisturbed):
+def test_killed_at_random_moments_the_trials_are_those_of_an_undisturbed_study(place, undisturbed):
     rng = random.Random(place)
     kept = 0
-    for _ in range(10 if "://" not in place else 4):
+    for _ in range(3):
         process = start(place)
-        wanted = kept + rng.randrange(1, 5)
+        wanted = kept + rng.randrange(2, 5)
         deadline = time.monotonic() + 60
         while process.poll() is None and finished(place) < wanted and time.monotonic() < deadline:
             time.sleep(rng.random() * 0.02)
@@ -68,7 +68,7 @@ def test_killed_ten_times_at_random_moments_the_trials_are_those_of_an_undisturb
         assert now >= kept  # nothing finished is lost
         kept = now
     study = run(place, network(), n_trials=48, workers=2)
-    assert kept > 3
+    assert kept >= 6
     assert table(study) == undisturbed
     assert [trial.number for trial in study.trials()] == list(range(48))
     assert all(trial.is_finished for trial in study.trials())

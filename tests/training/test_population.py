@@ -148,7 +148,7 @@ def test_a_population_beyond_the_machine_is_refused():
         BackpropMLP(**QUICK, algorithm=algorithm).fit(*CANCER)
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
+@pytest.mark.parametrize("algorithm", ["backprop", "genetic", "cma_es"])  # that a stack is cut anywhere holds for all
 def test_processes_change_nothing(algorithm):
     model = BackpropMLP(**QUICK | {"max_iter": 6}, algorithm=small(algorithm), n_networks=2, validation="cross")
     one, two = clone(model).fit(*CANCER), clone(model).set_params(n_jobs=2).fit(*CANCER)

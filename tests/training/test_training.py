@@ -9,9 +9,15 @@ import pytest
 from nnexp import Algorithm, GeneticAlgorithm, Network
 from nnexp.training import Backprop, Stopping, Training
 from nnexp.training.algorithm import Progress, State
-from tests.algorithms import EVERY, small
+from tests.algorithms import EVERY, EVOLVING, small
 from tests.training.problems import make_problem, seeds
 
+# The mode of descent says nothing to what has no gradient.
+MODES = [
+    (name, mode)
+    for name in EVERY
+    for mode in (["stochastic", "mini-batch", "batch"] if name not in EVOLVING else ["mini-batch"])
+]
 LONG = Stopping(max_iter=12, patience=1000, tol=0.0)
 
 
@@ -26,8 +32,7 @@ def train(algorithm, problem, stopping=LONG, first=0):
     return Training(algorithm, problem, parameters, seeds(members, first)).run(problem, stopping)
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
-@pytest.mark.parametrize("mode", ["stochastic", "mini-batch", "batch"])
+@pytest.mark.parametrize(("algorithm", "mode"), MODES)
 @pytest.mark.parametrize("validation", [0, 15])
 @pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "weights"])
 def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone(algorithm, mode, validation, weighted):
