@@ -11,8 +11,11 @@ import shutil
 import tempfile
 import threading
 import time
+import uuid
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 
@@ -63,14 +66,8 @@ def scratch_folder() -> Path:
 
 @lru_cache(maxsize=1)
 def _folder_of(process: int) -> Path:
-    place = Path(tempfile.gettempdir())
-    mine = f"{_PREFIX}{short_hash(machine_name())}-"
-    with contextlib.suppress(OSError):
-        for folder in place.glob(f"{mine}*"):
-            owner = folder.name.removeprefix(mine).partition("-")[0]
-            if owner.isdigit() and not is_running(int(owner)) and not folder.is_symlink():
-                shutil.rmtree(folder, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=f"{mine}{process}-"))
+    _remove_folders(lambda owner: not is_running(owner))
+    made = Path(tempfile.mkdtemp(prefix=f"{_of_this_machine()}{process}-"))
 
     def remove() -> None:
         if os.getpid() == process:
@@ -80,21 +77,75 @@ def _folder_of(process: int) -> Path:
     return made
 
 
-def leave_with_parent(parent: int, folder: str | None = None) -> None:
-    """End this process within a second or two of its parent's death, and remove a folder that the parent has left.
+def _of_this_machine() -> str:
+    return f"{_PREFIX}{short_hash(machine_name())}-"
+
+
+def _remove_folders(is_due: Callable[[int], bool]) -> None:
+    """Remove the folders of processes of this machine whose numbers are such."""
+    mine = _of_this_machine()
+    with contextlib.suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).glob(f"{mine}*"):
+            owner = folder.name.removeprefix(mine).partition("-")[0]
+            if owner.isdigit() and is_due(int(owner)) and not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class Passed:
+    """Bytes that processes of this machine can read while this one lives.
+
+    Where the system shows the open files of a process, the file has no name and can outlast nobody; elsewhere it is in the
+    scratch folder.
+
+    Parameters
+    ----------
+    write : callable
+        Is given the open file.
+
+    Attributes
+    ----------
+    place : pair of str
+        Where others find it, and a name that no other file has or had: a path may come again.
+    """
+
+    def __init__(self, write: Callable[[IO[bytes]], Any]) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as it is wanted
+        self._named: Path | None = None
+        path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
+        try:
+            if not os.path.exists(path):
+                self._file.close()
+                self._named = scratch_folder() / uuid.uuid4().hex
+                path = str(self._named)
+                self._file = open(self._named, "wb")  # noqa: SIM115
+            write(self._file)
+            self._file.flush()
+        except BaseException:
+            self.close()
+            raise
+        self.place = path, uuid.uuid4().hex
+
+    def close(self) -> None:
+        """Let it go."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        if self._named is not None:
+            self._named.unlink(missing_ok=True)
+
+
+def leave_with_parent(parent: int) -> None:
+    """End this process within a second or two of its parent's death, and remove the folders that the parent has left.
 
     Parameters
     ----------
     parent : int
         Its process number.
-    folder : str, default=None
     """
 
     def watch() -> None:
         while _has_parent(parent):
             time.sleep(_LOOK)
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove_folders(lambda owner: owner == parent)
         os._exit(1)
 
     threading.Thread(target=watch, name="nnexp-parent", daemon=True).start()

@@ -29,7 +29,6 @@ from nnexp._output import Terminal, emit, outlasting_output
 from nnexp._signals import status as status_of_signal
 from nnexp._version import __version__
 from nnexp.engine import BACKENDS
-from nnexp.estimator import VALIDATIONS
 from nnexp.experiment import (
     Results,
     ResultsError,
@@ -45,6 +44,7 @@ from nnexp.experiment.runs import check_models, load_data, sweeps_of
 from nnexp.experiment.schema import NAME_RULE, is_name
 from nnexp.experiment.specification import TRUST
 from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
+from nnexp.fitting.settings import VALIDATIONS
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS
 from nnexp.network.connections import PATTERNS
 from nnexp.sweep import MODES, SAMPLERS, StoreError

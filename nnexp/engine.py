@@ -25,7 +25,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_resource_trac
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from nnexp._errors import ExpectedError, reason
-from nnexp._processes import leave_with_parent, scratch_folder
+from nnexp._processes import Passed, leave_with_parent
 
 BACKENDS = {"loky": "processes on this machine", "dask": "the workers of a Dask cluster"}
 
@@ -34,6 +34,8 @@ RETRIES = 2
 
 # Processes that die are started again this often, all together.
 _MOST_DEATHS = 100
+# A Dask scheduler answers within this time.
+ANSWER_WITHIN = "10s"
 # A Dask cluster is sent its data again this often for one set of units.
 _MOST_LOSSES = 10
 
@@ -42,6 +44,8 @@ _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
 
+# Where a process finds what is shared, and the name of that.
+Place = tuple[str, str]
 Work = Callable[[Any, Any], Any]
 
 
@@ -86,8 +90,8 @@ class Engine:
         self.n_jobs, self.backend = n_jobs, backend
         self._client: Any = None
         self._held: Any = None
-        self._written: list[Path] = []
-        self._sent: tuple[Any, str] | None = None
+        self._written: list[Passed] = []
+        self._sent: tuple[Any, Any] | None = None
         if backend == "dask":
             self._client = _dask_client(scheduler)
 
@@ -106,9 +110,8 @@ class Engine:
 
     def close(self) -> None:
         """Give back what the processes were sent."""
-        for path in self._written:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        for passed in self._written:
+            passed.close()
         self._written.clear()
         self._sent = None
         if self._client is not None:
@@ -132,33 +135,28 @@ class Engine:
         else:
             yield from self._on_this_machine(work, self._send(shared), units)
 
-    def _send(self, shared: Any) -> str:
-        """Write what is shared to a file that each process reads once; return its path."""
+    def _send(self, shared: Any) -> Place:
+        """Write what is shared to a file that each process reads once; return where it is."""
         if self._sent is None or self._sent[0] is not shared:
-            path = None
             try:
-                path = scratch_folder() / uuid.uuid4().hex
-                self._written.append(path)
-                with open(path, "wb") as file:
-                    cloudpickle.dump(shared, file)
+                self._written.append(Passed(lambda file: cloudpickle.dump(shared, file)))
             except OSError as error:
-                where = path or tempfile.gettempdir()
                 raise EngineError(
-                    f"The data for other processes cannot be written to {where}: {reason(error)}."
+                    f"The data for other processes cannot be written to {tempfile.gettempdir()}: {reason(error)}."
                 ) from error
-            self._sent = shared, str(path)
+            self._sent = shared, self._written[-1].place
         return self._sent[1]
 
-    def _lasting(self, work: Work, path: str, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def _lasting(self, work: Work, place: Place, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Give each unit a process of its own, so that the death of one does not end the others, as it does within a pool."""
-        begin = _Begin(os.getpid(), str(scratch_folder()))
+        begin = _Begin(os.getpid())
         pools: dict[Future[tuple[int, Any]], tuple[ProcessPoolExecutor, int]] = {}
         deaths = 0
 
         def start(number: int) -> None:
             with _safe_path(), _workers_without_signals():
                 pool = ProcessPoolExecutor(max_workers=1, initializer=begin, env=_ONE_THREAD)
-                pools[pool.submit(_with_file, work, path, number, units[number])] = pool, number
+                pools[pool.submit(_with_file, work, place, number, units[number])] = pool, number
 
         try:
             for number in range(len(units)):
@@ -177,14 +175,14 @@ class Engine:
             for pool, _ in pools.values():
                 pool.shutdown(wait=True, kill_workers=True)
 
-    def _on_this_machine(self, work: Work, path: str, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def _on_this_machine(self, work: Work, place: Place, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         waiting = list(range(len(units)))
         deaths = 0
         while waiting:
             begun: set[int] = set()
             finished: set[int] = set()
             try:
-                for number, result in self._parallel(work, path, units, waiting, begun):
+                for number, result in self._parallel(work, place, units, waiting, begun):
                     finished.add(number)
                     yield number, result
                 return
@@ -198,20 +196,20 @@ class Engine:
             for number in suspects:  # each by itself, so that none suffers from its neighbour
                 for _ in range(RETRIES):
                     with contextlib.suppress(TerminatedWorkerError):
-                        yield from self._parallel(work, path, units, [number], set())
+                        yield from self._parallel(work, place, units, [number], set())
                         break
                 else:
                     yield number, WorkerDiedError()
 
     def _parallel(
-        self, work: Work, path: str, units: Sequence[Any], numbers: list[int], begun: set[int]
+        self, work: Work, place: Place, units: Sequence[Any], numbers: list[int], begun: set[int]
     ) -> Iterator[tuple[int, Any]]:
         def calls() -> Iterator[Any]:
             for number in numbers:
                 begun.add(number)
-                yield delayed(_with_file)(work, path, number, units[number])
+                yield delayed(_with_file)(work, place, number, units[number])
 
-        begin = _Begin(os.getpid(), str(scratch_folder()))
+        begin = _Begin(os.getpid())
         with parallel_config(backend="loky", inner_max_num_threads=1, initializer=begin):
             parallel = Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
@@ -275,12 +273,13 @@ class _Holder:
 _read: dict[str, Any] = {}
 
 
-def _with_file(work: Work, path: str, number: int, unit: Any) -> tuple[int, Any]:
-    if path not in _read:
+def _with_file(work: Work, place: Place, number: int, unit: Any) -> tuple[int, Any]:
+    path, name = place
+    if name not in _read:
         while len(_read) > 3:
             _read.pop(next(iter(_read)))
-        _read[path] = cloudpickle.loads(Path(path).read_bytes())
-    return number, work(_read[path], unit)
+        _read[name] = cloudpickle.loads(Path(path).read_bytes())
+    return number, work(_read[name], unit)
 
 
 def _with_holder(work: Work, holder: _Holder, number: int, unit: Any) -> tuple[int, Any]:
@@ -295,7 +294,7 @@ def _dask_client(scheduler: str | None) -> Any:
     if scheduler is None:
         raise EngineError("The backend 'dask' needs the scheduler's address, such as tcp://127.0.0.1:8786.")
     try:
-        return Client(scheduler, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+        return Client(scheduler, timeout=ANSWER_WITHIN, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise EngineError(f"The Dask scheduler {scheduler} does not answer: {error}") from error
 
@@ -321,14 +320,13 @@ class _Begin:
     """How a worker begins: it leaves signals to the parent, and does not outlive it. Equal ones share their workers."""
 
     parent: int
-    folder: str
 
     def __call__(self) -> None:
         for own in _ENDING:
             signal.signal(own, signal.SIG_IGN)
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        leave_with_parent(self.parent, self.folder)
+        leave_with_parent(self.parent)
 
 
 @contextlib.contextmanager

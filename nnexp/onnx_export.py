@@ -122,10 +122,10 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
         import onnx.numpy_helper
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install 'nnexp[onnx]'.") from error
-    if "network_" not in vars(model):
+    if not hasattr(model, "model_"):
         raise ValueError("The model is not fitted: there is no network to export.")
     g = _Graph(onnx, np.float32)  # runtimes have few operators in float64
-    target = model._target
+    target = model.model_.target
     values = []
     for number in range(len(model.parameters_)):
         own = _network(g, model, number, "X")

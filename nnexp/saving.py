@@ -21,11 +21,14 @@ from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import as_path, parse_json, replacing
 from nnexp._names import Registry
 from nnexp._version import __version__
+from nnexp.fitting.settings import Settings
+from nnexp.model import Model, OutOfFold
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
 from nnexp.network.activations import Activation, OneOf, PerNeuron
 from nnexp.network.connections import MOST_LAYERS, MOST_PAIRS
 from nnexp.targets import Classes, Labels, Numbers, Target
 from nnexp.training import ALGORITHMS, CROSSOVERS, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS, Training
+from nnexp.training.history import History
 
 Array = NDArray[Any]
 
@@ -145,28 +148,32 @@ class _Reader:
         return among
 
 
-def save(path: str | Path, model: Any) -> None:
+def save(path: str | Path, estimator: Any) -> None:
     """Write a fitted model to a file; see `BackpropMLP.save`."""
-    if "network_" not in vars(model):
+    if not hasattr(estimator, "model_"):
         raise SavingError("The model is not fitted: there is nothing to save.")
     writer = _Writer()
-    params = {
-        name: writer.value(value, name) for name, value in model.get_params(deep=False).items() if name not in _LEFT_OUT
-    }
-    seed = model.random_state
+    model: Model = estimator.model_
+    given = estimator.get_params(deep=False)
+    params = {name: writer.value(value, name) for name, value in given.items() if name not in _LEFT_OUT}
+    seed = given["random_state"]
     params["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
-    params |= {name: getattr(model, name) for name in ("scoring", "fitness") if isinstance(getattr(model, name), str)}
+    params |= {name: given[name] for name in ("scoring", "fitness") if isinstance(given[name], str)}
+    facts = {name: getattr(estimator, name) for name in _PLAIN if hasattr(estimator, name)}
+    names = model.feature_names
     header = {
         "kind": "model",
         "params": params,
-        "network": _network_to_json(model.network_, writer),
-        "target": _target_to_json(model._target, writer),
-        "plain": {name: getattr(model, name) for name in _PLAIN if name in vars(model)},
-        "arrays": {name: writer.array(getattr(model, name)) for name in _ARRAYS if name in vars(model)},
-        "history": [{name: writer.array(values) for name, values in own.items()} for own in model._history],
-        "n_features": int(model.n_features_in_),
-        "features": list(model.feature_names_in_) if hasattr(model, "feature_names_in_") else None,
-        "multilabel": bool(getattr(model, "_multilabel", False)),
+        "network": _network_to_json(model.network, writer),
+        "target": _target_to_json(model.target, writer),
+        "plain": facts,
+        "arrays": {name: writer.array(getattr(estimator, name)) for name in _ARRAYS if hasattr(estimator, name)},
+        "history": [
+            {name: writer.array(values) for name, values in model.history(i).items()} for i in range(model.n_networks)
+        ],
+        "n_features": model.network.n_inputs,
+        "features": None if names is None else list(names),
+        "multilabel": isinstance(model.target, Labels),
     }
     _write(path, header, writer.arrays)
 
@@ -178,55 +185,67 @@ def load(path: str | Path, make: Callable[..., Any]) -> Any:
         _check_limits(header, sum(array.size for array in arrays.values()))
         reader = _Reader(arrays)
         params = {name: reader.value(value) for name, value in header["params"].items()}
-        model = make(**params)
-        algorithm = model._check_parameters()
-        model.network_ = _network_from_json(header["network"], reader)
-        model.algorithm_ = algorithm.choose(model.network_)
-        model._target = _target_from_json(header["target"], reader)
-        _check_target(model._target, model.network_, model.task)
-        if isinstance(model._target, Classes | Labels):
-            model.classes_ = model._target.classes
-        for name, is_right in _PLAIN.items():
-            if name in header["plain"]:
-                if not is_right(header["plain"][name]):
-                    raise ValueError(f"its {name} is {quoted(header['plain'][name])}")
-                setattr(model, name, header["plain"][name])
-            elif name in _NEEDED:
-                raise ValueError(f"it has no {name}")
-        for name in _ARRAYS:
-            if name in header["arrays"]:
-                setattr(model, name, reader.value(header["arrays"][name]))
-        shape = len(header["history"]), model.network_.n_parameters
-        weights = model.parameters_
-        fits = weights.shape == shape and weights.dtype in (np.float32, np.float64) and len(weights) > 0
-        if not fits or not np.isfinite(weights).all():
-            raise ValueError(f"its weights do not fit its network, which needs an array of shape {shape}")
-        if model.network_.mask is not None and np.any(weights[:, ~model.network_.mask]):
-            raise ValueError("connections that its network does not have weigh something")
-        if isinstance(model._target, Numbers) and model._target.mean.ndim == 3 and len(model._target.mean) != shape[0]:
-            raise ValueError("its target does not fit its networks")
-        model._history = [_history_from_json(each, reader) for each in header["history"]]
-        prediction = getattr(model, "oof_prediction_", np.zeros(1))
-        if prediction.dtype.kind != "f" or prediction.ndim > 2:
-            raise ValueError("its predictions are no numbers")
-        if not _is_whole(header["n_features"], 1):
-            raise ValueError("its number of features is no number")
-        model.n_features_in_ = header["n_features"]
-        if header["multilabel"] is not isinstance(model._target, Labels):
-            raise ValueError("its target does not fit its labels")
-        model._multilabel = header["multilabel"]
-        if model.n_features_in_ != model.network_.n_inputs:
-            raise ValueError("its number of features does not fit its network")
-        features = header["features"]
-        if features is not None:
-            if (
-                not isinstance(features, list)
-                or len(features) != model.n_features_in_
-                or not all(isinstance(name, str) for name in features)
-            ):
-                raise ValueError("its names of features do not fit its network")
-            model.feature_names_in_ = np.array(header["features"], dtype=object)
-    return model
+        estimator = make(**params)
+        return estimator.with_model(_model_of(header, reader, Settings.of(estimator.get_params(deep=False))))
+
+
+def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Model:
+    network = _network_from_json(header["network"], reader)
+    target = _target_from_json(header["target"], reader)
+    _check_target(target, network, settings["task"])
+    facts = header["plain"]
+    for name, is_right in _PLAIN.items():
+        if name in facts and not is_right(facts[name]):
+            raise ValueError(f"its {name} is {quoted(facts[name])}")
+        if name not in facts and name in _NEEDED:
+            raise ValueError(f"it has no {name}")
+    arrays = {name: reader.value(values) for name, values in header["arrays"].items()}
+    shape = len(header["history"]), network.n_parameters
+    weights = arrays["parameters_"]
+    fits = weights.shape == shape and weights.dtype in (np.float32, np.float64) and len(weights) > 0
+    if not fits or not np.isfinite(weights).all():
+        raise ValueError(f"its weights do not fit its network, which needs an array of shape {shape}")
+    if network.mask is not None and np.any(weights[:, ~network.mask]):
+        raise ValueError("connections that its network does not have weigh something")
+    if isinstance(target, Numbers) and target.mean.ndim == 3 and len(target.mean) != shape[0]:
+        raise ValueError("its target does not fit its networks")
+    if not _is_whole(header["n_features"], 1):
+        raise ValueError("its number of features is no number")
+    if header["multilabel"] is not isinstance(target, Labels):
+        raise ValueError("its target does not fit its labels")
+    if header["n_features"] != network.n_inputs:
+        raise ValueError("its number of features does not fit its network")
+    return Model(
+        network=network,
+        parameters=weights,
+        target=target,
+        algorithm=settings.algorithm.choose(network),
+        log=_history_from_json(header["history"], reader),
+        n_iter=facts["n_iter_"],
+        evaluations=facts["evaluations_"],
+        stop_reasons=(facts["stop_reason_"],),
+        feature_names=_names_from_json(header["features"], network.n_inputs),
+        temperature=facts.get("temperature_"),
+        out_of_fold=_out_of_fold_from_json(facts, arrays),
+        known_best=(facts["best_error_"], facts.get("best_validation_score_")),
+    )
+
+
+def _names_from_json(names: Any, n: int) -> Array | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or len(names) != n or not all(isinstance(name, str) for name in names):
+        raise ValueError("its names of features do not fit its network")
+    return np.array(names, dtype=object)
+
+
+def _out_of_fold_from_json(facts: dict[str, Any], arrays: dict[str, Array]) -> OutOfFold | None:
+    if "oof_prediction_" not in arrays:
+        return None
+    prediction = arrays["oof_prediction_"]
+    if prediction.dtype.kind != "f" or prediction.ndim > 2:
+        raise ValueError("its predictions are no numbers")
+    return OutOfFold(prediction, facts["oof_score_"], facts["oof_score_error_"])
 
 
 def save_training(path: str | Path, key: str, training: Training) -> None:
@@ -245,12 +264,17 @@ def save_training(path: str | Path, key: str, training: Training) -> None:
         "state": state,
         "updates": writer.array(training.state.updates),
         "generators": generators,
-        "fields": {name: writer.array(getattr(training, name)) for name in Training.ARRAYS},
+        "fields": {_in_file(name): writer.array(values) for name, values in training.members.arrays().items()},
         "stop_reason": training.stop_reason,
         "seconds": training.seconds,
         "log": log,
     }
     _write(path, header, writer.arrays)
+
+
+def _in_file(name: str) -> str:
+    """Return what an array of a training is called in a checkpoint."""
+    return f"_{name}" if name in ("lowest", "mark", "mark_step", "out_of_patience", "good") else name
 
 
 def load_training(path: str | Path, key: str, first: Training) -> Training:
@@ -276,18 +300,18 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
         _fill(restored.state.updates, reader.value(header["updates"]))
         for rng, state in zip(restored.state.rngs, header["generators"], strict=True):
             rng.bit_generator.state = state
-        for name in Training.ARRAYS:
-            _fill(getattr(restored, name), reader.value(header["fields"][name]))
+        for name, values in restored.members.arrays().items():
+            _fill(values, reader.value(header["fields"][_in_file(name)]))
         if len(header["stop_reason"]) != len(restored.stop_reason):
             raise ValueError("its reasons to stop do not fit its networks")
         restored.stop_reason = [str(reason) for reason in header["stop_reason"]]
         if not (_is_real(header["seconds"]) and header["seconds"] >= 0):
             raise ValueError("its seconds are no number")
         restored.seconds = float(header["seconds"])
-        restored.log.blocks = [
+        restored.log = History(
             (reader.value(members), {name: reader.value(values) for name, values in block.items()})
             for members, block in header["log"]
-        ]
+        )
         steps = np.zeros(len(restored.stop_reason), dtype=int)
         for members, block in restored.log.blocks:
             shape = block["step"].shape
@@ -322,12 +346,15 @@ def _fill(array: Array, values: Any) -> None:
     array[...] = values
 
 
-def _history_from_json(columns: dict[str, Any], reader: _Reader) -> dict[str, list[Any]]:
-    found = {str(name): reader.value(values) for name, values in columns.items()}
-    lengths = {values.shape for values in found.values() if values.dtype.kind in "iuf" and values.ndim == 1}
-    if "step" not in found or len(lengths) != 1 or any(values.shape not in lengths for values in found.values()):
-        raise ValueError("its history is no table of numbers")
-    return {name: values.tolist() for name, values in found.items()}
+def _history_from_json(histories: list[dict[str, Any]], reader: _Reader) -> History:
+    blocks = []
+    for member, columns in enumerate(histories):
+        found = {str(name): reader.value(values) for name, values in columns.items()}
+        lengths = {values.shape for values in found.values() if values.dtype.kind in "iuf" and values.ndim == 1}
+        if "step" not in found or len(lengths) != 1 or any(values.shape not in lengths for values in found.values()):
+            raise ValueError("its history is no table of numbers")
+        blocks.append((np.array([member]), {name: values[:, np.newaxis] for name, values in found.items()}))
+    return History(blocks)
 
 
 def _is_whole(value: Any, low: int) -> bool:

@@ -26,8 +26,10 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_feature_names, _check_method_params
 
 from nnexp._errors import quoted
-from nnexp._names import is_integer, is_number
-from nnexp.estimator import BackpropMLP
+from nnexp._names import is_number
+from nnexp.estimator import BackpropMLP, outcome_of, plan_of, show
+from nnexp.fitting import Left, Plan, Settings, Shared
+from nnexp.fitting.settings import check_jobs
 from nnexp.training.loop import Training
 from nnexp.training.stack import Task, train
 
@@ -49,6 +51,8 @@ class Fit:
         What it learns from.
     params : dict
         Further arguments of its `fit`.
+    feature_names : array of str, or None
+        The names of the columns, where X was cut out of a table.
     error : Exception or None
         Why it failed.
     seconds : float
@@ -60,6 +64,7 @@ class Fit:
     X: Any
     y: Any
     params: dict[str, Any]
+    feature_names: Array | None = None
     error: Exception | None = None
     seconds: float = 0.0
     warnings: Sequence[warnings.WarningMessage] = ()
@@ -106,16 +111,20 @@ WatchFits = Callable[[Training, Mapping[int, tuple[Callable[[], BackpropMLP], sl
 
 
 def fit_together(
-    fits: Sequence[Fit], n_jobs: int | None = None, same_parameters: bool = False, watch: WatchFits | None = None
+    fits: Sequence[Fit],
+    n_jobs: int | None = None,
+    same_parameters: bool = False,
+    watch: WatchFits | None = None,
+    all_or_none: bool = False,
 ) -> None:
     """Fit all models, each as it would be fitted alone; one that fails keeps its error and stops no other.
 
     ``same_parameters`` says that all are clones of one, whose parameters need no second check. ``watch`` looks on after each
-    step and may stop members by giving them a ``stop_reason``.
+    step and may stop members by giving them a ``stop_reason``. With ``all_or_none`` no model shows anything where one fails.
     """
-    checked = None
-    ready: list[tuple[Fit, Any, Any]] = []
-    tables: dict[Any, Any] = {}
+    settings: Settings | None = None
+    ready: list[tuple[Fit, Plan, Any]] = []
+    shared = Shared()
     for fit in fits:
         with fit.watched():
             X = fit.X
@@ -123,40 +132,50 @@ def fit_together(
                 head = fit.model[:-1]
                 X = head.fit_transform(X, fit.y)
                 fit.model.steps[:-1] = head.steps
-            prepared = fit.network._prepare(X, fit.y, **fit.params, tables=tables, checked=checked)
-            ready.append((fit, prepared, X))
+            plan = plan_of(fit.network, {"X": X, "y": fit.y, **fit.params}, fit.feature_names, shared, settings)
+            ready.append((fit, plan, X))
             if same_parameters:
-                checked = prepared.algorithm
+                settings = plan.settings
     if not ready:
         return
     start = time.perf_counter()
-    tasks: list[Task] = [prepared.task for _, prepared, _ in ready]
+    tasks: list[Task] = [plan.task for _, plan, _ in ready]
+    outcomes: list[tuple[Fit, Left]] = []
     try:
         trainings = train(tasks, n_jobs, None if watch is None else _watch(fits, ready, watch))
     except Exception:  # a scorer or a schedule of the user's failed: each by itself shows whose
         for fit, _, X in ready:
             with fit.watched():
-                prepared = fit.network._prepare(X, fit.y, **fit.params)
-                fit.network._take(prepared, train([prepared.task])[0])
+                plan = plan_of(fit.network, {"X": X, "y": fit.y, **fit.params}, fit.feature_names)
+                outcomes.append((fit, outcome_of(fit.network, plan, train([plan.task])[0])))
+    else:
+        share = (time.perf_counter() - start) / len(ready)
+        for (fit, plan, _), training in zip(ready, trainings, strict=True):
+            fit.seconds += share
+            with fit.watched():
+                outcomes.append((fit, outcome_of(fit.network, plan, training)))
+    if all_or_none and any(fit.error is not None for fit in fits):
         return
-    share = (time.perf_counter() - start) / len(ready)
-    for (fit, prepared, _), training in zip(ready, trainings, strict=True):
-        fit.seconds += share
-        with fit.watched():
-            fit.network._take(prepared, training)
+    for fit, outcome in outcomes:
+        show(fit.network, outcome)
 
 
-def _watch(fits: Sequence[Fit], ready: list[tuple[Fit, Any, Any]], watch: WatchFits) -> Any:
+def _watch(fits: Sequence[Fit], ready: list[tuple[Fit, Plan, Any]], watch: WatchFits) -> Any:
     numbers = {id(fit): number for number, fit in enumerate(fits)}
 
     def look(training: Training, spans: dict[int, slice]) -> None:
         own = {}
         for i, span in spans.items():
-            fit, prepared, _ = ready[i]
-            own[numbers[id(fit)]] = partial(fit.network._as_of, prepared, training, span), span
+            fit, plan, _ = ready[i]
+            own[numbers[id(fit)]] = partial(_as_of, fit.network, plan, training, span), span
         watch(training, own)
 
     return look
+
+
+def _as_of(estimator: BackpropMLP, plan: Plan, training: Training, members: slice) -> BackpropMLP:
+    """Return an estimator that predicts as training stands."""
+    return estimator.with_model(plan.model_of(training, members))
 
 
 def fit_many(
@@ -206,7 +225,7 @@ def fit_many(
     if isinstance(estimators, BaseEstimator) or not isinstance(estimators, Iterable):
         raise TypeError(f"estimators must be a sequence of BackpropMLP objects. Got {quoted(estimators)}.")
     models = list(estimators)
-    _check_jobs(n_jobs)
+    check_jobs("n_jobs", n_jobs)
     for model in models:
         if not isinstance(model, BackpropMLP):
             raise TypeError(f"estimators must be BackpropMLP objects. Got {quoted(model)}.")
@@ -216,7 +235,7 @@ def fit_many(
             )
     if len({id(model) for model in models}) < len(models):
         raise ValueError("estimators must be different objects; clone the one that occurs twice.")
-    values, values_val = X, X_val
+    values, values_val, names = X, X_val, None
     if hasattr(X, "columns") and models:  # one array for all, so that it is kept once; names are checked here
         probe = BackpropMLP()
         _check_feature_names(probe, X, reset=True)
@@ -226,18 +245,15 @@ def fit_many(
             values, values_val = np.asarray(X), None if X_val is None else np.asarray(X_val)
             if values.dtype.kind not in "biuf":
                 values, values_val = X, X_val
+            else:
+                names = vars(probe).get("feature_names_in_")
     params = {"sample_weight": sample_weight, "X_val": values_val, "y_val": y_val, "groups": groups}
-    with contextlib.ExitStack() as stack:
-        for model in models:
-            stack.enter_context(model._restored_on_failure())
-        fits = [Fit(model, values, y, params) for model in models]
-        fit_together(fits, n_jobs)
-        for fit in fits:
-            if fit.error is not None:
-                raise fit.error
-            if values is not X:
-                _check_feature_names(fit.model, X, reset=True)
-            _warn_again(fit)
+    fits = [Fit(model, values, y, params, names) for model in models]
+    fit_together(fits, n_jobs, all_or_none=True)
+    for fit in fits:
+        if fit.error is not None:
+            raise fit.error
+        _warn_again(fit)
     return models
 
 
@@ -299,7 +315,7 @@ def cross_validate(
             pre_dispatch=pre_dispatch, return_train_score=return_train_score, return_estimator=return_estimator,
             return_indices=return_indices, error_score=error_score,
         )  # fmt: skip
-    _check_jobs(n_jobs)
+    check_jobs("n_jobs", n_jobs)
     if not (isinstance(error_score, str) and error_score == "raise") and not is_number(error_score):
         raise ValueError(f"error_score must be 'raise' or a number. Got {quoted(error_score)}.")
     if params is not None and not isinstance(params, dict):
@@ -390,11 +406,6 @@ def _part(estimator: Any, X: Any, y: Any, rows: Array) -> tuple[Any, Any]:
     if type(X) is np.ndarray and type(y) is np.ndarray and rows.dtype.kind == "i":
         return X[rows], y[rows]
     return _safe_split(estimator, X, y, rows)
-
-
-def _check_jobs(n_jobs: Any) -> None:
-    if n_jobs is not None and (not is_integer(n_jobs) or n_jobs == 0):
-        raise ValueError(f"n_jobs must be an integer other than 0, or None. Got {quoted(n_jobs)}.")
 
 
 def _size(X: Any) -> int:

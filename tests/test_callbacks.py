@@ -19,6 +19,7 @@ from sklearn.preprocessing import scale
 from nnexp import BackpropMLP, Checkpoint, ProgressBar
 from nnexp.saving import SavingError
 from tests.algorithms import EVERY, small
+from tests.plans import problem_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -258,7 +259,7 @@ def test_members_in_several_groups_count_alike():
     recorder = Recorder()
     model = BackpropMLP(**SMALL, n_networks=7, validation="cross", callbacks=[recorder])
     model.fit(IRIS[0][:148], IRIS[1][:148])
-    assert len({len(rows) for rows in clone(model)._prepare(IRIS[0][:148], IRIS[1][:148]).task.problem.training}) > 1
+    assert len({len(rows) for rows in problem_of(clone(model), IRIS[0][:148], IRIS[1][:148]).training}) > 1
     means = model.history_.groupby("step").error.mean()
     np.testing.assert_allclose([call[1] for call in recorder.calls[1:-1]], means)
 

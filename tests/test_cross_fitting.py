@@ -10,7 +10,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import scale
 
 from nnexp import BackpropMLP, GeneticAlgorithm
-from nnexp.estimator import at_temperature, fit_temperature
+from nnexp.estimator import plan_of
+from nnexp.fitting.finish import at_temperature, fit_temperature
+from tests.plans import problem_of
 
 IRIS = scale(load_iris().data), load_iris().target
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
@@ -51,7 +53,7 @@ def test_a_network_is_the_same_in_a_stack_of_any_size_and_in_any_number_of_proce
 
 
 def folds_of(model, X, y, **more):
-    problem = clone(model)._prepare(X, y, **more).task.problem
+    problem = problem_of(clone(model), X, y, **more)
     return problem.training, problem.validation
 
 
@@ -91,8 +93,8 @@ def test_out_of_fold_predictions_are_those_of_the_network_that_has_not_seen_the_
 def test_a_network_does_not_know_the_scale_of_the_fold_it_sets_aside():
     """A regression whose held-out fold is shifted far away: the target is standardised by the other samples alone."""
     model = BackpropMLP("regression", **SMALL, n_networks=3, validation="cross")
-    prepared = clone(model)._prepare(*DIABETES)
-    problem, target = prepared.task.problem, prepared.target
+    plan = plan_of(clone(model), {"X": DIABETES[0], "y": DIABETES[1]})
+    problem, target = plan.task.problem, plan.target
     for i, rows in enumerate(problem.training):
         own = target.of(i)
         assert own.mean[0] == pytest.approx(DIABETES[1][rows].mean())

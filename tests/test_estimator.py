@@ -29,6 +29,7 @@ from nnexp import Activation, BackpropMLP, ErrorFunction, GeneticAlgorithm, Netw
 from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
 from nnexp.training import OPTIMIZERS
 from tests.algorithms import EVERY, small
+from tests.plans import problem_of
 
 IRIS = scale(load_iris().data), load_iris().target
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
@@ -518,7 +519,7 @@ def test_early_stopping_weighs_the_validation_rows():
 
 def test_early_stopping_sets_aside_each_class_its_share():
     y = np.repeat([0, 1, 2], [100, 30, 20])
-    problem = BackpropMLP(**QUICK, validation="holdout", validation_fraction=0.2)._prepare(X, y).task.problem
+    problem = problem_of(BackpropMLP(**QUICK, validation="holdout", validation_fraction=0.2), X, y)
     assert np.bincount(y[problem.validation[0]]).tolist() == [20, 6, 4]
     assert sorted([*problem.training[0], *problem.validation[0]]) == list(range(150))
 
@@ -579,7 +580,7 @@ def test_balanced_classes_have_equal_totals_also_with_weights():
     X, y = IRIS[0][few], IRIS[1][few]
     weight = np.random.default_rng(0).uniform(0.5, 2, len(y))
     for own in (None, weight):
-        problem = BackpropMLP(**QUICK, class_weight="balanced")._prepare(X, y, own).task.problem
+        problem = problem_of(BackpropMLP(**QUICK, class_weight="balanced"), X, y, sample_weight=own)
         totals = np.bincount(y, weights=problem.weight)
         np.testing.assert_allclose(totals, totals[0], rtol=1e-9)
 
@@ -649,7 +650,7 @@ def test_scores_of_a_regression_and_of_weighted_samples():
     X, y = scale(DIABETES[0]), DIABETES[1]
     model = BackpropMLP("regression", **QUICK, scoring="neg_mean_absolute_error", validation="holdout")
     weight = np.linspace(0.1, 2, len(y))
-    problem = clone(model)._prepare(X, y, weight).task.problem
+    problem = problem_of(clone(model), X, y, sample_weight=weight)
     rows = problem.validation[0]
     fitted = model.fit(X, y, weight)
     expected = -np.average(np.abs(fitted.predict(X[rows]) - y[rows]), weights=weight[rows])
@@ -658,9 +659,8 @@ def test_scores_of_a_regression_and_of_weighted_samples():
 
 def test_groups_are_set_aside_as_a_whole():
     groups = np.repeat(np.arange(15), 10)
-    problem = (
-        BackpropMLP(**QUICK, validation="holdout", validation_fraction=0.2)._prepare(*IRIS, groups=groups).task.problem
-    )
+    model = BackpropMLP(**QUICK, validation="holdout", validation_fraction=0.2)
+    problem = problem_of(model, *IRIS, groups=groups)
     assert len(set(groups[problem.validation[0]])) == 3
     assert not set(groups[problem.validation[0]]) & set(groups[problem.training[0]])
 
@@ -919,7 +919,7 @@ def test_a_distribution_as_target_is_learnt_by_its_own_cross_entropy(algorithm):
         "regression", **QUICK, error_function="cross_entropy", output_activation="softmax", algorithm=algorithm, l2=0,
         descent="batch", validation="holdout",
     ).fit(IRIS[0], P)  # fmt: skip
-    rows = clone(model)._prepare(IRIS[0], P).task.problem.validation[0]
+    rows = problem_of(clone(model), IRIS[0], P).validation[0]
     own = -(P[rows] * np.log(model.predict(IRIS[0][rows]))).sum(axis=1).mean()
     assert model.best_error_ == pytest.approx(own)
 

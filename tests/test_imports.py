@@ -8,21 +8,23 @@ import pytest
 import nnexp
 
 ROOT = Path(nnexp.__file__).parent
-BELOW = ("_errors", "_files", "_names", "_plugins", "_processes", "_version")
+BELOW = ("_errors", "_files", "_identity", "_names", "_plugins", "_processes", "_threads", "_version")
 ANYWHERE = {f"nnexp.{name}" for name in BELOW}
 # For each part, what it may import of the others.
 MAY_IMPORT = {
     "network": set(),
     "training": {"network"},
     "targets": set(),
-    "saving": {"network", "training", "targets"},
+    "model": {"network", "training", "targets"},
+    "fitting": {"network", "training", "targets", "model"},
+    "saving": {"network", "training", "targets", "model", "fitting"},
     "onnx_export": {"network", "targets"},
     "callbacks": {"training", "saving"},
-    "estimator": {"network", "training", "targets", "callbacks", "saving", "onnx_export"},
-    "together": {"training", "estimator"},
+    "estimator": {"network", "training", "targets", "model", "fitting", "callbacks", "saving", "onnx_export"},
+    "together": {"training", "fitting", "estimator"},
     "engine": set(),
     "sweep": {"engine", "estimator", "together", "training", "network.connections"},
-    "experiment": {"network", "training", "estimator", "together", "engine", "sweep"},
+    "experiment": {"network", "training", "fitting.settings", "estimator", "together", "engine", "sweep"},
     "report": {"experiment.results"},
     "verify": {"experiment", "report"},
     "_output": set(),
@@ -33,7 +35,7 @@ MAY_IMPORT = {
         "verify",
         "network",
         "training",
-        "estimator",
+        "fitting.settings",
         "experiment",
         "report",
         "cli",
@@ -42,7 +44,7 @@ MAY_IMPORT = {
     },
 }
 FOREIGN = {
-    "sklearn": {"estimator", "together", "sweep", "experiment"},
+    "sklearn": {"fitting", "estimator", "together", "sweep", "experiment"},
     "optuna": {"sweep"},
     "pandas": {"estimator", "sweep", "experiment", "report", "verify"},
 }

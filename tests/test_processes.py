@@ -27,7 +27,10 @@ def eventually(condition, seconds):
 PARENT = """
     import os, sys, time
     from nnexp.engine import Engine
+    from nnexp._processes import scratch_folder
     from tests.engine_work import sleep
+    if len(sys.argv) > 2:
+        (scratch_folder() / "data").write_bytes(b"x")
     with Engine(2) as engine:
         for _ in engine.run(sleep, "shared" * 1000, [float(sys.argv[1])] * 4):
             pass
@@ -45,15 +48,29 @@ def workers_of(process):
 def test_workers_and_what_they_were_sent_do_not_outlive_a_killed_parent(tmp_path, seconds):
     environment = {**os.environ, "TMPDIR": str(tmp_path), "JOBLIB_TEMP_FOLDER": str(tmp_path), "PYTHONPATH": str(ROOT)}
     code = textwrap.dedent(PARENT) + ("    time.sleep(600)\n" if seconds < 1 else "")
-    parent = subprocess.Popen([sys.executable, "-c", code, str(seconds)], env=environment, stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(seconds), "folder"], env=environment, stderr=subprocess.DEVNULL
+    )
     assert eventually(lambda: len(workers_of(parent.pid)) == 2, 60)
-    assert eventually(lambda: any(tmp_path.glob("nnexp-*/*")) or seconds < 1, 60)
+    assert any(tmp_path.glob("nnexp-*/*"))
     time.sleep(2)  # they are at work, or idle
     children = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()
     assert eventually(lambda: not any(own.is_running() and own.status() != "zombie" for own in children), 5)
     assert eventually(lambda: not any(tmp_path.glob("nnexp-*")), 5), list(tmp_path.iterdir())
+
+
+def test_a_parent_that_is_killed_while_its_workers_start_leaves_nothing(tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "JOBLIB_TEMP_FOLDER": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    code = [sys.executable, "-c", textwrap.dedent(PARENT), "600"]
+    parent = subprocess.Popen(code, env=environment, stderr=subprocess.DEVNULL)
+    assert eventually(lambda: len(workers_of(parent.pid)) > 0, 60)
+    children = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    assert eventually(lambda: not any(own.is_running() and own.status() != "zombie" for own in children), 5)
+    assert not any(tmp_path.glob("nnexp-*")), list(tmp_path.iterdir())
 
 
 def test_what_a_parent_left_that_was_killed_with_all_its_children_is_removed_by_the_next(tmp_path):

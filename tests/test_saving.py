@@ -8,6 +8,7 @@ import shutil
 import stat
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -310,7 +311,8 @@ def test_weights_of_connections_that_are_not_there_are_refused(tmp_path):
     model = BackpropMLP(hidden_layer_sizes=(5,), connections=connections, max_iter=2).fit(*IRIS)
     model.save(tmp_path / "m.nnexp")
     np.testing.assert_array_equal(load(tmp_path / "m.nnexp").predict(IRIS[0]), model.predict(IRIS[0]))
-    model.parameters_ = np.where(model.network_.mask, model.parameters_, 1.0)
+    weights = np.where(model.network_.mask, model.parameters_, 1.0)
+    model = model.with_model(replace(model.model_, parameters=weights))
     model.save(tmp_path / "m.nnexp")
     with pytest.raises(SavingError, match="connections that its network does not have"):
         load(tmp_path / "m.nnexp")

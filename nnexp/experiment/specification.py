@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from nnexp.experiment.schema import (
     SweepSpecification,
     is_name,
 )
+from nnexp.fitting.settings import Settings
 from nnexp.sweep.evaluation import directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import make_sampler
@@ -643,7 +645,7 @@ def _cannot_answer(estimator: BaseEstimator, metrics: list[str]) -> list[tuple[s
 def _impossible(estimator: BaseEstimator) -> str:
     """Return what is wrong with an estimator's parameters, or nothing."""
     if isinstance(estimator, BackpropMLP):
-        check = estimator._check_parameters
+        check = partial(Settings.of, estimator.get_params(deep=False))
     elif hasattr(estimator, "_parameter_constraints"):  # scikit-learn's own estimators have rules as data
         check = estimator._validate_params
     else:

@@ -483,7 +483,8 @@ class Network:
         return inputs
 
     @cached_property
-    def _key(self) -> tuple[Any, ...]:
+    def key(self) -> tuple[Any, ...]:
+        """What tells this network from another."""
         masks = tuple((b.source, b.target, None if b.mask is None else b.mask.tobytes()) for b in self.blocks)
         return self.layer_sizes, self.activations, masks, self.bias, self.initializer, self.zero_is_absent
 
@@ -496,10 +497,10 @@ class Network:
         }
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Network) and self._key == other._key
+        return isinstance(other, Network) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.key)
 
     def __repr__(self) -> str:
         sizes = "-".join(str(size) for size in self.layer_sizes)

@@ -547,9 +547,9 @@ def _curves(fits: list[Fit], points: int) -> dict[str, list[Any]]:
     table: dict[str, list[Any]] = {name: [] for name in ("fold", "step", "error", "validation_error", "evaluations")}
     for fold, fit in enumerate(fits):
         last = fit.model.steps[-1][1] if isinstance(fit.model, Pipeline) else fit.model
-        histories = getattr(last, "_history", None)
-        if not histories or not isinstance(last, BackpropMLP):
+        if not isinstance(last, BackpropMLP) or not hasattr(last, "model_"):
             continue
+        histories = [last.model_.history(i) for i in range(last.model_.n_networks)]
         length = min(len(own["step"]) for own in histories)
         if not length:
             continue

@@ -46,6 +46,11 @@ class State:
         chosen = [self.rngs[i] for i in members]
         return State(chosen, {k: v[members] for k, v in self.arrays.items()}, self.updates[members])
 
+    def copy(self) -> State:
+        """Return a state that nothing is shared with."""
+        arrays = {name: values.copy() for name, values in self.arrays.items()}
+        return State(copy.deepcopy(self.rngs), arrays, self.updates.copy())
+
     @staticmethod
     def join(parts: Sequence[State]) -> State:
         """Return the state of the members of several stacks, one after the other."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Block = tuple[Array, dict[str, Array]]
 
 
 class History:
@@ -16,10 +18,36 @@ class History:
     Members that train in step report together; when some of them stop, a new block begins.
     """
 
-    def __init__(self) -> None:
-        # The numbers of the members, and for each column its values in each step.
-        self.blocks: list[tuple[Array, dict[str, Array]]] = []
+    def __init__(self, blocks: Iterable[Block] = ()) -> None:
+        # Branches share one list, of which each knows how much is its own.
+        self._blocks = list(blocks)
+        self._n = len(self._blocks)
         self._open: list[tuple[Array, dict[str, Any]]] = []
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The numbers of the members, and for each column its values in each step."""
+        return self._blocks[: self._n]
+
+    def branch(self) -> History:
+        """Return a history of what has happened so far; what is noted later in one of the two is not in the other.
+
+        It takes no longer where more has happened.
+        """
+        self.close()
+        own = History()
+        own._blocks, own._n = self._blocks, self._n
+        return own
+
+    def _append(self, block: Block) -> None:
+        if len(self._blocks) > self._n:  # a branch has gone on
+            self._blocks = self.blocks
+        self._blocks.append(block)
+        self._n += 1
+
+    def __reduce__(self) -> Any:
+        self.close()
+        return History, (self.blocks,)
 
     def add(self, members: Array, columns: dict[str, Any]) -> None:
         """Note a step: for each column a value, or an array of a value for each of the members."""
@@ -39,14 +67,17 @@ class History:
                 for row, step in zip(values, steps, strict=True):
                     row[:] = step.get(name, missing)
                 block[name] = values
-            self.blocks.append((members, block))
+            self._append((members, block))
         self._open = []
 
     def last(self, groups: int) -> dict[str, float]:
         """Return the means over the members of what the last step of a number of groups has reported."""
         recent = self._open[-groups:] if self._open else []
         if not recent:
-            recent = [(members, {n: v[-1] for n, v in block.items()}) for members, block in self.blocks[-groups:]]
+            recent = [
+                (members, {n: v[-1] for n, v in block.items()})
+                for members, block in self._blocks[max(0, self._n - groups) : self._n]
+            ]
         return {
             name: float(np.mean(np.concatenate([np.broadcast_to(c[name], m.shape) for m, c in recent if name in c])))
             for name in recent[-1][1]
@@ -70,19 +101,21 @@ class History:
     def select(self, members: Array) -> History:
         """Return the history of some of the members, numbered anew."""
         self.close()
-        own = History()
+        found: list[Block] = []
         for numbers, block in self.blocks:
             places = np.searchsorted(numbers, members)
             there = numbers[np.minimum(places, len(numbers) - 1)] == members
             if there.any():
-                own.blocks.append((np.flatnonzero(there), {n: v[:, places[there]] for n, v in block.items()}))
-        return own
+                found.append((np.flatnonzero(there), {n: v[:, places[there]] for n, v in block.items()}))
+        return History(found)
 
     @staticmethod
     def join(parts: list[History], starts: list[int]) -> History:
         """Return one history of the members of several, whose numbers begin at starts."""
-        own = History()
-        for part, start in zip(parts, starts, strict=True):
+        for part in parts:
             part.close()
-            own.blocks += [(members + start, block) for members, block in part.blocks]
-        return own
+        return History(
+            (members + start, block)
+            for part, start in zip(parts, starts, strict=True)
+            for members, block in part.blocks
+        )

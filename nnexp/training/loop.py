@@ -6,9 +6,10 @@ counts the cost.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,74 @@ class Stopping:
     max_evaluations: float = np.inf
 
 
+@dataclass(frozen=True, eq=False)
+class Members:
+    """What is known of each member of a training besides the state of its algorithm: arrays with a first axis of members.
+
+    Attributes
+    ----------
+    parameters : array of shape (members, D)
+        What each has become: its best by the validation rows, or its last.
+    best_error : array of shape (members,)
+        The lowest watched error: on the validation rows where there are any, else on the training rows, plus the
+        penalty. The negated score where that decides.
+    evaluations, n_iter : array of int, shape (members,)
+        What it cost, and the steps done.
+    diverged : array of bool, shape (members,)
+        Whether it stopped because its error became infinite or NaN.
+    lowest : array of shape (members,)
+        The lowest watched error since the algorithm at work began.
+    mark, mark_step : arrays of shape (members,)
+        The error that an improvement is measured from, and the step that reached it.
+    out_of_patience : array of bool, shape (members,)
+        Whether it stopped because nothing improved.
+    good : array of shape (members, D)
+        The last parameters whose error is known to be finite.
+    judged_from : array of int, shape (members,)
+        The step after which errors are those on the present data.
+    """
+
+    parameters: Array
+    best_error: Array
+    evaluations: Array
+    n_iter: Array
+    diverged: Array
+    lowest: Array
+    mark: Array
+    mark_step: Array
+    out_of_patience: Array
+    good: Array
+    judged_from: Array
+
+    @staticmethod
+    def at_start(parameters: Array) -> Members:
+        """Return members that have not begun."""
+        n = len(parameters)
+        none, infinite = np.zeros(n, dtype=int), np.full(n, np.inf)
+        no = np.zeros(n, dtype=bool)
+        return Members(
+            parameters, infinite, np.zeros(n, dtype=np.int64), none, no, infinite, infinite, none, no, parameters, none
+        ).copy()
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays by name."""
+        return {own.name: getattr(self, own.name) for own in fields(self)}
+
+    def copy(self) -> Members:
+        """Return members that nothing is shared with."""
+        return self.select(np.arange(len(self.n_iter)))
+
+    def select(self, members: Array) -> Members:
+        """Return a copy of some of the members."""
+        return Members(**{name: values[members] for name, values in self.arrays().items()})
+
+    @staticmethod
+    def join(parts: Sequence[Members]) -> Members:
+        """Return the members of several trainings, one after the other."""
+        names = [own.name for own in fields(Members)]
+        return Members(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
 class Training:
     """The loop: takes members from their first parameters to their best.
 
@@ -62,34 +131,20 @@ class Training:
 
     Attributes
     ----------
-    parameters : array of shape (members, D)
-        What each member has become: its best by the validation rows, or its last.
-    best_error : array of shape (members,)
-        The lowest watched error: on the validation rows where there are any, else on the training rows, plus the
-        penalty. The negated score where that decides.
-    evaluations, n_iter : array of int, shape (members,)
-        What it cost, and the steps done.
+    members : Members
+        What is known of each member; its arrays are attributes of the training too.
     stop_reason : list of str
         A sentence for each member; empty while it trains.
-    diverged : array of bool, shape (members,)
-        Whether a member stopped because its error became infinite or NaN.
     seconds : float
         Time spent in steps and in judging them.
     state : State
         Of all members, as after their last step.
     log : History
         What happened in each step.
-    judged_from : array of int, shape (members,)
-        The step after which errors are those on the present data.
     """
 
     # The parameters, moments and gradients of a group of members that train in step should fit the cache.
     GROUP_BYTES = 1 << 22
-    # What has a first axis of members besides the state.
-    ARRAYS = (
-        "parameters", "best_error", "evaluations", "n_iter", "diverged", "_mark", "_mark_step", "_out_of_patience",
-        "_good", "judged_from", "_lowest",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -98,29 +153,55 @@ class Training:
         parameters: Array,
         rngs: Sequence[np.random.Generator],
     ) -> None:
-        members = problem.n_members
-        self.algorithm = algorithm
-        self.parameters = parameters.copy()
-        self.best_error = np.full(members, np.inf)
-        self.evaluations = np.zeros(members, dtype=np.int64)
-        self.n_iter = np.zeros(members, dtype=int)
-        self.stop_reason = [""] * members
-        self.diverged = np.zeros(members, dtype=bool)
-        self.seconds = 0.0
         check_memory(algorithm, problem)
-        self.state = algorithm.start(problem, parameters, list(rngs))
-        self.log = History()
-        self.judged_from = np.zeros(members, dtype=int)
-        # The lowest watched error since an algorithm began; the one that an improvement is measured from, and the step that
-        # reached it.
-        self._lowest = np.full(members, np.inf)
-        self._mark = np.full(members, np.inf)
-        self._mark_step = np.zeros(members, dtype=int)
-        self._out_of_patience = np.zeros(members, dtype=bool)
+        state = algorithm.start(problem, parameters, list(rngs))
+        self._set(algorithm, Members.at_start(parameters), [""] * problem.n_members, state, History(), 0.0)
+
+    def _set(
+        self, algorithm: Algorithm, members: Members, stop_reason: list[str], state: State, log: History, seconds: float
+    ) -> None:
+        self.algorithm, self.members, self.stop_reason = algorithm, members, stop_reason
+        self.state, self.log, self.seconds = state, log, seconds
         self._groups: list[_Group] = []
         self._begun = 0.0
-        # The last parameters whose error is known to be finite.
-        self._good = self.parameters
+
+    @staticmethod
+    def _of(
+        algorithm: Algorithm, members: Members, stop_reason: list[str], state: State, log: History, seconds: float
+    ) -> Training:
+        own = Training.__new__(Training)
+        own._set(algorithm, members, stop_reason, state, log, seconds)
+        return own
+
+    @property
+    def parameters(self) -> Array:
+        """See `Members`."""
+        return self.members.parameters
+
+    @property
+    def best_error(self) -> Array:
+        """See `Members`."""
+        return self.members.best_error
+
+    @property
+    def evaluations(self) -> Array:
+        """See `Members`."""
+        return self.members.evaluations
+
+    @property
+    def n_iter(self) -> Array:
+        """See `Members`."""
+        return self.members.n_iter
+
+    @property
+    def diverged(self) -> Array:
+        """See `Members`."""
+        return self.members.diverged
+
+    @property
+    def judged_from(self) -> Array:
+        """See `Members`."""
+        return self.members.judged_from
 
     def run(
         self,
@@ -148,8 +229,9 @@ class Training:
         """
         first = np.zeros_like(self.n_iter) if resume else self.n_iter.copy()
         if not resume:
-            self._mark_step[self._out_of_patience] = self.n_iter[self._out_of_patience]
-            self._out_of_patience[:] = False
+            tired = self.members.out_of_patience
+            self.members.mark_step[tired] = self.n_iter[tired]
+            tired[:] = False
             self.stop_reason = [""] * problem.n_members
         begun = time.perf_counter()
         with np.errstate(all="ignore"):
@@ -157,7 +239,7 @@ class Training:
             if new_data:
                 self._forget(problem)
             if not resume:
-                self._good = self.parameters.copy()
+                self.members.good[...] = self.parameters
             room = max(1, self.GROUP_BYTES // (4 * self.parameters[:1].nbytes))
             try:
                 # All members are grouped and those that have stopped are left out then, so that a run that goes on
@@ -205,35 +287,35 @@ class Training:
 
     def select(self, members: Array) -> Training:
         """Return the training of some of the members, as if they had trained by themselves."""
-        own = Training.__new__(Training)
-        own.algorithm, own.seconds = self.algorithm, self.seconds
-        for name in Training.ARRAYS:
-            setattr(own, name, getattr(self, name)[members])
-        own.stop_reason = [self.stop_reason[i] for i in members]
-        own.state, own._groups, own._begun = self.state.select(members), [], 0.0
-        own.log = self.log.select(members)
-        return own
+        reasons = [self.stop_reason[i] for i in members]
+        state, log = self.state.select(members), self.log.select(members)
+        return Training._of(self.algorithm, self.members.select(members), reasons, state, log, self.seconds)
+
+    def copy(self) -> Training:
+        """Return a training that can go on by itself; it takes no longer where more steps have been done."""
+        algorithm, reasons = copy.deepcopy(self.algorithm), list(self.stop_reason)
+        return Training._of(algorithm, self.members.copy(), reasons, self.state.copy(), self.log.branch(), self.seconds)
 
     @staticmethod
     def join(parts: Sequence[Training]) -> Training:
         """Return one training of the members of several, one after the other."""
-        own = Training.__new__(Training)
-        own.algorithm, own.seconds = parts[0].algorithm, max(part.seconds for part in parts)
-        for name in Training.ARRAYS:
-            setattr(own, name, np.concatenate([getattr(part, name) for part in parts]))
-        own.stop_reason = [reason for part in parts for reason in part.stop_reason]
-        own.state = State.join([part.state for part in parts])
         starts = np.cumsum([0, *(len(part.stop_reason) for part in parts)]).tolist()
-        own.log, own._groups, own._begun = History.join([part.log for part in parts], starts[:-1]), [], 0.0
-        return own
+        return Training._of(
+            parts[0].algorithm,
+            Members.join([part.members for part in parts]),
+            [reason for part in parts for reason in part.stop_reason],
+            State.join([part.state for part in parts]),
+            History.join([part.log for part in parts], starts[:-1]),
+            max(part.seconds for part in parts),
+        )
 
     def _forget(self, problem: Problem) -> None:
         """Judge the kept parameters by the new data."""
         for members in problem.groups(np.arange(problem.n_members)):
             judge = _Judge(problem.select(members), self.algorithm)
             self.best_error[members] = judge.errors(self.parameters[members])
-        self._mark[:] = self._lowest[:] = self.best_error
-        self._mark_step[:] = self.n_iter
+        self.members.mark[:] = self.members.lowest[:] = self.best_error
+        self.members.mark_step[:] = self.n_iter
         self.judged_from[:] = self.n_iter
         self.algorithm.forget(problem, self.state)
 
@@ -252,10 +334,11 @@ class Training:
         kept = better if judge.selects else finite
         self.parameters[members[kept]] = chosen[kept]
         self.best_error[members[better]] = watched[better]
-        self._lowest[members[finite]] = np.minimum(self._lowest[members[finite]], watched[finite])
+        lowest, good = self.members.lowest, self.members.good
+        lowest[members[finite]] = np.minimum(lowest[members[finite]], watched[finite])
         if start is not None:
-            self._good[members[finite]] = start[finite]
-            self.parameters[members[~finite]] = self._good[members[~finite]]
+            good[members[finite]] = start[finite]
+            self.parameters[members[~finite]] = good[members[~finite]]
         self.algorithm.observe(group.problem, group.state, watched, verdict.each)
         nothing = np.full(len(members), np.nan)
         columns = {
@@ -285,13 +368,13 @@ class _Group:
 
     def decide(self, training: Training, stopping: Stopping, first: Array, seconds: float) -> None:
         """Give the members that stop their reason."""
-        members, now = self.members, training.n_iter[self.members]
-        improved = members[training._lowest[members] < training._mark[members] - stopping.tol]
-        training._mark[improved] = training._lowest[improved]
-        training._mark_step[improved] = training.n_iter[improved]
+        members, now, all_members = self.members, training.n_iter[self.members], training.members
+        improved = members[all_members.lowest[members] < all_members.mark[members] - stopping.tol]
+        all_members.mark[improved] = all_members.lowest[improved]
+        all_members.mark_step[improved] = training.n_iter[improved]
         diverged = ~self.finite
         training.diverged[members] = diverged
-        impatient = now - training._mark_step[members] >= stopping.patience
+        impatient = now - all_members.mark_step[members] >= stopping.patience
         handed = self._algorithm.hand_over(self.problem, self.state, training.parameters[members], impatient)
         if handed.any():  # the next algorithm has its own patience, and may watch another error
             self._begin_anew(training, handed)
@@ -304,7 +387,7 @@ class _Group:
                 p: self._algorithm.cost_in(p, self.problem.network, *sizes, self.problem.descent) for p in set(after)
             }
             self.cost = np.array([costs[phase] for phase in after])
-        training._out_of_patience[members] = impatient
+        all_members.out_of_patience[members] = impatient
         finished = now - first[members] >= stopping.max_iter
         spent = training.evaluations[members] + self.cost > stopping.max_evaluations
         late = seconds >= stopping.max_seconds
@@ -332,8 +415,8 @@ class _Group:
     def _begin_anew(self, training: Training, handed: Array) -> None:
         """Measure members that were handed on to another algorithm by what that one watches."""
         members = self.members[handed]
-        training._mark[members] = training._lowest[members] = np.inf
-        training._mark_step[members] = training.n_iter[members]
+        training.members.mark[members] = training.members.lowest[members] = np.inf
+        training.members.mark_step[members] = training.n_iter[members]
         phase = int(self._algorithm.phase(self.state)[handed][0])
         judge = _Judge(self.problem.select(handed), self._algorithm.at(phase))
         if judge.selects and not self.judge.selects:  # what was kept is the last network, and not the best

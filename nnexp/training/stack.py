@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
+from nnexp._threads import one_thread
 from nnexp.training.algorithm import Algorithm
 from nnexp.training.loop import Stopping, Training
 from nnexp.training.problem import Problem
@@ -140,14 +140,3 @@ def _train(task: Task, on_step: Callable[[Training], str | None] | None = None) 
     with one_thread():
         training = Training(task.algorithm, task.problem, task.parameters, task.rngs)
         return training.run(task.problem, task.stopping, on_step)
-
-
-_controller: ThreadpoolController | None = None
-
-
-def one_thread() -> Any:
-    """Hold the linear algebra to one thread: small products gain nothing from more, and results stay the same."""
-    global _controller
-    if _controller is None:
-        _controller = ThreadpoolController()
-    return _controller.limit(limits=1, user_api="blas")

@@ -11,6 +11,7 @@ from nnexp import BackpropMLP, GeneticAlgorithm
 from nnexp._errors import ExpectedError
 from nnexp.experiment import SpecificationError, load_specification
 from nnexp.experiment.runs import check_models, load_data
+from nnexp.fitting import Settings
 
 GALLERY = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
 
@@ -34,7 +35,7 @@ def test_models_are_made_from_defaults_and_their_own_settings(small):
     assert by_name["mini-batch"].make("regression", seed=7).task == "regression"
     assert by_name["scikit-learn"].make("regression", seed=7).get_params()["random_state"] == 7
     genetic = by_name["genetic"].make("classification", 0)
-    assert genetic._check_parameters() == GeneticAlgorithm(population_size=10)
+    assert Settings.of(genetic.get_params(deep=False)).algorithm == GeneticAlgorithm(population_size=10)
 
 
 def test_values_can_be_changed_by_key(small):

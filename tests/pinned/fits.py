@@ -135,7 +135,7 @@ def fits():
 
 def of_model(model, X):
     """Return what is kept of a fitted model."""
-    values = model.predict(X) if model.task == "regression" else model._values(X)
+    values = model.predict(X) if model.task == "regression" else model.model_.values(X)
     history = model.history_.drop(columns="seconds")
     found = {
         "predictions": values[:: max(1, len(values) // 4)],

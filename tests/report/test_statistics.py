@@ -244,6 +244,7 @@ def verdict(table):
     return " better than " in compare(table).answer[0].text
 
 
+@pytest.mark.slow
 def test_equal_models_on_one_data_set_are_told_apart_at_most_as_often_as_the_level_says():
     scores = cross_validated(250, np.random.default_rng(5))
     said = [verdict(make_results({"a": {"x": list(own[:, 0]), "y": list(own[:, 1])}})) for own in scores]
@@ -254,6 +255,7 @@ def test_equal_models_on_one_data_set_are_told_apart_at_most_as_often_as_the_lev
     )  # a plain t-test over the same folds claims a winner twice as often as it may
 
 
+@pytest.mark.slow
 def test_equal_models_on_ten_data_sets_are_told_apart_at_most_as_often_as_the_level_says(monkeypatch):
     # What decides nothing and takes long is left out.
     monkeypatch.setattr(own, "signed_rank_probabilities", lambda differences, rope: (np.nan,) * 3)
@@ -275,6 +277,7 @@ def correlated_differences(rng, trials, mean, spread=0.02, n=10, ratio=0.25):
     return mean + spread * (common + rng.standard_normal((trials, n)) * np.sqrt(1 - rho))
 
 
+@pytest.mark.slow
 def test_the_power_is_80_percent_at_the_difference_that_the_design_names():
     rng = np.random.default_rng(7)
     spread = 0.02 * np.sqrt(0.8)  # of the differences within one cross-validation

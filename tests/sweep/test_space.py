@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nnexp import BackpropMLP, Space
+from nnexp.fitting import Settings
 from nnexp.sweep.samplers import RandomSampler, distribution, suggest
 from nnexp.sweep.space import SpaceError
 from nnexp.sweep.sweep import space_of
@@ -53,7 +54,7 @@ def test_one_choice_decides_which_others_take_part():
 
 def test_every_point_of_the_whole_space_is_an_estimator():
     for parameters in draws(WHOLE, 60)[2]:
-        BackpropMLP(**parameters)._check_parameters()
+        Settings.of(BackpropMLP(**parameters).get_params(deep=False))
 
 
 def test_values_are_as_likely_as_declared():

@@ -56,9 +56,9 @@ def test_the_trials_do_not_depend_on_the_number_of_workers(place, undisturbed, w
 def test_killed_at_random_moments_the_trials_are_those_of_an_undisturbed_study(place, undisturbed):
     rng = random.Random(place)
     kept = 0
-    for _ in range(3):
+    for _ in range(2):
         process = start(place)
-        wanted = kept + rng.randrange(2, 5)
+        wanted = kept + rng.randrange(3, 6)
         deadline = time.monotonic() + 60
         while process.poll() is None and finished(place) < wanted and time.monotonic() < deadline:
             time.sleep(rng.random() * 0.02)

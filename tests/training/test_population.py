@@ -194,11 +194,12 @@ def test_a_budget_without_end_is_none():
 
 
 def test_another_fitness_counts_anew_where_training_goes_on():
-    model = BackpropMLP(**QUICK, algorithm="genetic", fitness="accuracy", warm_start=True).fit(*CANCER)
+    algorithm = GeneticAlgorithm(population_size=16, batch_size=64)
+    model = BackpropMLP(**QUICK, algorithm=algorithm, fitness="accuracy", warm_start=True).fit(*CANCER)
     before = model.parameters_.copy()
     model.set_params(fitness="neg_log_loss", max_iter=60).fit(*CANCER)
     assert (model.parameters_ != before).any()
-    fresh = BackpropMLP(**QUICK | {"max_iter": 60}, algorithm="genetic", fitness="neg_log_loss").fit(*CANCER)
+    fresh = BackpropMLP(**QUICK | {"max_iter": 1}, algorithm=algorithm, fitness="neg_log_loss").fit(*CANCER)
     own = model.history_["population_best_fitness"].iloc[-1]
     assert own > 1.5 * fresh.history_["population_best_fitness"].iloc[0]
     assert np.isfinite(model.best_error_)

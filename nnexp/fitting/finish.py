@@ -1,0 +1,140 @@
+"""What a finished training becomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from nnexp._threads import one_thread
+from nnexp.fitting.plan import Plan
+from nnexp.model import Model, OutOfFold, pieces
+from nnexp.targets import Classes, Labels, Numbers, Target
+from nnexp.training import Training
+
+Array = NDArray[Any]
+
+
+def finish(plan: Plan, training: Training) -> Model:
+    """Return what a training has made of a plan.
+
+    With cross-fitting the probabilities are calibrated, and the predictions of samples by the network that has not seen
+    them are kept.
+    """
+    model = plan.model_of(training)
+    return _with_out_of_fold(plan, model) if plan.how == "cross" else model
+
+
+def _with_out_of_fold(plan: Plan, model: Model) -> Model:
+    problem, target, rows = plan.task.problem, plan.target, plan.rows
+    outputs, expected = _outputs_out_of_fold(plan, model)
+    if isinstance(target, Numbers):
+        assert problem.validation is not None
+        for member, own in enumerate(problem.validation):
+            units = target.of(member)
+            outputs[own], expected[own] = units.values(outputs[own]), units.values(expected[own])
+    elif target.probabilistic and problem.objective.error_function.name.endswith("cross_entropy"):
+        model = model.calibrated(fit_temperature(outputs, expected, rows.weight))
+        assert model.temperature is not None
+        outputs = at_temperature(outputs, model.temperature)
+    values = outputs if isinstance(target, Numbers) else target.values(outputs)
+    score, score_error = _score_and_error(target, values, expected, rows.weight)
+    shown = _shown(target, values)
+    prediction = np.full((rows.n_given, *shown.shape[1:]), np.nan, dtype=shown.dtype)
+    prediction[rows.numbers] = shown
+    if len(rows) < rows.n_given:
+        numbers, features = rows.left_out()
+        prediction[numbers] = _shown(target, model.values(features))
+    return replace(model, out_of_fold=OutOfFold(prediction, score, score_error))
+
+
+def _outputs_out_of_fold(plan: Plan, model: Model) -> tuple[Array, Array]:
+    """Return for each sample the outputs of the network that has not learnt from it, and the expected ones."""
+    problem, network = plan.task.problem, model.network
+    outputs = np.empty((len(plan.rows), network.n_outputs), dtype=problem.dtype)
+    expected = np.empty_like(outputs)
+    assert problem.validation is not None
+    with one_thread():
+        for member, rows in enumerate(problem.validation):
+            for here in pieces(len(rows), network.n_inputs):
+                own = rows[here]
+                block = problem.samples.block(own)[:, : problem.samples.n_inputs]
+                outputs[own] = network.forward(model.parameters[member], block)
+            expected[rows] = problem.expected_of(rows, member)
+    return outputs, expected
+
+
+def _shown(target: Target, values: Array) -> Array:
+    """Return values as predictions of them are shown: probabilities of all classes, and one axis where y had one."""
+    if isinstance(target, Classes) and target.probabilistic:
+        return target.probabilities(values)
+    return values[:, 0] if isinstance(target, Numbers) and target.flat else values
+
+
+def fit_temperature(outputs: Array, expected: Array, weight: Array | None) -> float:
+    """Return the temperature at which probabilities give what happened the highest likelihood (Guo et al. 2017).
+
+    Parameters
+    ----------
+    outputs : array of shape (n, n_outputs)
+        Probabilities of classes; of one output, or of several labels, each by itself.
+    expected : array of shape (n, n_outputs)
+    weight : array of shape (n,), or None
+
+    Returns
+    -------
+    float
+        Between 0.2 and 20. What is divided by it are the inputs z of the output neurons.
+    """
+
+    def error(log_temperature: float) -> float:
+        p = at_temperature(outputs.astype(np.float64), float(np.exp(log_temperature)))
+        tiny = np.finfo(np.float64).tiny
+        each = special.xlogy(expected, np.maximum(p, tiny))
+        if p.shape[1] == 1 or not _adds_up(outputs):
+            each = each + special.xlogy(1.0 - expected, np.maximum(1.0 - p, tiny))
+        return -float(np.average(each.sum(axis=1), weights=weight))
+
+    found = optimize.minimize_scalar(error, bounds=(np.log(0.2), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def at_temperature(outputs: Array, temperature: float) -> Array:
+    """Return the probabilities that outputs would be if the inputs of their neurons were divided by a temperature."""
+    tiny = np.finfo(outputs.dtype).tiny
+    z = np.log(np.maximum(outputs, tiny))
+    if outputs.shape[1] > 1 and _adds_up(outputs):
+        return special.softmax(z / temperature, axis=1).astype(outputs.dtype)
+    z -= np.log(np.maximum(1.0 - outputs, np.finfo(outputs.dtype).epsneg / 2))
+    return special.expit(z / temperature).astype(outputs.dtype)
+
+
+def _adds_up(outputs: Array) -> bool:
+    return bool(np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4))
+
+
+def _score_and_error(target: Target, values: Array, expected: Array, weight: Array | None) -> tuple[float, float]:
+    """Return accuracy or R², and half the width of its 95 % interval by the influence of each sample on it."""
+    score = target.hits(values, expected, weight)
+    w = np.ones(len(values)) if weight is None else weight
+    w = w / w.sum()
+    if isinstance(target, Numbers):
+        mean = (w[:, np.newaxis] * expected).sum(axis=0)
+        squares = (expected - mean) ** 2
+        total = (w[:, np.newaxis] * squares).sum(axis=0)
+        ratio = (w[:, np.newaxis] * (values - expected) ** 2).sum(axis=0) / np.where(total > 0, total, 1.0)
+        influence = (((values - expected) ** 2 - ratio * squares) / np.where(total > 0, total, 1.0)).mean(axis=1)
+    else:
+        influence = _right(target, values, expected) - score
+    return score, float(1.96 * np.sqrt((w**2 * influence**2).sum()))
+
+
+def _right(target: Target, values: Array, expected: Array) -> Array:
+    """Return 1 for each sample that is classified rightly, else 0."""
+    if isinstance(target, Labels):
+        return (target.decode(values) == expected).all(axis=1).astype(float)
+    assert isinstance(target, Classes)
+    return (target.codes(values) == target.codes(expected)).astype(float)

@@ -1,0 +1,530 @@
+"""A fit that is ready to be trained."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp._errors import quoted
+from nnexp._identity import content
+from nnexp._names import check_number, is_integer
+from nnexp.fitting.outputs import Outputs, make_outputs
+from nnexp.fitting.rows import Chosen, Rows, weights_of_classes
+from nnexp.fitting.scores import Asked, ChosenScore, Face, FitnessScore, PlainScore, decides
+from nnexp.fitting.settings import Settings, is_auto
+from nnexp.fitting.splits import Split, resolve_validation, split_rows
+from nnexp.model import MOST_ROWS, Model
+from nnexp.network import Network
+from nnexp.network.error_functions import CrossEntropy, SoftmaxCrossEntropy, make_objective
+from nnexp.network.samples import Samples
+from nnexp.targets import Classes, Labels, Numbers, Target
+from nnexp.training import Algorithm, Descent, Hyperparameters, Problem, Stopping, Training
+from nnexp.training.history import History
+from nnexp.training.loop import check_room
+from nnexp.training.schedules import Constant
+from nnexp.training.stack import Task
+
+Array = NDArray[Any]
+
+# The steps of a training that something else stops.
+_UNLIMITED = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a fit is given, as scikit-learn has checked it.
+
+    Attributes
+    ----------
+    features : array or sparse array of shape (n, n_features)
+    y : array
+    feature_names : array of str, or None
+    sample_weight, groups : array-like or None
+    more : pair of arrays, or None
+        Features and y of samples that choose the best step.
+    classes : array-like or None
+        All classes that will ever occur.
+    """
+
+    features: Any
+    y: Any
+    feature_names: Array | None = None
+    sample_weight: Any = None
+    groups: Any = None
+    more: tuple[Any, Any] | None = None
+    classes: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Left:
+    """What a fit has left for the next one to go on from.
+
+    Attributes
+    ----------
+    model : Model
+    seed : SeedSequence or None
+        From which the fit drew its random numbers.
+    training : Training or None
+        None where nothing but the weights is known.
+    settings : Settings or None
+        Of that fit.
+    key : str
+        A hash of the data.
+    """
+
+    model: Model
+    seed: np.random.SeedSequence | None = None
+    training: Training | None = None
+    settings: Settings | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A fit that is ready to be trained.
+
+    Attributes
+    ----------
+    settings : Settings
+    task : Task
+        What is to be trained; its algorithm is what that of the settings chose.
+    target : Target
+        Of all networks, or for `Numbers` with a mean and a scale for each.
+    rows : Rows
+    how : {"none", "given", "holdout", "cross"}
+        How it is validated.
+    feature_names : array of str, or None
+    seed : SeedSequence
+    """
+
+    settings: Settings
+    task: Task
+    target: Target
+    rows: Rows
+    how: str
+    feature_names: Array | None
+    seed: np.random.SeedSequence
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self.task.problem.network
+
+    def data_key(self) -> str:
+        """Return a hash of all that the errors depend on besides the weights, and of the scores that decide."""
+        problem = self.task.problem
+        digest = hashlib.blake2b(digest_size=16)
+        arrays = [*problem.samples.parts, problem.expected, problem.weight, problem.shift]
+        for array in (*arrays, *problem.training, *(problem.validation or [])):
+            digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        scores = [content(self.settings[name]) for name in ("scoring", "fitness")]
+        settings = problem.settings
+        digest.update(repr((problem.objective, settings.l1, settings.l2, problem.score_decides, scores)).encode())
+        return digest.hexdigest()
+
+    def model_of(self, training: Training, members: slice = slice(None)) -> Model:
+        """Return what some of the members of a training are, as it stands."""
+        n_members = len(training.parameters[members])
+        return Model(
+            network=self.network,
+            parameters=training.parameters[members],
+            target=self.target,
+            algorithm=self.task.algorithm,
+            log=training.log.select(np.arange(len(training.n_iter))[members])
+            if n_members < len(training.n_iter)
+            else training.log.branch(),
+            n_iter=int(training.n_iter[members].max()),
+            evaluations=int(training.evaluations[members].sum()),
+            stop_reasons=tuple(training.stop_reason[members]),
+            judged_from=tuple(int(first) for first in training.judged_from[members]),
+            by_score=self.task.problem.score_decides,
+            validated=self.task.problem.validation is not None,
+            feature_names=self.feature_names,
+        )
+
+
+class Shared:
+    """What several fits have in common: equal tables of inputs and networks are made once."""
+
+    def __init__(self) -> None:
+        self._tables: dict[Any, Any] = {}
+        self._networks: dict[Any, Any] = {}
+
+    def samples(self, rows: Rows, chosen: Chosen | None, bias: bool, dtype: Any) -> Samples:
+        """Return the table of inputs."""
+        more = None if chosen is None else chosen.features
+        key = (id(rows.features), bias, dtype, None if more is None else id(more))
+        if key not in self._tables:  # with what the id belongs to, so that no other object can get it
+            self._tables[key] = Samples(rows.features, bias, dtype, more), rows, chosen
+        return self._tables[key][0]
+
+    def network(self, settings: Settings, outputs: Outputs, n_inputs: int, wiring: int) -> Network:
+        """Return the network that parameters describe, as the algorithm trains it."""
+        key = (id(settings), n_inputs, outputs.n_outputs, wiring)
+        if key not in self._networks:
+            described = Network(
+                (n_inputs, *settings.hidden, outputs.n_outputs),
+                settings["activation"],
+                outputs.given,
+                settings["connections"],
+                settings["bias"],
+                settings["initializer"],
+                random_state=wiring,
+            )
+            network = settings.algorithm.choose(described).extend(described)
+            _check_trainable(settings, outputs, network, settings.algorithm.choose(network))
+            self._networks[key] = network, settings
+        return self._networks[key][0]
+
+
+def plan_fit(
+    settings: Settings, data: Data, face: Face, left: Left | None = None, shared: Shared | None = None
+) -> Plan:
+    """Plan a fit.
+
+    Parameters
+    ----------
+    settings : Settings
+    data : Data
+    face : callable
+        Makes a fitted estimator of a model, for scorers.
+    left : Left, default=None
+        What the last fit left, for one that goes on from there.
+    shared : Shared, default=None
+        What other fits have made already.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For parameters and data that do not go together.
+    """
+    return _Planning(settings, data, face, left, shared, one_step=False).plan()
+
+
+def plan_step(settings: Settings, data: Data, face: Face, left: Left | None = None) -> Plan:
+    """Plan one more step, on data of a stream; see `plan_fit`."""
+    return _Planning(settings, data, face, left, None, one_step=True).plan()
+
+
+class _Planning:
+    """What the parts of a plan are made from."""
+
+    def __init__(
+        self, settings: Settings, data: Data, face: Face, left: Left | None, shared: Shared | None, one_step: bool
+    ) -> None:
+        self.settings, self.data, self.face, self.left = settings, data, face, left
+        self.shared, self.one_step = shared or Shared(), one_step
+        dtype = settings["dtype"]
+        self.dtype = data.features.dtype if is_auto(dtype) else np.dtype(dtype)
+
+    def plan(self) -> Plan:
+        """Return the plan."""
+        settings, data, left = self.settings, self.data, self.left
+        rows = Rows.of(data.features, data.y, data.sample_weight, data.groups)
+        known = left.model.target if left is not None and self.one_step else None
+        outputs, y = make_outputs(settings, rows.y, data.classes, known)
+        rows, of_class = self._weighted(replace(rows, y=y), outputs)
+        seed = (left.seed if left is not None else None) or seed_sequence(settings["random_state"])
+        # One stream of random numbers for each purpose, so that none depends on what another draws.
+        wiring, member, split_seed = copy.deepcopy(seed).spawn(3)
+        network = self.shared.network(settings, outputs, rows.features.shape[1], _number(wiring))
+        algorithm = settings.algorithm.choose(network)
+        check_room(settings.n_networks, network.n_parameters)
+        chosen = None
+        if data.more is not None:
+            chosen = Chosen.of(*data.more, like=rows.features, outputs=outputs)
+            if of_class is not None:
+                assert isinstance(outputs.target, Classes)
+                chosen = replace(chosen, weight=of_class[np.searchsorted(outputs.target.classes, chosen.y)])
+        how = "none" if self.one_step else "given"
+        if chosen is None and not self.one_step:
+            how = resolve_validation(settings, len(rows), algorithm)
+        split = split_rows(settings, rows, outputs.target, how, _number(split_seed))
+        if chosen is not None:
+            more = np.arange(len(rows), len(rows) + chosen.features.shape[0])
+            split = replace(split, validation=[more] * settings.n_networks)
+        stopping = self._stopping(algorithm, network, split)
+        settings_of_members = self._hyperparameters(algorithm, outputs, split)
+        problem, target = self._problem(
+            network, outputs, rows, chosen, split, self._descent(stopping), settings_of_members
+        )
+        rngs = [np.random.default_rng(child) for child in member.spawn(settings.n_networks)]
+        if left is not None and left.training is None:
+            parameters = np.array(left.model.parameters)
+        else:
+            parameters = network.initialize(settings.n_networks, rngs, dtype=problem.dtype)
+        task = Task(algorithm, problem, stopping, parameters, rngs)
+        plan = Plan(settings, task, target, rows, how, data.feature_names, seed)
+        if left is not None:
+            _check_goes_on(plan, left)
+        return plan
+
+    def _weighted(self, rows: Rows, outputs: Outputs) -> tuple[Rows, Array | None]:
+        """Return the samples with the weights of their classes, and these."""
+        target = outputs.target
+        if isinstance(target, Numbers):
+            return rows, None
+        assert isinstance(target, Classes | Labels)
+        of_class = weights_of_classes(self.settings["class_weight"], target, rows)
+        if of_class is None:
+            return rows, None
+        return rows.weighted_by(of_class, np.searchsorted(target.classes, rows.y))
+
+    def _problem(
+        self,
+        network: Network,
+        outputs: Outputs,
+        rows: Rows,
+        chosen: Chosen | None,
+        split: Split,
+        descent: Descent,
+        hyperparameters: Hyperparameters,
+    ) -> tuple[Problem, Target]:
+        settings = self.settings
+        y = rows.y if chosen is None else np.concatenate([rows.y, chosen.y])
+        targets, target = self._targets(outputs, rows, split)
+        with np.errstate(over="ignore"):
+            samples = self.shared.samples(rows, chosen, network.bias, self.dtype)
+            expected = np.concatenate([own.encode(y).astype(self.dtype) for own in targets])
+        for values, name in ((samples.values, "X"), (expected, "y")):
+            parts = (values[first : first + MOST_ROWS] for first in range(0, len(values), MOST_ROWS))
+            if not all(np.isfinite(part).all() for part in parts):
+                raise ValueError(f"{name} holds values too large for dtype={quoted(self.dtype.name)}; rescale them.")
+        weight = self._weight(rows, chosen, len(y), len(targets))
+        objective = make_objective(network.activations[-1], outputs.error_function)
+        if (
+            isinstance(objective, SoftmaxCrossEntropy)
+            and isinstance(target, Classes)
+            and not settings["label_smoothing"]
+        ):
+            objective = replace(objective, one_of_all=True)
+        shift = (
+            np.arange(settings.n_networks) * len(y) if len(targets) > 1 else np.zeros(settings.n_networks, dtype=int)
+        )
+        problem = Problem(
+            network=network,
+            objective=objective,
+            samples=samples,
+            expected=expected,
+            weight=weight,
+            training=split.training,
+            validation=split.validation,
+            shift=shift,
+            settings=hyperparameters,
+            descent=descent,
+            score_decides=decides(settings, split.validation is not None) is not None,
+        )
+        scorers, fitness = self._scores(problem, target, rows, chosen, split)
+        return replace(problem, scorers=scorers, fitness=fitness), target
+
+    def _targets(self, outputs: Outputs, rows: Rows, split: Split) -> tuple[list[Any], Target]:
+        """Return the targets that networks have, one or one for each, and these as one."""
+        target, networks = outputs.target, self.settings.n_networks
+        if not isinstance(target, Numbers):
+            return [target], target
+        if self.left is not None and self.left.model.target is target:
+            several = target.mean.ndim == 3  # each network goes on with its own scale
+            return [target.of(i) for i in range(networks)] if several else [target], target
+        distinct = split.training
+        if all(own is distinct[0] for own in distinct):
+            distinct = distinct[:1]
+        standardise = outputs.standardises(self.settings["normalize_y"])
+        targets = [
+            replace(
+                Numbers.fit(rows.y[own], None if rows.weight is None else rows.weight[own], standardise),
+                flat=target.flat,
+            )
+            for own in distinct
+        ]
+        return targets, Numbers.join(targets)
+
+    def _weight(self, rows: Rows, chosen: Chosen | None, n: int, n_targets: int) -> Array | None:
+        """Return the weights of all samples, those that choose included; as often as there are targets."""
+        if rows.weight is None:
+            return None
+        extra = np.full(n - len(rows), rows.weight.mean())
+        if chosen is not None and chosen.weight is not None:  # a class counts there as it does here
+            extra = np.maximum(chosen.weight, np.finfo(np.float32).tiny)
+        return np.tile(np.concatenate([rows.weight, extra]), n_targets).astype(self.dtype)
+
+    def _descent(self, stopping: Stopping) -> Descent:
+        left = self.left
+        done = 0 if left is None or left.training is None else int(left.training.n_iter.max())
+        schedule = self.settings.schedule
+        if self.one_step and schedule.horizon is None:
+            schedule = Constant()  # a stream of data has no end that a schedule could be laid out for
+        return self.settings.descent(schedule, int(schedule.horizon or done + stopping.max_iter))
+
+    def _hyperparameters(self, algorithm: Algorithm, outputs: Outputs, split: Split) -> Hyperparameters:
+        settings, classification = self.settings, not isinstance(outputs.target, Numbers)
+        free = split.validation is None  # nothing but these holds the weights back
+        n = len(split.training[0])
+        random = algorithm.uses_gradient and settings.descent(settings.schedule, 1).samples_per_update(n) < n
+        auto = (2e-3 if classification else 3e-4) if free else 1e-4
+        return Hyperparameters.of(
+            settings.n_networks,
+            len(settings.hidden),
+            learning_rate=settings["learning_rate"],
+            l1=settings["l1"],
+            l2=auto if is_auto(settings["l2"]) else settings["l2"],
+            weight_decay=settings["weight_decay"],
+            clip_norm=np.inf if settings["clip_norm"] is None else settings["clip_norm"],
+            label_smoothing=settings["label_smoothing"],
+            dropout=settings.dropout(0.1 if free and classification and random else 0.0),
+        )
+
+    def _scores(
+        self, problem: Problem, target: Target, rows: Rows, chosen: Chosen | None, split: Split
+    ) -> tuple[list[Any] | None, list[Any] | None]:
+        """Return the scores that choose, and those by which evolution selects, for each network."""
+        settings = self.settings
+        name = decides(settings, split.validation is not None)
+        what, judged = ("training", split.training) if split.validation is None else ("validation", split.validation)
+        y = rows.y if chosen is None else np.concatenate([rows.y, chosen.y])
+        members = range(settings.n_networks)
+        of = [target.of(i) if isinstance(target, Numbers) else target for i in members]
+        shown = [
+            Model(
+                problem.network, np.empty(0), own, settings.algorithm, History(), feature_names=self.data.feature_names
+            )
+            for own in of
+        ]
+        scorers: list[Any] | None = None
+        if split.validation is not None or name is not None:
+            shared = all(own is judged[0] for own in judged)
+            scorers = []
+            for i in members:
+                own, shift = judged[i], problem.shift[i]
+                weight = None if problem.weight is None else problem.weight[own + shift].astype(np.float64)
+                if name is None:
+                    scorers.append(PlainScore(of[i], problem.expected[own + shift], weight))
+                elif shared and scorers:
+                    scorers.append(scorers[0])
+                else:
+                    block = rows.features[own] if chosen is None else chosen.features
+                    scorers.append(
+                        ChosenScore(Asked(name, settings[name], what, self.face, shown[i], block, y[own], weight))
+                    )
+        fitness: list[Any] | None = None
+        if settings["fitness"] is not None:
+            weight = None if problem.weight is None else problem.weight[: len(rows)].astype(np.float64)
+            asked = ("fitness", settings["fitness"], "training", self.face)
+            fitness = [FitnessScore(Asked(*asked, own, rows.features, rows.y, weight)) for own in shown]
+        return scorers, fitness
+
+    def _stopping(self, algorithm: Algorithm, network: Network, split: Split) -> Stopping:
+        """Return when training stops."""
+        settings, n, chosen_by = self.settings, len(split.training[0]), split.n_validation
+        if self.one_step:
+            return Stopping(1, np.inf, 0.0)
+        descent = settings.descent(settings.schedule, 1)
+        steps = algorithm.default_steps(-(-n // descent.samples_per_update(n)))
+        given = settings["max_evaluations"], settings["max_seconds"]
+        budget, seconds = (np.inf if own is None else float(own) for own in given)
+        if np.isfinite(budget) or (settings["max_seconds"] is not None and not algorithm.uses_gradient):
+            steps = _UNLIMITED
+        max_iter: Any = steps if is_auto(settings["max_iter"]) else settings["max_iter"]
+        if np.isfinite(budget):
+            cost = algorithm.cost(network, n, chosen_by, descent)
+            max_iter = min(max_iter, max(1, int(budget // cost)))
+        patience: Any = settings["n_iter_no_change"]
+        if is_auto(patience):
+            patience = algorithm.patience
+            if algorithm.uses_gradient and not settings.schedule.is_constant:
+                patience = 2 * patience if chosen_by else np.inf
+        return Stopping(int(max_iter), patience, float(settings["tol"]), seconds, budget)
+
+
+def _check_trainable(settings: Settings, outputs: Outputs, network: Network, algorithm: Algorithm) -> None:
+    """Raise a ValueError if a network cannot be trained as the parameters say."""
+    error_function, output = outputs.error_function, outputs.name
+    if isinstance(error_function, CrossEntropy) and network.n_outputs == 1:
+        raise ValueError(
+            "error_function='cross_entropy' needs an output for each class. For one output use "
+            "'binary_cross_entropy', or output_activation='softmax'."
+        )
+    if isinstance(error_function, CrossEntropy) and output != "softmax":
+        raise ValueError(
+            f"error_function='cross_entropy' needs outputs that add up to 1, and output_activation={quoted(output)} does not "
+            "make them so: use 'softmax', or error_function='binary_cross_entropy'."
+        )
+    if output == "softmax" and network.n_outputs == 1:
+        raise ValueError("output_activation='softmax' with one output is always 1; use another one.")
+    said = f"algorithm={quoted(algorithm.name)}"
+    if algorithm.uses_gradient:
+        for activation in network.activations:
+            if not activation.differentiable:
+                raise ValueError(
+                    f"{said} needs derivatives, and the activation {quoted(activation.name)} has none of use. Train it by "
+                    "evolution: algorithm='evolution'."
+                )
+        if not error_function.differentiable:
+            raise ValueError(
+                f"{said} needs derivatives, and {quoted(error_function.name)} has none of use. Minimise it by evolution: "
+                "algorithm='evolution'."
+            )
+        return
+    of_descent = {
+        "dropout": not is_auto(settings["dropout"]) and bool(np.any(settings["dropout"])),
+        "label_smoothing": settings["label_smoothing"],
+        "weight_decay": settings["weight_decay"],
+        "clip_norm": settings["clip_norm"] is not None,
+    }
+    for name, is_used in of_descent.items():
+        if is_used:
+            raise ValueError(f"{name} acts on the updates of descent; {said} makes none.")
+
+
+def _check_goes_on(plan: Plan, left: Left) -> None:
+    """Raise a ValueError unless training can go on with what the last fit left."""
+    task, training, model = plan.task, left.training, left.model
+    same = {
+        "the network": plan.network == model.network,
+        "the dtype": task.problem.dtype == model.parameters.dtype,
+        "the classes": np.array_equal(getattr(plan.target, "classes", ()), getattr(model.target, "classes", ())),
+    }
+    if training is not None:
+        assert left.settings is not None
+        same |= {
+            "the algorithm or its settings": task.algorithm == training.algorithm,
+            "the optimizer or its settings": plan.settings.optimizer == left.settings.optimizer,
+            "the schedule or its settings": plan.settings.schedule == left.settings.schedule,
+        }
+    same["n_networks"] = task.problem.n_members == model.n_networks
+    changed = [name for name, is_same in same.items() if not is_same]
+    if changed:
+        raise ValueError(
+            f"Training goes on where the last fit ended, but {' and '.join(changed)} changed. To start anew call fit "
+            "with warm_start=False."
+        )
+
+
+def _number(seed: np.random.SeedSequence) -> int:
+    return int(seed.generate_state(1)[0])
+
+
+def seed_sequence(random_state: Any) -> np.random.SeedSequence:
+    """Return what a ``random_state`` stands for.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is none.
+    """
+    if random_state is None:
+        return np.random.SeedSequence()
+    if is_integer(random_state):
+        check_number("random_state", random_state, low=0, integer=True)
+        return np.random.SeedSequence(int(random_state))
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.SeedSequence(int(random_state.randint(np.iinfo(np.int32).max)))
+    if isinstance(random_state, np.random.Generator):
+        return np.random.SeedSequence(int(random_state.integers(2**63)))
+    raise TypeError(
+        f"random_state must be an int, a numpy RandomState or Generator, or None. Got {quoted(random_state)}."
+    )

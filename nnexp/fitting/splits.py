@@ -1,0 +1,113 @@
+"""Which samples each network learns from, and which choose its best step."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
+
+from nnexp._errors import quoted
+from nnexp.fitting.rows import Rows
+from nnexp.fitting.settings import Settings
+from nnexp.targets import Classes, Target
+from nnexp.training import Algorithm
+
+Array = NDArray[Any]
+
+# From this many samples for each network on, several networks are cross-fitted unless told otherwise.
+_CROSS_SAMPLES = 20
+# From this many samples on, an algorithm that wants validation gets some unless told otherwise; any other from more on.
+_WANTED_SAMPLES, _MANY_SAMPLES = 200, 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which samples each network learns from, and which choose.
+
+    Attributes
+    ----------
+    how : {"none", "given", "holdout", "cross"}
+    training : list of arrays of int
+        For each network.
+    validation : list of arrays of int, or None
+    """
+
+    how: str
+    training: list[Array]
+    validation: list[Array] | None
+
+    @property
+    def n_validation(self) -> int:
+        """How many samples choose the step of the first network."""
+        return 0 if self.validation is None else len(self.validation[0])
+
+
+def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: int) -> Split:
+    """Set samples aside for each network.
+
+    Raises
+    ------
+    ValueError
+        If there are too few.
+    """
+    n, networks = len(rows), settings.n_networks
+    if how in ("none", "given"):
+        return Split(how, [np.arange(n)] * networks, None)
+    strata = rows.y if isinstance(target, Classes) else None
+    fraction = settings["validation_fraction"]
+    try:
+        if how == "holdout":
+            training, validation = _hold_out(n, fraction, strata, rows.groups, seed)
+            return Split(how, [training] * networks, [validation] * networks)
+        if n < networks:
+            raise ValueError(f"n_networks={networks} folds need at least as many samples.")
+        return Split(how, *_folds(n, networks, strata, rows.groups, seed))
+    except ValueError as error:
+        part = f"validation_fraction={fraction}" if how == "holdout" else f"{networks} folds"
+        raise ValueError(f"validation={quoted(how)} cannot set {part} of {n} samples aside: {error}") from error
+
+
+def resolve_validation(settings: Settings, n: int, algorithm: Algorithm) -> str:
+    """Return how n samples are validated, "auto" resolved."""
+    if settings["validation"] != "auto":
+        return str(settings["validation"])
+    if settings.n_networks > 1:
+        return "cross" if n >= _CROSS_SAMPLES * settings.n_networks else "none"
+    return "holdout" if n >= (_WANTED_SAMPLES if algorithm.wants_validation else _MANY_SAMPLES) else "none"
+
+
+def _hold_out(n: int, fraction: float, strata: Any, groups: Any, seed: int) -> tuple[Array, Array]:
+    """Set a part of the samples aside: of every class its share, or whole groups."""
+    if groups is not None:
+        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+        training, validation = next(splitter.split(np.empty(n), groups=groups))
+    else:
+        size = max(round(fraction * n), 1 if strata is None else len(np.unique(strata)))
+        training, validation = train_test_split(np.arange(n), test_size=size, random_state=seed, stratify=strata)
+    return np.sort(training), np.sort(validation)
+
+
+def _folds(n: int, k: int, strata: Any, groups: Any, seed: int) -> tuple[list[Array], list[Array]]:
+    """Cut the samples into a fold for each network: of every class its share, and whole groups."""
+    if strata is not None and np.unique(strata, return_counts=True)[1].max() < k:
+        strata = None  # no class has a sample for each fold
+    grouped = groups is not None
+    if strata is None:
+        splitter = (GroupKFold if grouped else KFold)(k, shuffle=True, random_state=seed)
+    else:
+        splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(k, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        pairs = list(splitter.split(np.empty((n, 1)), strata, groups))
+    return [training for training, _ in pairs], [fold for _, fold in pairs]

@@ -1,0 +1,216 @@
+"""A fitted network, or a stack of them, with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnexp._errors import quoted
+from nnexp._threads import one_thread
+from nnexp.network import Network
+from nnexp.targets import Numbers, Target
+from nnexp.training import Algorithm
+from nnexp.training.history import History
+
+Array = NDArray[Any]
+
+# What a prediction works on at a time, in rows and in bytes of their inputs, so that its memory does not grow with them.
+MOST_ROWS, _MOST_BYTES = 8192, 1 << 24
+
+
+def pieces(n: int, n_inputs: int) -> Iterator[slice]:
+    """Cut n rows into pieces that predictions work on one after the other."""
+    size = max(1, min(MOST_ROWS, _MOST_BYTES // (8 * n_inputs)))
+    for first in range(0, n, size):
+        yield slice(first, min(first + size, n))
+
+
+def dense(array: Any) -> Any:
+    """Return an array that may be sparse as a dense one."""
+    return array.toarray() if hasattr(array, "toarray") else array
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """The predictions of all samples, each by the network that has not learnt from it.
+
+    Attributes
+    ----------
+    prediction : array of shape (n_samples,) or (n_samples, n_outputs)
+    score, score_error : float
+        Accuracy or R², and half the width of its 95 % interval.
+    """
+
+    prediction: Array
+    score: float
+    score_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted network, or a stack of them, with all that is known of it.
+
+    Attributes
+    ----------
+    network : Network
+    parameters : array of shape (n_networks, D)
+    target : Target
+        What the outputs stand for.
+    algorithm : Algorithm
+        What trained it.
+    log : History
+        What happened in each step.
+    n_iter : int
+        Steps done; the most of all networks.
+    evaluations : int
+        What training cost, of all networks.
+    stop_reasons : tuple of str
+        Why each network stopped; or one sentence for all.
+    judged_from : tuple of int
+        For each network the step after which its errors are those on the data that it was last trained on.
+    by_score : bool
+        Whether the highest score chose the parameters, and not the lowest error.
+    validated : bool
+        Whether there were validation samples.
+    feature_names : array of str, or None
+        The names of the columns of X, where it had any.
+    temperature : float or None
+        What calibrated the probabilities.
+    out_of_fold : OutOfFold or None
+        With cross-fitting.
+    known_best : pair of float and (float or None), or None
+        The error and the score of the chosen step, where the history does not tell them.
+    answer : pair of X and values, or None
+        What it gives for an X that it has been asked before: scorers ask networks whose outputs are known.
+    """
+
+    network: Network
+    parameters: Array
+    target: Target
+    algorithm: Algorithm
+    log: History
+    n_iter: int = 0
+    evaluations: int = 0
+    stop_reasons: tuple[str, ...] = ("",)
+    judged_from: tuple[int, ...] = ()
+    by_score: bool = False
+    validated: bool = False
+    feature_names: Array | None = None
+    temperature: float | None = None
+    out_of_fold: OutOfFold | None = None
+    known_best: tuple[float, float | None] | None = None
+    answer: tuple[Any, Array] | None = None
+
+    @property
+    def n_networks(self) -> int:
+        """How many networks there are."""
+        return len(self.parameters)
+
+    def values(self, X: Any) -> Array:
+        """Return the average of the networks' outputs, as probabilities or in the units of y.
+
+        Parameters
+        ----------
+        X : array or sparse array of shape (n, n_inputs)
+            Finite numbers.
+
+        Returns
+        -------
+        array of shape (n, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            If the numbers are too large for the precision of the parameters.
+        """
+        return self._mean_and_spread(X, spread=False)[0]
+
+    def spread(self, X: Any) -> tuple[Array, Array]:
+        """Return what `values` does, and the standard deviation of the networks' values around it."""
+        return self._mean_and_spread(X, spread=True)
+
+    def _mean_and_spread(self, X: Any, spread: bool) -> tuple[Array, Array]:
+        dtype, network = self.parameters.dtype, self.network
+        n, several = X.shape[0], self.n_networks > 1
+        mean = np.empty((n, network.n_outputs), dtype=dtype)
+        deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=dtype)
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
+            for here in pieces(n, network.n_inputs):
+                outputs = network.forward(self.parameters, dense(X[here]).astype(dtype, copy=False))
+                values = self.target.values(outputs)
+                mean[here] = values.mean(axis=0) if several else values[0]
+                if spread and several:
+                    deviation[here] = values.std(axis=0)
+        if np.isnan(mean).any():
+            raise ValueError(f"X holds values too large for dtype={quoted(dtype.name)}; rescale them.")
+        return mean, deviation
+
+    def history(self, member: int) -> dict[str, list[Any]]:
+        """Return what happened in each step of a network: a list for each column."""
+        return self.log.columns(member)
+
+    def member(self, number: int) -> Model:
+        """Return one of the networks by itself; it shares its weights."""
+        network, parameters = self.network, self.parameters[number : number + 1]
+        if network.is_evolvable:  # each has become a network of its own
+            network, row = network.plain(self.parameters[number])
+            parameters = row[np.newaxis]
+        log = self.log.select(np.array([number]))
+        columns = log.columns(0)
+        return replace(
+            self,
+            network=network,
+            parameters=parameters,
+            target=self.target.of(number) if isinstance(self.target, Numbers) else self.target,
+            log=log,
+            n_iter=len(columns["step"]),
+            evaluations=columns["evaluations"][-1],
+            stop_reasons=self.stop_reasons[number : number + 1] or self.stop_reasons,
+            judged_from=self.judged_from[number : number + 1],
+            out_of_fold=None,
+        )
+
+    def architecture(self) -> list[dict[str, Any]]:
+        """Return for each network its connections whose weight is not 0, how many there could be, and its hidden neurons."""
+        possible = sum(b.n_source * b.n_target if b.mask is None else int(b.mask.sum()) for b in self.network.blocks)
+        found = []
+        for parameters in self.parameters:
+            own = self.network.architecture(parameters)
+            found.append({"connections": own.pop("connections"), "possible_connections": possible, **own})
+        return found
+
+    def calibrated(self, temperature: float) -> Model:
+        """Return a model whose outputs' inputs are divided by a temperature."""
+        parameters = self.parameters.copy()
+        for into in self.network.blocks:
+            if into.target == self.network.n_layers - 1:
+                into.view(parameters)[...] /= temperature
+        return replace(self, parameters=parameters, temperature=temperature)
+
+    @cached_property
+    def best(self) -> tuple[float, float | None]:
+        """The error and the score of the chosen step, the mean over the networks; no score without validation samples."""
+        if self.known_best is not None:
+            return self.known_best
+        first = self.judged_from or (0,) * self.n_networks
+        found = [_best_of(self.history(i), self.by_score, first[i]) for i in range(self.n_networks)]
+        error, score = (float(np.mean([own[i] for own in found])) for i in range(2))
+        return error, score if self.validated else None
+
+
+def _best_of(columns: dict[str, list[Any]], by_score: bool, first: int) -> tuple[float, float]:
+    """Return the error and the score of the chosen step of one network, among those after the first ones."""
+    if first < len(columns["step"]):
+        columns = {name: values[first:] for name, values in columns.items()}
+    validation, scores = columns["validation_error"], columns["validation_score"]
+    if by_score and not np.isnan(scores).all():
+        best = int(np.nanargmax(scores))
+        return validation[best], scores[best]
+    errors = columns["error"] if np.isnan(validation).all() else validation
+    best = int(np.nanargmin(errors)) if not np.isnan(errors).all() else 0
+    return errors[best], scores[best]
