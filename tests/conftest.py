@@ -1,4 +1,5 @@
 import os
+import sys
 
 # scikit-learn's check of array API input runs only under this switch, which SciPy reads on import.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -6,6 +7,14 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import pytest
 
 from tests.postgresql import Server, programs
+
+
+@pytest.fixture(autouse=True)
+def without_figures(request, monkeypatch):
+    """Reports are drawn, which takes most of their time, only where tests are about them."""
+    page = sys.modules.get("nnexp.report.page")
+    if page is not None and request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr(page, "figures_of", lambda results, comparison: {})
 
 
 @pytest.fixture(scope="session")

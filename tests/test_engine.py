@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import nnexp.engine
 from nnexp.engine import Engine, EngineError, WorkerDiedError
 
 
@@ -118,7 +119,8 @@ def wait(shared, unit):
     time.sleep(0.1)
 
 
-def test_dask_needs_an_address_that_answers():
+def test_dask_needs_an_address_that_answers(monkeypatch):
+    monkeypatch.setattr(nnexp.engine, "ANSWER_WITHIN", "1s")
     with pytest.raises(EngineError, match="needs the scheduler's address"):
         Engine(backend="dask")
     with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:9 does not answer"):

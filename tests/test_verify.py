@@ -14,6 +14,8 @@ from nnexp.experiment.results import hash_of
 from nnexp.report import write_report
 from nnexp.verify import verify
 
+pytestmark = pytest.mark.figures
+
 EXAMPLE = Path(__file__).parents[1] / "results" / "example"
 FILE = """
 question = "Does width help?"

@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from cmaes import CMA
-from scipy.stats import qmc
 
 from nnexp._errors import ExpectedError, quoted
 from nnexp._names import nearest
@@ -119,6 +117,8 @@ class QuasiRandomSampler:
         wanted = max(numbers, default=-1) + 1
         if wanted > len(self._known):
             count = 1 << max(wanted - 1, self._AT_ONCE).bit_length()
+            from scipy.stats import qmc  # loads all of scipy.stats
+
             engine = qmc.Sobol(len(self._place), scramble=True, rng=np.random.default_rng(self._seed))
             self._known = engine.random(count)
         rows = [self._known[number] for number in numbers]
@@ -148,6 +148,8 @@ class CmaEsSampler:
         self._optimizer = self._begin()
 
     def _begin(self) -> Any:
+        from cmaes import CMA  # loads much of SciPy
+
         bounds = np.tile([0.0, 1.0], (self._dimensions, 1))
         seed = seed_of(self._seed, "cma_es") % (1 << 31)
         return CMA(mean=np.full(self._dimensions, 0.5), sigma=0.25, bounds=bounds, seed=seed)

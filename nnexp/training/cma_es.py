@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import cmaes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,7 +52,8 @@ class SeparableCMAES(SearchDistribution):
     name: ClassVar[str] = "sep_cma_es"
     # The weights that there may be at most.
     LARGEST: ClassVar[int] = 1_000_000
-    kind: ClassVar[Any] = cmaes.SepCMA
+    # What the library calls it.
+    kind: ClassVar[str] = "SepCMA"
 
     def __init__(self, population_size: int | None = None, sigma: float = 0.5, batch_size: int | None = 512) -> None:
         self.population_size = population_size
@@ -96,9 +96,11 @@ class SeparableCMAES(SearchDistribution):
 
     def optimizer(self, problem: Problem, parameters: Array) -> Any:
         """Return the library's object for one member."""
+        import cmaes  # loads much of SciPy
+
         scale = problem.network.initial_scale
         free = scale > 0
-        own = self.kind(
+        own = getattr(cmaes, self.kind)(
             mean=np.clip(parameters[free].astype(np.float64) / scale[free], -1e30, 1e30),  # its own limit is 1e32
             sigma=float(self.sigma),
             population_size=self.size(problem.network.n_parameters),
@@ -139,7 +141,7 @@ class CMAES(SeparableCMAES):
 
     name: ClassVar[str] = "cma_es"
     LARGEST: ClassVar[int] = 2_000
-    kind: ClassVar[Any] = cmaes.CMA
+    kind: ClassVar[str] = "CMA"
 
     def __init__(self, population_size: int | None = None, sigma: float = 0.5, batch_size: int | None = None) -> None:
         super().__init__(population_size, sigma, batch_size)

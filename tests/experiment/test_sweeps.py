@@ -128,6 +128,7 @@ def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, tmp_path)
     assert tables(tmp_path / "killed" / "small") == tables(tmp_path / "whole" / "small")
 
 
+@pytest.mark.figures
 def test_the_report_shows_the_optimistic_score_beside_the_honest_one(file, tmp_path, capsys):
     assert sweep(file, tmp_path / "results") == 0
     out = capsys.readouterr().out

@@ -7,6 +7,8 @@ import pytest
 
 from nnexp.cli import main
 
+pytestmark = pytest.mark.figures
+
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium: apt-get install chromium")
 
 ROOT = Path(__file__).parents[2]

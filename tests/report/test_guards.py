@@ -10,6 +10,8 @@ from nnexp.report import compare
 from tests.report.tables import make_results
 from tests.report.test_statistics import around
 
+pytestmark = pytest.mark.figures
+
 SCORES = {name: {"x": around(0.9, seed=1), "y": around(0.8, seed=2)} for name in "ab"}
 
 

@@ -15,6 +15,8 @@ from nnexp.report.markdown import code, plain
 from tests.report.tables import make_results
 from tests.report.test_statistics import around
 
+pytestmark = pytest.mark.figures
+
 SCORES = {
     "a": {"x": around(0.95, seed=1), "y": around(0.8, seed=2), "z": [*around(0.7, n=9), None]},
     "b": {"x": around(0.9, seed=3), "y": around(0.85, seed=4), "z": around(0.5, seed=5)},
