@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak fuzz example clean
+.PHONY: help demo test slow check bench soak fuzz example clean
 N ?= 100
 SEED ?= 0
 
 help:
 	@echo "make demo     install into .venv, run the first experiment, say where its report is"
 	@echo "make test     install what tests need, and run them"
+	@echo "make slow     more of the same: further algorithms, stores, simulations"
 	@echo "make check    format, lint, types and tests, as a reviewer will"
 	@echo "make bench    print the benchmarks: speed, what evolution needs, what sweeps cost"
 	@echo "make soak     faults at operations on files, signals and killed workers: N=1000 SEED=0"
@@ -35,6 +36,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto -q
+
+slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n auto -q -m slow
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

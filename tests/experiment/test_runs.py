@@ -113,7 +113,7 @@ def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturb
     journal = tmp_path / "killed" / "small" / "journal.jsonl"
     rng = np.random.default_rng(0)
     kept = 0
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(
             command(small, tmp_path / "killed"),
             stdout=subprocess.DEVNULL,
@@ -316,7 +316,7 @@ def test_a_table_of_no_finished_run_is_a_sentence(small, tmp_path, capsys):
 @pytest.mark.skipif(
     os.geteuid() != 0 if hasattr(os, "geteuid") else True, reason="a small file system is mounted by root"
 )
-@pytest.mark.parametrize("size", ["8k", "24k", "48k"])
+@pytest.mark.parametrize("size", ["24k", *(pytest.param(size, marks=pytest.mark.slow) for size in ("8k", "48k"))])
 def test_a_full_disk_is_a_sentence_and_loses_nothing(small, tmp_path, size):
     disk = tmp_path / "disk"
     disk.mkdir()

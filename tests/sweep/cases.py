@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -107,3 +108,10 @@ if __name__ == "__main__":  # place, kind, mode, workers, trials
     place, kind, mode, workers, trials = sys.argv[1:]
     own = evaluation(pruner=("median", {"n_startup_trials": 8})) if kind == "network" else toy(waits=0.02)
     run(place, own, workers=int(workers), mode=mode, n_trials=int(trials), lease=2.0)
+
+
+def place_of(request, tmp_path):
+    """Return where a study is kept, as the parameter of a fixture says."""
+    if request.param == "folder":
+        return str(tmp_path / "store")
+    return request.getfixturevalue("postgresql").database(f"test_{uuid.uuid4().hex}")

@@ -16,7 +16,7 @@ from nnexp.sweep.evaluation import Evaluation
 from nnexp.sweep.store import Trial, owner_name
 from nnexp.sweep.study import Settings, Study, StudyError
 from nnexp.sweep.sweep import open_store
-from tests.sweep.cases import TOY, Toy, evaluation, run, table, toy
+from tests.sweep.cases import TOY, Toy, evaluation, place_of, run, table, toy
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +46,12 @@ def undisturbed(tmp_path_factory):
     study = run(str(tmp_path_factory.mktemp("undisturbed")), network(), n_trials=48)
     assert Counter(trial.state for trial in study.trials()).keys() == {"complete", "pruned"}
     return table(study)
+
+
+@pytest.fixture(params=["folder", pytest.param("postgresql", marks=pytest.mark.slow)])
+def place(request, tmp_path):
+    """Where a study is kept. That a database behaves as a folder does is shown by the tests of the stores."""
+    return place_of(request, tmp_path)
 
 
 @pytest.mark.parametrize("workers", [2, 5])
@@ -165,7 +171,7 @@ def test_a_server_restarted_in_mid_sweep_changes_nothing(postgresql, undisturbed
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="a small file system is mounted by root")
-@pytest.mark.parametrize("size", ["16k", "40k"])
+@pytest.mark.parametrize("size", [pytest.param("16k", marks=pytest.mark.slow), "40k"])
 def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(tmp_path, undisturbed, size):
     disk = tmp_path / "disk"
     disk.mkdir()
