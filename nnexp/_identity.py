@@ -1,26 +1,385 @@
-"""What tells one fit from another."""
+"""What tells one fit, run or trial from another: keys of values, of functions and objects, of the code behind them.
+
+A key holds what decides a result and nothing else, and is the same in every process. Of what a value is made of, code in an
+installed package counts by the files of its distribution, code in a file beside by that file and what it imports from its
+folder, and code without a file by what it does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+import dis
+import functools
+import hashlib
+import importlib.metadata
+import sys
+import types
+import uuid
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+# Libraries whose versions each key names by itself, so that they can be asked about.
+LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn")
 
-def content(value: Any) -> Any:
-    """Return what a parameter says, as text that is the same in another process: arrays and functions by content."""
-    if isinstance(value, np.ndarray):
-        return value.shape, value.dtype.str, value.tobytes()
-    if isinstance(value, Mapping):
-        return [(content(key), content(own)) for key, own in value.items()]
-    if isinstance(value, list | tuple):
-        return [content(own) for own in value]
-    if hasattr(value, "__code__"):
-        return value.__module__, value.__qualname__, value.__code__.co_code, repr(value.__code__.co_consts)
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return type(value).__qualname__, content(value.get_params())
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value).__qualname__, [content(getattr(value, field.name)) for field in fields(value)]
-    return repr(value)
+# Where values are kept inside each other deeper than this, something is wrong.
+_DEEPEST = 100
+
+
+class Unstable:
+    """Notes of what has no key that would be the same in another process."""
+
+    def __init__(self) -> None:
+        self.named: list[str] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.named)
+
+
+def key_of(*values: Any, unstable: Unstable | None = None) -> str:
+    """Return a key of values, 24 hexadecimal digits.
+
+    Parameters
+    ----------
+    *values : Any
+    unstable : Unstable, default=None
+        Is told what has no stable key; what depends on such a value is not to be used again.
+
+    Examples
+    --------
+    >>> key_of([1, "a"]) == key_of([1, "a"]) != key_of([1, "b"])
+    True
+    """
+    return _hash(_Content(Unstable() if unstable is None else unstable).of(values))[:24]
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """Return a hash of the content of files, whatever their order."""
+    return _hash(sorted(_hash_of_file(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(repr(content).encode(errors="surrogatepass")).hexdigest()
+
+
+@functools.lru_cache(maxsize=4096)
+def _hash_of_file(path: str, changed: int, size: int) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+class _Content:
+    """Says in texts, tuples and numbers what values are."""
+
+    def __init__(self, unstable: Unstable) -> None:
+        self._unstable = unstable
+        self._known: dict[int, str] = {}
+        self._kept: list[Any] = []  # so that no other object gets the number of one that is known
+        self._inside: list[int] = []
+        self._whole = 0
+
+    def of(self, value: Any) -> Any:
+        """Return what a value is."""
+        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+            return type(value).__name__, repr(value)
+        if isinstance(value, np.generic):
+            return "scalar", value.dtype.str, repr(value.item())
+        if id(value) in self._inside:  # it holds itself
+            return "above", len(self._inside) - self._inside.index(id(value))
+        if id(value) not in self._known:
+            if len(self._inside) > _DEEPEST:
+                return self._no_key(value)
+            self._inside.append(id(value))
+            found = _hash(self._compound(value))
+            self._inside.pop()
+            if self._inside and self._whole:
+                return found
+            self._known[id(value)] = found
+            self._kept.append(value)
+        return self._known[id(value)]
+
+    def _compound(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            if value.dtype == object:
+                return "objects", value.shape, [self.of(own) for own in value.ravel()]
+            return "array", value.shape, value.dtype.str, _hash(np.ascontiguousarray(value).tobytes())
+        if isinstance(value, np.dtype):
+            return "dtype", value.str
+        if isinstance(value, Mapping):
+            return "mapping", [(self.of(key), self.of(own)) for key, own in value.items()]
+        if isinstance(value, Set):
+            return "set", sorted(repr(_Content(self._unstable).of(own)) for own in value)
+        if isinstance(value, list | tuple):
+            return type(value).__name__, [self.of(own) for own in value]
+        if isinstance(value, slice | range):
+            return type(value).__name__, repr(value)
+        if isinstance(value, types.ModuleType):
+            return "module", value.__name__
+        if isinstance(value, type):
+            return self._class(value)
+        return self._callable_or_object(value)
+
+    def _callable_or_object(self, value: Any) -> Any:
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, types.MethodType):
+            return "method", self.of(value.__func__), self.of(value.__self__)
+        if isinstance(value, functools.partial):
+            return "partial", [self.of(own) for own in (value.func, value.args, value.keywords)]
+        if isinstance(value, types.BuiltinFunctionType | np.ufunc):
+            owner = getattr(value, "__self__", None)
+            if owner is not None and not isinstance(owner, types.ModuleType):
+                return "method", value.__name__, self.of(owner)
+            return "builtin", getattr(value, "__module__", None), getattr(value, "__qualname__", value.__name__)
+        frame = _frame(value)
+        if frame is not None:
+            return ("frame", *frame)
+        return self._object(value)
+
+    def _object(self, value: Any) -> Any:
+        what = self._class(type(value))
+        if hasattr(value, "get_params") and not self._whole:
+            if not _is_cloned_whole(type(value)):
+                return "object", what, self.of(value.get_params(deep=False))
+            self._whole += 1
+            found = self.of(dict(vars(value)))
+            self._whole -= 1
+            return "object", what, found
+        if is_dataclass(value):
+            own = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+            return "object", what, self.of(own)
+        state = dict(getattr(value, "__dict__", {}))
+        for slot in (name for cls in type(value).__mro__ for name in _slots(cls)):
+            if hasattr(value, slot):
+                state[slot] = getattr(value, slot)
+        if _is_plain(type(value)):
+            return "object", what, self.of(state)
+        try:
+            reduced = value.__reduce_ex__(4)
+        except Exception:  # whatever a foreign object may say to being pickled
+            return self._no_key(value)
+        return "object", what, self.of([state, reduced[1:] if isinstance(reduced, tuple) else reduced])
+
+    def _class(self, cls: type) -> Any:
+        home = home_of(cls.__module__)
+        if home is not None:
+            return "class", cls.__module__, cls.__qualname__, home
+        left_out = {"__dict__", "__weakref__", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
+        own = {name: part for name, part in vars(cls).items() if name not in left_out and not name.startswith("_abc_")}
+        parts = [(name, self.of(_unwrapped(part))) for name, part in sorted(own.items())]
+        return "class", cls.__qualname__, [self.of(base) for base in cls.__bases__], parts
+
+    def _function(self, function: types.FunctionType) -> Any:
+        home = home_of(function.__module__)
+        cells = [_cell(cell) for cell in function.__closure__ or ()]
+        parts = [function.__defaults__, function.__kwdefaults__, cells, function.__dict__]
+        inside = [self.of(own) for own in parts]
+        if home is None:  # what it calls is no file's either
+            used = {
+                name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__
+            }
+            inside.append(self.of(used))
+        # The module may be __main__ here and have a name elsewhere.
+        return "function", function.__qualname__, home, _code(function.__code__), inside
+
+    def _no_key(self, value: Any) -> Any:
+        self._unstable.named.append(f"{type(value).__module__}.{type(value).__qualname__}")
+        return "unknown", uuid.uuid4().hex
+
+
+def _is_cloned_whole(cls: type) -> bool:
+    """Whether a clone keeps more than the parameters, such as what another estimator has learnt."""
+    clone = getattr(cls, "__sklearn_clone__", None)
+    return clone is not None and not clone.__module__.startswith(("sklearn.base", "nnexp."))
+
+
+def _cell(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
+
+
+def _slots(cls: type) -> list[str]:
+    slots = vars(cls).get("__slots__", ())
+    return [slots] if isinstance(slots, str) else [name for name in slots if name not in ("__dict__", "__weakref__")]
+
+
+def _is_plain(cls: type) -> bool:
+    """Whether objects of a class hold nothing but their attributes."""
+    return all(own is object or _is_of_python(own.__module__) for own in cls.__mro__)
+
+
+def _is_of_python(module: str) -> bool:
+    """Whether a module is written in Python, and not compiled."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module not in sys.builtin_module_names and (file is None or str(file).endswith(".py"))
+
+
+def _unwrapped(part: Any) -> Any:
+    if isinstance(part, staticmethod | classmethod):
+        return part.__func__
+    if isinstance(part, property):
+        return part.fget, part.fset
+    return part if isinstance(part, types.FunctionType | type) or not hasattr(part, "__get__") else type(part).__name__
+
+
+def _code(code: types.CodeType) -> Any:
+    """Return what a function does: its instructions, names and constants, and the functions inside it."""
+    constants = [_code(own) if isinstance(own, types.CodeType) else _constant(own) for own in code.co_consts]
+    return code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, constants
+
+
+def _constant(value: Any) -> str:
+    return f"frozenset {sorted(map(repr, value))}" if isinstance(value, frozenset) else repr(value)
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """Return the global names that a function looks up."""
+    inner = [name for own in code.co_consts if isinstance(own, types.CodeType) for name in _names(own)]
+    own = [str(step.argval) for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
+    return sorted({*own, *inner})
+
+
+def _frame(value: Any) -> tuple[Any, ...] | None:
+    """Return what a table of pandas or a sparse array of SciPy holds, or None for what is neither."""
+    if hasattr(value, "tocsr"):
+        own = value.tocsr()
+        return value.shape, own.dtype.str, *(_hash(part.tobytes()) for part in (own.data, own.indices, own.indptr))
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
+        hashes = pandas.util.hash_pandas_object(value, index=False)
+        names = [str(name) for name in value.columns] if hasattr(value, "columns") else [str(value.name)]
+        return names, len(value), _hash(np.asarray(hashes).tobytes())
+    return None
+
+
+def key_of_data(part: Any) -> str:
+    """Return a hash of a table, an array or a sparse array, however it is held in memory."""
+    import pandas as pd
+
+    if part is None:
+        return "none"
+    if hasattr(part, "tocsr"):
+        own = part.tocsr()
+        part = np.concatenate([own.data, own.indices, own.indptr]).astype(float)
+    if isinstance(part, pd.DataFrame | pd.Series):
+        return hashlib.sha256(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes()).hexdigest()
+    array = np.asarray(part)
+    content = repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes()
+    return hashlib.sha256(str((array.shape, array.dtype)).encode() + content).hexdigest()
+
+
+# Code
+
+
+@functools.lru_cache(maxsize=8)
+def own_code(*rooms: str) -> str:
+    """Return a hash of nnexp's own code in some of its rooms: modules and packages by name."""
+    root = Path(__file__).parent
+    files = [path for room in rooms for path in (root / room, root / f"{room}.py") if path.exists()]
+    return digest_of(own for path in files for own in (path.rglob("*.py") if path.is_dir() else [path]))[:16]
+
+
+# What a fit is computed by.
+FITTING = (
+    "network", "training", "fitting", "model", "targets", "estimator", "callbacks", "together", "_names", "_threads",
+    "_identity",
+)  # fmt: skip
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide the last bits of a result, by name."""
+    return {name: importlib.metadata.version(name) for name in (*LIBRARIES, "joblib")}
+
+
+def home_of(module: str) -> str | None:
+    """Return the version of the library that a module belongs to, or a hash of its code; None for a module without a file.
+
+    Parameters
+    ----------
+    module : str
+        Its name, as ``__module__`` of a class or a function has it.
+    """
+    top = module.partition(".")[0]
+    if module == "__main__":  # in another process that is another module
+        return None
+    if top in sys.stdlib_module_names:
+        return "python"
+    if top == "nnexp":  # whose own code each key names by itself
+        return "nnexp"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    distribution = _distributions().get(top, [None])[0]
+    if distribution is not None and (file is None or Path(file).resolve().is_relative_to(_root_of(distribution))):
+        return code_of_distribution(distribution)
+    if file is None or not file.endswith(".py") or not Path(file).is_file():
+        return None
+    package = getattr(sys.modules.get(top), "__path__", None)
+    return code_of_folder(Path(next(iter(package)))) if package else digest_of(files_beside(Path(file)))
+
+
+@functools.lru_cache(maxsize=1)
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+@functools.lru_cache(maxsize=128)
+def _root_of(distribution: str) -> Path:
+    """Return the folder that a distribution is installed in; the code of one that is being worked on is elsewhere."""
+    return Path(str(importlib.metadata.distribution(distribution).locate_file(""))).resolve()
+
+
+@functools.lru_cache(maxsize=128)
+def code_of_distribution(name: str) -> str:
+    """Return the version of a library, or a hash of all its files where it extends nnexp."""
+    if name in LIBRARIES:
+        return name
+    distribution = importlib.metadata.distribution(name)
+    if not any(entry.group.startswith("nnexp.") for entry in distribution.entry_points):
+        return f"{name} {distribution.version}"
+    files = [Path(str(distribution.locate_file(file))) for file in distribution.files or []]
+    return digest_of(file for file in files if file.suffix in (".py", ".so", ".pyd") and file.is_file())
+
+
+def code_of_folder(folder: Path) -> str:
+    """Return a hash of all files of Python in a folder, those in hidden folders left out."""
+    files = folder.rglob("*.py")
+    return digest_of(file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+
+
+def files_beside(file: Path) -> set[Path]:
+    """Return a file of Python and those that it imports from its folder, and what these import."""
+    file = file.resolve()
+    folder, found, waiting = file.parent, set[Path](), [file]
+    while waiting:
+        own = waiting.pop()
+        if own in found:
+            continue
+        found.add(own)
+        try:
+            tree = ast.parse(own.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue
+        waiting += [path for name in _imported(tree) for path in _files_of(folder, name) if path not in found]
+    return found
+
+
+def _imported(tree: ast.Module) -> list[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module or "", *(f"{node.module}.{a.name}" if node.module else a.name for a in node.names)]
+    return [name for name in names if name]
+
+
+def _files_of(folder: Path, name: str) -> list[Path]:
+    """Return the files that a module's name stands for in a folder, its packages included."""
+    parts, found = name.split("."), []
+    for i in range(1, len(parts) + 1):
+        place = folder.joinpath(*parts[:i])
+        found += [place.with_suffix(".py"), place / "__init__.py"]
+    return [own.resolve() for own in found if own.is_file()]

@@ -212,3 +212,41 @@ class Caller:
             if wants:
                 said = f"The callback {name} stopped it after step {state.step}."
         return said
+
+
+class ScikitLearnCallbacks:
+    """Calls the callbacks that were set by scikit-learn's `set_callbacks`, each step a task of the fit.
+
+    Parameters
+    ----------
+    estimator : BackpropMLP
+    X, y : array-like
+        What it is fitted to.
+    attributes : callable
+        Returns what the estimator would have after the steps that a training has done.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any, attributes: Callable[[Training], dict[str, Any]]) -> None:
+        self._estimator, self._data, self._attributes = estimator, {"X": X, "y": y}, attributes
+        self._context: Any = None
+
+    def on_start(self, state: StepState) -> None:
+        """Begin the task of the fit."""
+        self._context = self._estimator._init_callback_context(max_subtasks=None)
+        self._context.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+
+    def on_step(self, state: StepState) -> bool:
+        """Begin and end the task of a step."""
+        step = self._context.subcontext(task_name="step")
+        step.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        return bool(
+            step.call_on_fit_task_end(
+                estimator=self._estimator,
+                **self._data,
+                reconstruction_attributes=lambda: self._attributes(state.training),
+            )
+        )
+
+    def on_end(self) -> None:
+        """End the task of the fit."""
+        self._context.call_on_fit_task_end(estimator=self._estimator, **self._data)

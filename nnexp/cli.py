@@ -483,8 +483,8 @@ class _Progress:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def start(self, planned: int, known: int, trials: int, known_trials: int) -> None:
-        """Begin with the numbers of planned and of known runs and trials."""
+    def start(self, planned: int, known: int, trials: int, known_trials: int, again: str) -> None:
+        """Begin with the numbers of planned and of known runs and trials, and what is done again."""
         self._planned, self._known, self._trials, self._known_trials = planned, known, trials, known_trials
         found = f", {known} of them finished before" if known else ""
         self._console.print(f"[bold]{escape(self._question)}[/bold]")
@@ -493,6 +493,8 @@ class _Progress:
             self._console.print(f"{trials} trials{before}, then {planned} runs{found}.")
         else:
             self._console.print(f"{planned} runs{found}.")
+        if again:
+            self._console.print(escape(again), style="yellow")
         if self._console.is_terminal and trials > known_trials:
             self._bar.start()
             self._trial_task = self._bar.add_task("trials", total=trials, completed=known_trials)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import hashlib
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,15 +24,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import nnexp.saving as saving
 from nnexp._errors import quoted
-from nnexp._identity import content
+from nnexp._identity import Unstable, key_of
 from nnexp._names import is_integer
 from nnexp._threads import one_thread
-from nnexp.callbacks import Caller, Checkpoint, check_callbacks
+from nnexp.callbacks import Caller, Checkpoint, ScikitLearnCallbacks, check_callbacks
 from nnexp.fitting import Data, Left, Plan, Settings, Shared, finish, plan_fit, plan_step
 from nnexp.fitting.outputs import name_of, resolve_outputs
 from nnexp.model import Model
 from nnexp.network import Network
 from nnexp.onnx_export import to_onnx
+from nnexp.parts import plugins_in
 from nnexp.targets import Classes, Labels, Numbers
 from nnexp.training import ALGORITHMS, Training
 from nnexp.training.stack import train
@@ -102,34 +101,6 @@ def _streams(estimator: BackpropMLP) -> bool:
     return True
 
 
-class _ScikitLearnCallbacks:
-    """Calls the callbacks that were set by scikit-learn's `set_callbacks`, each step a task of the fit."""
-
-    def __init__(self, estimator: BackpropMLP, X: Any, y: Any, plan: Plan) -> None:
-        self._estimator, self._X, self._y, self._plan = estimator, X, y, plan
-        self._context: Any = None
-
-    def on_start(self, state: Any) -> None:
-        estimator: Any = self._estimator
-        self._context = estimator._init_callback_context(max_subtasks=None)
-        self._context.call_on_fit_task_begin(estimator=estimator, X=self._X, y=self._y)
-
-    def on_step(self, state: Any) -> bool:
-        step = self._context.subcontext(task_name="step")
-        step.call_on_fit_task_begin(estimator=self._estimator, X=self._X, y=self._y)
-        return bool(
-            step.call_on_fit_task_end(
-                estimator=self._estimator, X=self._X, y=self._y, reconstruction_attributes=lambda: self._fitted(state)
-            )
-        )
-
-    def on_end(self) -> None:
-        self._context.call_on_fit_task_end(estimator=self._estimator, X=self._X, y=self._y)
-
-    def _fitted(self, state: Any) -> dict[str, Any]:
-        return _attributes_of(self._plan.model_of(state.training.copy()))
-
-
 def _attributes_of(model: Model) -> dict[str, Any]:
     """Return what an estimator that shows a model has besides its parameters."""
     found: dict[str, Any] = {"_model": model, "n_features_in_": model.network.n_inputs}
@@ -184,36 +155,6 @@ def _history(model: Model) -> pd.DataFrame:
         return pd.DataFrame(model.history(0))
     frames = [pd.DataFrame({"network": i, **model.history(i)}) for i in range(model.n_networks)]
     return pd.concat(frames, ignore_index=True)
-
-
-def _in_one_sentence(reasons: tuple[str, ...]) -> str:
-    """Put the reasons of several networks together."""
-    counts = Counter(reasons)
-    if len(reasons) == 1:
-        return reasons[0]
-    if len(counts) == 1:
-        return f"All {len(reasons)} networks: {reasons[0]}"
-    return " ".join(f"{count} of {len(reasons)} networks: {reason}" for reason, count in counts.most_common())
-
-
-def _consecutive(model: Model) -> list[tuple[Any, Array]]:
-    """Return the blocks between consecutive layers, with their weights."""
-    if model.n_networks > 1:
-        raise AttributeError("coefs_ and intercepts_ are those of one network: see members_.")
-    blocks = model.network.blocks
-    if any(block.target != block.source + 1 for block in blocks):
-        raise AttributeError(
-            "coefs_ and intercepts_ need connections between consecutive layers only; "
-            "network_.weights(parameters_) has the weights of all blocks."
-        )
-    return list(zip(blocks, model.network.weights(model.parameters[0]), strict=True))
-
-
-def _intercepts(model: Model) -> list[Array]:
-    return [
-        weights[-1] if block.has_bias else np.zeros(block.n_target, weights.dtype)
-        for block, weights in _consecutive(model)
-    ]
 
 
 class BackpropMLP(CallbackSupportMixin, BaseEstimator):
@@ -672,7 +613,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                     f"algorithm={quoted(given.name)}: {quoted(task.algorithm)} for {plan.network.n_parameters:,} weights"
                 )
         if getattr(self, "_skl_callbacks", []) or hasattr(self, "_parent_callback_ctx"):
-            callbacks = [*callbacks, _ScikitLearnCallbacks(self, X, y, plan)]
+            callbacks = [
+                *callbacks,
+                ScikitLearnCallbacks(self, X, y, lambda t: _attributes_of(plan.model_of(t.copy()))),
+            ]
         old = None if left is None else left.training
         if old is None and not callbacks:
             return train([task], self.n_jobs)[0]
@@ -720,9 +664,17 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
     def _key_of_fit(self, plan: Plan) -> str:
         """Return a hash of the parameters that decide a fit, and of its data."""
+        unstable = Unstable()
         given = {name: value for name, value in plan.settings.given.items() if name not in _DECIDE_NOTHING}
-        decides = [content(given), plan.network.key, plan.seed.entropy, self._key_of_data(plan)]
-        return hashlib.blake2b(repr(decides).encode(), digest_size=16).hexdigest()
+        decides = (given, plugins_in(given), plan.network.key, plan.seed.entropy, self._key_of_data(plan))
+        key = key_of(*decides, unstable=unstable)
+        resumes = any(isinstance(own, Checkpoint) and own.resume for own in check_callbacks(self.callbacks))
+        if unstable and resumes:
+            raise ValueError(
+                f"Checkpoint(resume=True) cannot tell whether this is the fit that it has saved: a parameter holds an object of "
+                f"{unstable.named[0]}, which has no key that is the same in another process."
+            )
+        return key
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the predicted class of each sample, its labels, or its predicted value.
@@ -804,15 +756,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     history_: pd.DataFrame = _fitted(_history, "One row a step; see the class.")
     n_iter_: int = _fitted(lambda model: model.n_iter, "Steps done; the most of all networks.")
     evaluations_: int = _fitted(lambda model: model.evaluations, "What training cost; see the class.")
-    stop_reason_: str = _fitted(lambda model: _in_one_sentence(model.stop_reasons), "Why training stopped.")
+    stop_reason_: str = _fitted(lambda model: model.stop_reason, "Why training stopped.")
     best_error_: float = _fitted(lambda model: model.best[0], "The lowest error; see the class.")
     best_validation_score_: float | None = _fitted(lambda model: model.best[1], "The score; see the class.")
     architecture_: pd.DataFrame = _fitted(lambda m: pd.DataFrame(m.architecture()), "A row for each network.")
-    coefs_: list[Array] = _fitted(
-        lambda model: [weights[: block.n_source] for block, weights in _consecutive(model)],
-        "The weights between consecutive layers, each of shape (n_source, n_target).",
-    )
-    intercepts_: list[Array] = _fitted(_intercepts, "The weights of the bias neurons, each of shape (n_target,).")
+    coefs_: list[Array] = _fitted(Model.coefs, "The weights between consecutive layers.")
+    intercepts_: list[Array] = _fitted(Model.intercepts, "The weights of the bias neurons.")
     oof_prediction_: Array = _fitted(lambda model: _out_of_fold(model).prediction, "See the class.")
     oof_score_: float = _fitted(lambda model: _out_of_fold(model).score, "See the class.")
     oof_score_error_: float = _fitted(lambda model: _out_of_fold(model).score_error, "See the class.")

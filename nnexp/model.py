@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -191,6 +192,44 @@ class Model:
             if into.target == self.network.n_layers - 1:
                 into.view(parameters)[...] /= temperature
         return replace(self, parameters=parameters, temperature=temperature)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why training stopped, in a sentence."""
+        counts, n = Counter(self.stop_reasons), len(self.stop_reasons)
+        if n == 1:
+            return self.stop_reasons[0]
+        if len(counts) == 1:
+            return f"All {n} networks: {self.stop_reasons[0]}"
+        return " ".join(f"{count} of {n} networks: {reason}" for reason, count in counts.most_common())
+
+    def coefs(self) -> list[Array]:
+        """Return the weights between consecutive layers, each of shape (n_source, n_target).
+
+        Raises
+        ------
+        AttributeError
+            Where there are other weights too, or several networks.
+        """
+        return [weights[: block.n_source] for block, weights in self._consecutive()]
+
+    def intercepts(self) -> list[Array]:
+        """Return the weights of the bias neurons, each of shape (n_target,); see `coefs`."""
+        return [
+            weights[-1] if block.has_bias else np.zeros(block.n_target, weights.dtype)
+            for block, weights in self._consecutive()
+        ]
+
+    def _consecutive(self) -> list[tuple[Any, Array]]:
+        if self.n_networks > 1:
+            raise AttributeError("coefs_ and intercepts_ are those of one network: see members_.")
+        blocks = self.network.blocks
+        if any(block.target != block.source + 1 for block in blocks):
+            raise AttributeError(
+                "coefs_ and intercepts_ need connections between consecutive layers only; "
+                "network_.weights(parameters_) has the weights of all blocks."
+            )
+        return list(zip(blocks, self.network.weights(self.parameters[0]), strict=True))
 
     @cached_property
     def best(self) -> tuple[float, float | None]:

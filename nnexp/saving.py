@@ -19,32 +19,21 @@ from numpy.typing import NDArray
 
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import as_path, parse_json, replacing
-from nnexp._names import Registry
 from nnexp._version import __version__
 from nnexp.fitting.settings import Settings
 from nnexp.model import Model, OutOfFold
-from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS, INITIALIZERS, Network
+from nnexp.network import ERROR_FUNCTIONS, Network
 from nnexp.network.activations import Activation, OneOf, PerNeuron
 from nnexp.network.connections import MOST_LAYERS, MOST_PAIRS
+from nnexp.parts import REGISTRIES
 from nnexp.targets import Classes, Labels, Numbers, Target
-from nnexp.training import ALGORITHMS, CROSSOVERS, MUTATIONS, OPTIMIZERS, SCHEDULES, SELECTIONS, Training
+from nnexp.training import Training
 from nnexp.training.history import History
 
 Array = NDArray[Any]
 
 FORMAT = "nnexp"
 VERSION = 1
-_REGISTRIES: dict[str, Registry[Any]] = {
-    "activation": ACTIVATIONS,
-    "error function": ERROR_FUNCTIONS,
-    "initializer": INITIALIZERS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "algorithm": ALGORITHMS,
-    "selection": SELECTIONS,
-    "crossover": CROSSOVERS,
-    "mutation": MUTATIONS,
-}
 _TARGETS: dict[str, type[Target]] = {"numbers": Numbers, "classes": Classes, "labels": Labels}
 _ARRAYS = ["parameters_", "oof_prediction_"]
 # Parameters that may hold code of the user's and that no prediction needs.
@@ -96,7 +85,7 @@ class _Writer:
             return {"!neurons": [self.part(own, what) for own in part.activations]}
         if isinstance(part, OneOf):
             return {"!one_of": [self.part(own, what) for own in part.activations]}
-        for kind, registry in _REGISTRIES.items():
+        for kind, registry in REGISTRIES.items():
             described = registry.describe(part)
             if described is not None:
                 name, settings = described
@@ -137,7 +126,7 @@ class _Reader:
             return OneOf(self._activations(value["!one_of"]))
         kind, name, settings = value["!part"]
         named = {key: self.value(own) for key, own in settings.items()}
-        return _REGISTRIES[kind].resolve({"name": name, **named}, kind)
+        return REGISTRIES[kind].resolve({"name": name, **named}, kind)
 
     def _activations(self, given: Any) -> tuple[Activation, ...]:
         among = tuple(self.value(own) for own in given)

@@ -15,16 +15,17 @@ MAY_IMPORT = {
     "network": set(),
     "training": {"network"},
     "targets": set(),
+    "parts": {"network", "training"},
     "model": {"network", "training", "targets"},
     "fitting": {"network", "training", "targets", "model"},
-    "saving": {"network", "training", "targets", "model", "fitting"},
+    "saving": {"network", "training", "targets", "model", "fitting", "parts"},
     "onnx_export": {"network", "targets"},
     "callbacks": {"training", "saving"},
-    "estimator": {"network", "training", "targets", "model", "fitting", "callbacks", "saving", "onnx_export"},
+    "estimator": {"network", "training", "targets", "model", "fitting", "callbacks", "saving", "onnx_export", "parts"},
     "together": {"training", "fitting", "estimator"},
     "engine": set(),
-    "sweep": {"engine", "estimator", "together", "training", "network.connections"},
-    "experiment": {"network", "training", "fitting.settings", "estimator", "together", "engine", "sweep"},
+    "sweep": {"engine", "estimator", "together", "training", "network.connections", "parts"},
+    "experiment": {"network", "training", "fitting.settings", "estimator", "together", "engine", "sweep", "parts"},
     "report": {"experiment.results"},
     "verify": {"experiment", "report"},
     "_output": set(),
@@ -80,6 +81,85 @@ def test_no_import_runs_back(path):
         for library, parts in FOREIGN.items():
             if name.split(".")[0] == library:
                 assert own in parts or path.name in parts, f"{path} imports {library}"
+
+
+# What is private of other libraries and is used all the same, each with its reason and the test that would notice a change.
+FOREIGN_PRIVATE = {
+    "os._exit": "ends a process without running what is registered for its end; tests/test_processes.py",
+    "_init_callback_context": "scikit-learn's way for estimators to call callbacks; tests/test_callbacks.py",
+    "_skl_callbacks": "where scikit-learn keeps callbacks; tests/test_callbacks.py",
+    "_parent_callback_ctx": "where a meta-estimator of scikit-learn's leaves its callbacks; tests/test_callbacks.py",
+    "_check_sample_weight": "scikit-learn's check of weights, with its messages; tests/test_estimator_checks.py",
+    "_check_feature_names": "scikit-learn's check of columns, with its messages; tests/test_together.py",
+    "_check_method_params": "cuts arguments of fit by rows; tests/test_together.py, tests/sweep/test_search.py",
+    "_safe_split": "cuts samples as scikit-learn's searches do; tests/test_together.py, tests/sweep/test_evaluation.py",
+    "_estimator_type": "of estimators from before scikit-learn's tags; tests/sweep/test_evaluation.py",
+    "_sign": "tells scorers that take weights; tests/test_estimator.py",
+    "_response_method": "tells what a scorer asks for; tests/experiment/test_specification.py",
+    "_parameter_constraints": "scikit-learn's rules of parameters, as data; tests/experiment/test_specification.py",
+    "_validate_params": "checks them; tests/experiment/test_specification.py",
+    "_get_param_names": "the parameters of a class that needs arguments; tests/experiment/test_specification.py",
+    "_get_scorers": "of BaseSearchCV, which SweepCV is; tests/sweep/test_search.py",
+    "_get_routed_params_for_fit": "of BaseSearchCV; tests/sweep/test_search.py",
+    "_check_refit_for_multimetric": "of BaseSearchCV; tests/sweep/test_search.py",
+    "_select_best_index": "of BaseSearchCV; tests/sweep/test_search.py",
+    "_format_results": "of BaseSearchCV; tests/sweep/test_search.py",
+    "_scorers": "of scikit-learn's scorers for several scores; tests/sweep/test_search.py",
+    "_study_id": "Optuna's number of a study; tests/sweep/test_samplers.py",
+    "_trial_id": "Optuna's number of a trial; tests/sweep/test_samplers.py",
+    "_rng": "of cmaes: its random numbers do not come from those of the trial; tests/sweep/test_samplers.py",
+    "_funhist_values": "of cmaes: is left uninitialised; tests/training/test_cma_es.py",
+    "_eigen_decomposition": "of cmaes: its ask draws from numbers of its own; tests/training/test_cma_es.py",
+    "_sigma": "of cmaes: the width of the distribution; tests/training/test_cma_es.py",
+}  # fmt: skip
+
+
+# What an object of a module's own is called in it.
+OWN = ("self", "own")
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def names_made_in(tree):
+    """Yield the names that a module gives to what is its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in OWN:
+            yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "object.__setattr__":
+            yield node.args[1].value
+
+
+def private_names_of_others(path):
+    """Yield the private names of others that a module uses, with what they are names of."""
+    tree = ast.parse(path.read_text())
+    own = set(names_made_in(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if is_private(alias.name))
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+            yield ast.unparse(node)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr"):
+            name = node.args[1].value if isinstance(node.args[1], ast.Constant) else ""
+            if is_private(name) and name not in own:
+                yield f"{ast.unparse(node.args[0])}.{name}"
+
+
+def test_no_module_uses_a_private_name_of_another():
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted(ROOT.rglob("*.py"))
+        for name in private_names_of_others(path)
+    }
+    foreign = {said for said in found if {said.partition(": ")[2], said.rpartition(".")[2]} & set(FOREIGN_PRIVATE)}
+    assert not found - foreign
+    used = {name for name in FOREIGN_PRIVATE for said in foreign if said.endswith(name)}
+    assert used == set(FOREIGN_PRIVATE)  # what is no longer used leaves the list
 
 
 def test_every_part_has_its_rule():

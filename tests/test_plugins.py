@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,55 @@ algorithm = { name = "random_search", draws = 5 }
     bad = nnexp("run", "bad.toml", environment=installed, cwd=tmp_path)
     assert bad.returncode != 0
     assert "the plug-in of this data set cannot be used. nnexp-example-plugin 0.3" in bad.stdout + bad.stderr
+
+
+def test_an_edited_plugin_is_run_again_and_an_unrelated_one_changes_nothing(installed, tmp_path):
+    site = tmp_path / "site"
+    shutil.copytree(installed["PYTHONPATH"], site)
+    environment = {**installed, "PYTHONPATH": str(site)}
+    (tmp_path / "own.toml").write_text("""
+question = "Does a plug-in count?"
+[evaluation]
+folds = 2
+repeats = 1
+[data.iris]
+[defaults]
+hidden_layer_sizes = [4]
+max_iter = 5
+[model.plain]
+[model.plugin]
+activation = "cube_root"
+""")
+
+    def run():
+        done = nnexp("run", "own.toml", environment=environment, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows = (tmp_path / "results" / "own" / "runs.csv").read_text().splitlines()
+        return done.stdout, [row for row in rows if ",plain," in row], [row for row in rows if ",plugin," in row]
+
+    _, plain, plugin = run()
+    said, *rows = run()
+    assert "4 runs, 4 of them finished before." in said
+    assert rows == [plain, plugin]
+    about = site / "unrelated-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: unrelated\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[nnexp.activations]\nother = unrelated:Other\n")
+    (site / "unrelated.py").write_text(
+        "from example_plugin import CubeRoot\n\n\nclass Other(CubeRoot):\n    name = 'other'\n"
+    )
+    assert "other" in nnexp("list", environment=environment).stdout
+    assert "4 runs, 4 of them finished before." in run()[0]
+    source = site / "example_plugin.py"
+    source.write_text(source.read_text().replace("power: float = 1 / 3", "power: float = 1 / 2"))
+    said, plain_again, plugin_again = run()
+    assert "4 runs, 2 of them finished before." in said
+    assert (
+        "2 finished runs are done again, because of what has changed since: the plug-in activation cube_root."
+        in " ".join(said.split())
+    )
+    assert plain_again == plain
+    assert plugin_again != plugin
 
 
 def test_without_the_package_nothing_of_it_is_known():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
-import inspect
 import json
 import math
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from nnexp._errors import is_of_the_machine, reason
 from nnexp._files import as_path
+from nnexp._identity import FITTING, key_of, libraries, own_code
 from nnexp._version import __version__
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.commit import commit_of
 from nnexp.experiment.datasets import (
-    DATA_PLUGINS,
     DataError,
     DataSet,
     doubtful_columns,
@@ -56,14 +56,10 @@ from nnexp.experiment.results import (
 )
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
 from nnexp.experiment.sweeps import UNFINISHED, ModelSweep, UnfinishedError, plan_sweeps, run_sweeps, write_sweep_tables
-from nnexp.network import ACTIVATIONS, ERROR_FUNCTIONS
+from nnexp.parts import plugins_in
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.sweep import open_store, said_of_given_up
 from nnexp.together import Fit, fit_together
-from nnexp.training import ALGORITHMS
-
-# What decides a run's bits besides its own settings.
-_LIBRARIES = ["numpy", "scipy", "scikit-learn", "pandas", "joblib"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +72,8 @@ class Run:
         A hash of everything that decides the result: a run with a known key need not run again.
     problem : str
         Why it cannot run, if it cannot.
+    decided_by : dict of str
+        What the key is made of, by name: a version, or the beginning of a hash.
     """
 
     key: str
@@ -90,6 +88,7 @@ class Run:
     metrics: list[str]
     fingerprint: str = ""
     problem: str = ""
+    decided_by: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -224,9 +223,10 @@ def plan(
     sentence for one whose sweep is not finished.
     """
     evaluation = specification.evaluation
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     metrics = evaluation.metrics.model_dump()
-    code = _code_of(specification) + "".join(sorted(_plugin_packages()))
+    # What decides all runs. Each part has a name, so that it can be said which of them has changed.
+    shared = {"nnexp": key_of(__version__, own_code(*FITTING, "experiment")), **libraries()}
+    code_of_model = {model.name: _code_of(model) for model in specification.models}
     runs = []
     for name, own in data.items():
         split_seed = _seed(specification.seed, "split", name)
@@ -244,13 +244,20 @@ def plan(
                         model = winner
                     else:
                         problem = winner or "None of its trials was completed."
-                decides = [
-                    __version__, code, versions, name, fingerprint, own.task, model.name, model.classes[own.task],
-                    model.parameters, evaluation.folds, repeat, fold, split_seed, seed, metrics[own.task],
-                    *([problem] if problem else []),
-                ]  # fmt: skip
-                key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:24]
-                facts = (fold, seed, training, test, metrics[own.task], fingerprint, problem)
+                parameters = json.dumps(
+                    [own.task, model.classes[own.task], model.parameters, problem], sort_keys=True, default=str
+                )
+                decided_by = {
+                    **shared,
+                    **code_of_model[model.name],
+                    f"the parameters of {model.name}": key_of(parameters),
+                    f"the data {name}": fingerprint,
+                    "seed": key_of(split_seed, seed),
+                    "evaluation": key_of(evaluation.folds, metrics[own.task]),
+                }
+                key = key_of(name, model.name, repeat, fold, decided_by)
+                decided_by = {part: value if part in libraries() else value[:8] for part, value in decided_by.items()}
+                facts = (fold, seed, training, test, metrics[own.task], fingerprint, problem, decided_by)
                 runs.append(Run(key, name, own.task, model, repeat, *facts))
     names = list(data)
     models = [model.name for model in specification.models]
@@ -258,29 +265,41 @@ def plan(
     return runs
 
 
-def _plugin_packages() -> set[str]:
-    """Return the packages, with their versions, that parts come from."""
-    tables = [ACTIVATIONS.plugins, ERROR_FUNCTIONS.plugins, ALGORITHMS.plugins, DATA_PLUGINS]
-    return {package for plugins in tables for package in plugins.packages.values()}
+def _code_of(model: ModelSpecification) -> dict[str, str]:
+    """Return the keys of the code that a model's class and parameters name besides nnexp's own, by what they are called."""
+    found = {f"the plug-in {name}": key for name, key in plugins_in([model.parameters, model.space]).items()}
+    for path in dict.fromkeys(model.classes.values()):
+        module, _, name = path.rpartition(".")
+        if not path.startswith("nnexp."):
+            found[f"the class {path}"] = key_of(getattr(importlib.import_module(module), name))
+    return found
 
 
-def _code_of(specification: Specification) -> str:
-    """Return a hash of the code that results depend on: nnexp's own, and the modules that the file allows."""
-    root = Path(inspect.getfile(BackpropMLP)).parent
-    files = [
-        *(root / f"{name}.py" for name in ("estimator", "targets", "callbacks", "together", "_names")),
-        *sorted(p for d in ("network", "training", "experiment") for p in (root / d).glob("*.py")),
-    ]
-    for model in specification.models:
-        for path in model.classes.values():
-            module, _, name = path.rpartition(".")
-            if module.partition(".")[0] in specification.allow_modules:
-                source = inspect.getsourcefile(getattr(importlib.import_module(module), name))
-                files += [Path(source)] if source else []
-    digest = hashlib.sha256()
-    for file in dict.fromkeys(files):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _done_again(runs: list[Run], journal: Journal) -> str:
+    """Say how many finished runs are done again, and what has changed; nothing where none is."""
+    known = {_place_of(record["row"]): record for record in journal.records.values()}
+    planned = {run.key for run in runs}
+    changes: Counter[str] = Counter()
+    count = 0
+    for run in runs:
+        record = known.get((run.data, run.model.name, run.repeat, run.fold))
+        if run.key in journal.records or record is None or record["key"] in planned:
+            continue
+        count += 1
+        before = record.get("decided_by")
+        now = run.decided_by
+        if before is None:
+            changes["nnexp"] += 1
+            continue
+        changes.update(part for part in {**before, **now} if before.get(part) != now.get(part))
+    if not count:
+        return ""
+    what = ", ".join(changes)
+    return f"{count} finished runs are done again, because of what has changed since: {what}."
+
+
+def _place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["data"], row["model"], row["repeat"], row["fold"]
 
 
 def _seed(*parts: Any) -> int:
@@ -293,7 +312,7 @@ def run_experiment(
     specification: Specification,
     results: str | Path = "results",
     n_jobs: int = 1,
-    on_start: Callable[[int, int, int, int], None] | None = None,
+    on_start: Callable[[int, int, int, int, str], None] | None = None,
     on_run: Callable[[dict[str, Any]], None] | None = None,
     command: str = "",
     *,
@@ -312,7 +331,8 @@ def run_experiment(
     n_jobs : int, default=1
         Processes. The tables do not depend on it, but for elastic sweeps.
     on_start : callable, default=None
-        Is given the numbers of planned and of known runs, and of planned and of known trials.
+        Is given the numbers of planned and of known runs, of planned and of known trials, and a sentence where finished runs
+        are done again.
     on_run : callable, default=None
         Is given each finished run's row.
     command : str, default=""
@@ -368,7 +388,7 @@ def _run(
     engine: Engine,
     place: str,
     command: str,
-    on_start: Callable[[int, int, int, int], None] | None,
+    on_start: Callable[[int, int, int, int, str], None] | None,
     on_run: Callable[[dict[str, Any]], None] | None,
     on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None,
 ) -> Summary:
@@ -377,7 +397,7 @@ def _run(
     runs = plan(specification, data, _winners(sweeps))
     known = sum(run.key in journal.records for run in runs)
     if on_start:
-        on_start(len(runs), known, n_trials, before)
+        on_start(len(runs), known, n_trials, before, _done_again(runs, journal))
     notes = [journal.lost] if journal.lost else []
     notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
     notes += [note for own in data.values() for note in doubtful_columns(own)]
@@ -390,10 +410,11 @@ def _run(
         runs = plan(specification, data, _winners(sweeps))
         known = sum(run.key in journal.records for run in runs)
         wanted = {run.key for run in runs if run.key not in journal.records}
+        decided_by = {run.key: run.decided_by for run in runs}
         for record in _execute(_units(runs, wanted), data, engine):
             if record["key"] not in wanted:
                 continue
-            journal.append(record)
+            journal.append({**record, "decided_by": decided_by[record["key"]]})
             if on_run:
                 on_run(record["row"])
     except KeyboardInterrupt:
@@ -603,7 +624,7 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
 
 
 def _environment(specification: Specification, data: dict[str, DataSet], command: str, planned: int) -> dict[str, Any]:
-    packages = ["nnexp", *_LIBRARIES, "threadpoolctl", "matplotlib", *(["optuna"] if specification.sweep else [])]
+    packages = ["nnexp", *libraries(), "threadpoolctl", "matplotlib", *(["optuna"] if specification.sweep else [])]
     return {
         "command": command,
         "planned_runs": planned,

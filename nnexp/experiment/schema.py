@@ -287,6 +287,7 @@ class RunRecord(_Found):
     curve: dict[str, list[float | int | None]]
     detail: _Details | None = None
     is_result: bool = True
+    decided_by: dict[str, str] = {}
 
 
 _RUN_RECORD = TypeAdapter(RunRecord)

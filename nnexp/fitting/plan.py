@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnexp._errors import quoted
-from nnexp._identity import content
+from nnexp._identity import key_of
 from nnexp._names import check_number, is_integer
 from nnexp.fitting.outputs import Outputs, make_outputs
 from nnexp.fitting.rows import Chosen, Rows, weights_of_classes
@@ -122,7 +122,7 @@ class Plan:
         arrays = [*problem.samples.parts, problem.expected, problem.weight, problem.shift]
         for array in (*arrays, *problem.training, *(problem.validation or [])):
             digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
-        scores = [content(self.settings[name]) for name in ("scoring", "fitness")]
+        scores = key_of(self.settings["scoring"], self.settings["fitness"])
         settings = problem.settings
         digest.update(repr((problem.objective, settings.l1, settings.l2, problem.score_decides, scores)).encode())
         return digest.hexdigest()

@@ -1,18 +1,12 @@
-"""Network: what a network computes, and its derivative. The only chain rule in the project is here.
+"""Network: the description of a network. It holds no weights.
 
-A network is a description and holds no weights. The weights of a *stack* of P networks are one array
-``parameters`` of shape (P, D), so that an optimiser is a few operations on one array. The matrices of a network
-are views of its row.
-
-Inside, the outputs of a layer are ``(..., neurons, samples)``, followed by one more row of ones where there is a
-bias neuron: its weights are the last row of the layer's matrix, and it costs no operation of its own, forward
-or backward. One row a neuron keeps a layer's outputs contiguous in spite of that row, which was measured to be
-10 to 40 % faster than a column of ones.
+The weights of a *stack* of P networks are one array ``parameters`` of shape (P, D), so that an optimiser is a few operations
+on one array. The matrices of a network are views of its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,13 +20,13 @@ from nnexp.network.activations import ACTIVATIONS, Activation, OneOf, PerNeuron,
 from nnexp.network.connections import MOST_LAYERS, layer_names, resolve_connections
 from nnexp.network.error_functions import (
     ErrorFunction,
-    Objective,
     SquaredError,
     make_objective,
     resolve_error_function,
 )
 from nnexp.network.initializers import INITIALIZERS, Initializer
-from nnexp.network.samples import Samples
+from nnexp.network.passes import OutputsThemselves
+from nnexp.network.pieces import Sweep, part_of
 
 Array = NDArray[Any]
 
@@ -444,11 +438,42 @@ class Network:
         gradient = np.zeros_like(stack)
         sweep = Sweep(self, objective, inputs, gradient=True)
         for networks, samples, workspace in sweep.forward(stack):
-            y, w = _part(expected, networks, samples), _part(weight, networks, samples)
+            y, w = part_of(expected, networks, samples), part_of(weight, networks, samples)
             error[networks] += (workspace.errors(y) * w[..., 0, :]).sum(axis=-1)
             workspace.backward(sweep.part(networks, samples), y, w)
             gradient[networks] += workspace.gradient
         return (error[0], gradient[0]) if single else (error, gradient)
+
+    def jacobian(self, parameters: ArrayLike, X: ArrayLike) -> Array:
+        """Compute the derivative of each output by each input, for each network and sample.
+
+        Parameters
+        ----------
+        parameters : array of shape (P, D) or (D,)
+        X : array of shape (n, n_inputs), or (P, n, n_inputs) with samples of its own for each network
+
+        Returns
+        -------
+        array of shape (P, n, n_outputs, n_inputs)
+            Without the first axis if the parameters are (D,).
+
+        Examples
+        --------
+        >>> network = Network((2, 1), output_activation="identity", bias=False)
+        >>> network.jacobian(np.array([3.0, 4.0]), [[0.5, 0.5]])
+        array([[[3., 4.]]])
+        """
+        stack, inputs, single = self._check_inputs(parameters, X)
+        objective = OutputsThemselves(self.activations[-1], SquaredError())
+        found = np.empty((len(stack), inputs.shape[-2], self.n_outputs, self.n_inputs), dtype=stack.dtype)
+        sweep = Sweep(self, objective, inputs, gradient=True, by_inputs=True)
+        for networks, samples, workspace in sweep.forward(stack):
+            for output in range(self.n_outputs):
+                one = np.zeros_like(workspace.outputs[0])
+                one[..., output, :] = 1.0
+                workspace.backward(sweep.part(networks, samples), one, 1.0)
+                found[networks, samples, output] = workspace.input_gradient.swapaxes(-1, -2)
+        return found[0] if single else found
 
     def _check_parameters(self, parameters: ArrayLike) -> Array:
         array = np.asarray(parameters)
@@ -511,301 +536,6 @@ class Network:
         wiring = "full" if full else ", ".join(f"{lines[i]} -> {lines[j]}" for i, j in pairs)
         bias = "" if self.bias else ", no bias neurons"
         return f"<Network {sizes}: {names}; connections {wiring}{bias}; {self.n_parameters} parameters>"
-
-
-class Workspace:
-    """The buffers of one forward and backward pass of a stack over some samples, and every view of them, made once.
-
-    Parameters
-    ----------
-    network : Network
-    objective : Objective
-    leading : tuple of int
-        The shape of the stack, (P,) or (): the axes of the parameters before the last one.
-    n_samples : int
-    dtype : dtype
-    gradient : bool, default=False
-        Whether `backward` is wanted.
-    shared : bool, default=False
-        Whether all networks of the stack see the same samples: the product with the inputs is then one matrix
-        product for the whole stack.
-    slots : int, default=1
-        How many passes keep their outputs, so that their errors can be computed together.
-    dropout : bool, default=False
-        Whether outputs of hidden neurons are to be multiplied by `keep`, which the caller fills before each pass.
-
-    Attributes
-    ----------
-    keep : list of arrays of shape (*leading, neurons, n_samples)
-        For each layer, with ``dropout``: 0 for what is dropped, and a factor for what is kept.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        objective: Objective,
-        leading: tuple[int, ...],
-        n_samples: int,
-        dtype: DTypeLike,
-        *,
-        gradient: bool = False,
-        shared: bool = False,
-        slots: int = 1,
-        dropout: bool = False,
-    ) -> None:
-        self.network, self.objective = network, objective
-        self.leading, self.n_samples, self.dtype = leading, n_samples, np.dtype(dtype)
-        bias, last = network.bias, network.n_layers - 1
-        sizes = network.layer_sizes
-        self._with_gradient = gradient
-        self._folded = shared and bool(leading)
-
-        def buffer(neurons: int) -> Array:
-            return np.empty((*leading, neurons, n_samples), dtype=dtype)
-
-        # Per layer: outputs with and without the row of ones, inputs z, and the gradients by both.
-        self._full: list[Array] = [np.empty(0, dtype=dtype)] * (last + 1)
-        self._a = list(self._full)
-        self._z = list(self._full)
-        self._da = list(self._full)
-        self._dz = list(self._full)
-        # What a layer feeds on: its outputs, which dropout keeps apart from those of its activation.
-        self._fed = list(self._full)
-        self._drops = dropout
-        self.keep = list(self._full)
-        for layer in range(1, last):
-            full = buffer(sizes[layer] + bias)
-            full[..., sizes[layer] :, :] = 1.0
-            self._full[layer], self._fed[layer] = full, full[..., : sizes[layer], :]
-            self._a[layer] = buffer(sizes[layer]) if dropout else self._fed[layer]
-            in_place = network.activations[layer - 1].in_place
-            self._z[layer] = self._a[layer] if in_place else buffer(sizes[layer])
-            if dropout:
-                self.keep[layer] = np.ones_like(self._a[layer])
-        # The inputs and outputs of the output layer, with a leading axis of slots.
-        self.all_z = np.empty((slots, *leading, sizes[last], n_samples), dtype=dtype)
-        self.all_outputs = np.empty_like(self.all_z)
-        self.outputs = list(self.all_outputs)
-        self._output_z = list(self.all_z)
-        self._scratch = [np.empty(0, dtype=dtype)] * (last + 1)
-        if len(network.blocks) > last:
-            self._scratch = [buffer(size) for size in sizes]
-        if gradient:
-            for layer in range(1, last + 1):
-                self._da[layer], self._dz[layer] = buffer(sizes[layer]), buffer(sizes[layer])
-        mask = network.mask
-        self._mask = None if mask is None else mask.astype(dtype)
-        self._layers = [[b for b in network.blocks if b.target == j] for j in range(last + 1)]
-        self._fold_weights = {
-            block.target: np.zeros((leading[0], block.n_target + self._fold_row(block), block.rows), dtype=dtype)
-            for block in network.blocks
-            if self._folded and block.source == 0
-        }
-
-    def _fold_row(self, block: Block) -> bool:
-        """Whether the folded product writes into a buffer with a row of ones."""
-        hidden = block.target < self.network.n_layers - 1 and not self._drops
-        return self.network.bias and hidden and self.network.activations[block.target - 1].in_place
-
-    def bind(self, parameters: Array, gradient: Array | None = None) -> Workspace:
-        """Take the weights from parameters, shape (*leading, D), and write gradients into gradient."""
-        self._activations: list[Activation] = list(self.network.activations)
-        for layer, place in self.network.choices.items():
-            among = self._activations[layer - 1]
-            assert isinstance(among, OneOf)
-            self._activations[layer - 1] = among.chosen(parameters[..., place])
-        # Per layer and block: source layer, whether with the row of ones, weights ready for use.
-        self._forward_plan = [
-            [(b.source, b.has_bias, b.transposed(parameters)) for b in layer] for layer in self._layers
-        ]
-        if self._with_gradient:
-            self.gradient = np.zeros_like(parameters) if gradient is None else gradient
-            self._backward_plan = [
-                [
-                    (b.source, b.has_bias, b.view(parameters)[..., : b.n_source, :], b.transposed(self.gradient))
-                    for b in layer
-                ]
-                for layer in self._layers
-            ]
-        return self
-
-    def forward(self, inputs: Array, slot: int = 0) -> None:
-        """Compute all outputs for inputs of shape (..., n_inputs + 1, samples), the row of ones last."""
-        last = self.network.n_layers - 1
-        for layer in range(1, last + 1):
-            z = self._output_z[slot] if layer == last else self._z[layer]
-            for number, (source, has_bias, weights) in enumerate(self._forward_plan[layer]):
-                below = self._source(source, has_bias, inputs)
-                if number:
-                    np.matmul(weights, below, out=self._scratch[layer])
-                    np.add(z, self._scratch[layer], out=z)
-                elif self._folded and source == 0:
-                    self._folded_product(layer, weights, below, z)
-                else:
-                    np.matmul(weights, below, out=z)
-            a = self.outputs[slot] if layer == last else self._a[layer]
-            self._activations[layer - 1].forward(z, a)
-            if self._drops and layer < last:
-                np.multiply(a, self.keep[layer], out=self._fed[layer])
-            if layer < last and layer in self._fold_weights:
-                self._full[layer][..., self.network.layer_sizes[layer] :, :] = 1.0
-
-    def _folded_product(self, layer: int, weights: Array, below: Array, z: Array) -> None:
-        """Multiply the inputs that all networks share with the matrices of the whole stack at once."""
-        fold = self._fold_weights[layer]
-        n_target = self.network.layer_sizes[layer]
-        np.copyto(fold[:, :n_target], weights)
-        # A row of zeros stands for the row of ones in the buffer, so that both are contiguous.
-        out = self._full[layer] if fold.shape[1] > n_target else z
-        np.matmul(fold.reshape(-1, fold.shape[2]), below, out=out.reshape(-1, self.n_samples))
-
-    def fed(self, layer: int) -> Array:
-        """Return the outputs of a hidden layer after `forward`, shape (..., neurons, samples), as a view."""
-        return self._fed[layer]
-
-    def _source(self, source: int, has_bias: bool, inputs: Array) -> Array:
-        if source == 0:
-            # inputs always carry their row of ones; a block without the bias neuron's weights leaves it out
-            return inputs if has_bias or not self.network.bias else inputs[..., :-1, :]
-        return self._full[source] if has_bias else self._fed[source]
-
-    def errors(self, expected: Array, slot: int = 0) -> Array:
-        """Return the error of each sample, shape (..., samples), after `forward`."""
-        return self.objective.error(self._output_z[slot], self.outputs[slot], expected)
-
-    def backward(self, inputs: Array, expected: Array, scale: Array | float, slot: int = 0) -> None:
-        """Write the gradient of Σ scale · error over the samples into the bound gradient, after `forward`.
-
-        ``scale`` is a number, or an array that broadcasts with (..., outputs, samples).
-        """
-        last = self.network.n_layers - 1
-        dz = self._dz[last]
-        self.objective.gradient(self._output_z[slot], self.outputs[slot], expected, dz, self._da[last])
-        np.multiply(dz, scale, out=dz)
-        reached = set()
-        for layer in range(last, 0, -1):
-            if layer < last:
-                if self._drops:
-                    np.multiply(self._da[layer], self.keep[layer], out=self._da[layer])
-                self._activations[layer - 1].backward(self._da[layer], self._z[layer], self._a[layer], self._dz[layer])
-            for source, has_bias, weights, gradient in self._backward_plan[layer]:
-                np.matmul(self._dz[layer], self._source(source, has_bias, inputs).swapaxes(-1, -2), out=gradient)
-                if source == 0:
-                    continue
-                if source in reached:
-                    np.matmul(weights, self._dz[layer], out=self._scratch[source])
-                    np.add(self._da[source], self._scratch[source], out=self._da[source])
-                else:
-                    np.matmul(weights, self._dz[layer], out=self._da[source])
-                    reached.add(source)
-        if self._mask is not None:
-            np.multiply(self.gradient, self._mask, out=self.gradient)
-
-
-class Sweep:
-    """A pass of a stack over many samples, cut into pieces of networks and samples that fit the cache.
-
-    Parameters
-    ----------
-    network : Network
-    objective : Objective
-    inputs : array of shape (n, n_inputs + 1), or (P, n, n_inputs + 1); or Samples
-        With the column of ones, see `Network.with_ones`; or a table of which ``rows`` are seen.
-    rows : array of int, shape (n,), or (P, n) with rows of its own for each network
-        With a table of `Samples` only.
-    gradient : bool, default=False
-        Whether the workspaces are to go backward as well.
-    """
-
-    # A piece's buffers together; half of the second-level cache of today's processors.
-    PIECE_BYTES = 1 << 19
-    # Rows of a table are copied once up to this size; a larger block is taken piece by piece in each pass.
-    COPY_BYTES = 1 << 23
-
-    def __init__(
-        self,
-        network: Network,
-        objective: Objective,
-        inputs: Array | Samples,
-        rows: Array | None = None,
-        *,
-        gradient: bool = False,
-    ) -> None:
-        self.network, self.objective = network, objective
-        self._gradient = gradient
-        self._workspaces: dict[tuple[int, int], Workspace] = {}
-        self._table: Samples | None = None
-        self._rows = rows
-        if isinstance(inputs, Samples):
-            assert rows is not None
-            if rows.size * inputs.width * inputs.dtype.itemsize <= self.COPY_BYTES:
-                self.inputs = inputs.block(rows)
-            else:
-                self._table, self.inputs = inputs, np.empty((0, 0), dtype=inputs.dtype)
-        else:
-            self.inputs = inputs
-        self.dtype = self.inputs.dtype
-        shape = self.inputs.shape[:-1] if self._table is None or rows is None else rows.shape
-        self._shared = len(shape) == 1
-        self.n_samples = shape[-1]
-        sizes = self.network.layer_sizes
-        own_inputs = not self._shared or self._table is not None
-        per_sample = self.dtype.itemsize * (sum(sizes[1:]) + (sizes[0] if own_inputs else 0))
-        self._samples = min(self.n_samples, max(64, self.PIECE_BYTES // per_sample))
-        self._networks = max(1, self.PIECE_BYTES // (per_sample * self._samples))
-
-    def part(self, networks: slice, samples: slice) -> Array:
-        """Return the inputs of a piece, shape (..., n_inputs + 1, samples)."""
-        if self._table is not None and self._rows is not None:
-            rows = self._rows[samples] if self._shared else self._rows[networks, samples]
-            return self._table.block(rows).swapaxes(-1, -2)
-        if self._shared:
-            return self.inputs[samples].T
-        return self.inputs[networks, samples].swapaxes(-1, -2)
-
-    def forward(self, parameters: Array) -> Iterator[tuple[slice, slice, Workspace]]:
-        """Go forward piece by piece; yield the networks and samples of the piece and its workspace."""
-        for first in range(0, len(parameters), self._networks):
-            networks = slice(first, min(first + self._networks, len(parameters)))
-            stack = parameters[networks]
-            for start in range(0, self.n_samples, self._samples):
-                samples = slice(start, min(start + self._samples, self.n_samples))
-                workspace = self._workspace(stack.shape[0], samples.stop - samples.start)
-                workspace.bind(stack).forward(self.part(networks, samples))
-                yield networks, samples, workspace
-
-    def errors(self, parameters: Array, expected: Array, weight: Array, outputs: Array | None = None) -> Array:
-        """Return Σ weight · error over the samples for each network, shape (P,), in float64.
-
-        ``expected`` is (..., outputs, samples) and ``weight`` (..., 1, samples), with or without the axis of
-        networks. Where ``outputs``, shape (P, samples, outputs), is given, the outputs are written there.
-        """
-        errors = np.zeros(len(parameters))
-        for networks, samples, workspace in self.forward(parameters):
-            y, w = _part(expected, networks, samples), _part(weight, networks, samples)
-            errors[networks] += (workspace.errors(y) * w[..., 0, :]).sum(axis=-1)
-            if outputs is not None:
-                outputs[networks, samples] = workspace.outputs[0].swapaxes(-1, -2)
-        return errors
-
-    def _workspace(self, n_networks: int, n_samples: int) -> Workspace:
-        key = n_networks, n_samples
-        if key not in self._workspaces:
-            self._workspaces[key] = Workspace(
-                self.network,
-                self.objective,
-                (n_networks,),
-                n_samples,
-                self.dtype,
-                gradient=self._gradient,
-                shared=self._shared,
-            )
-        return self._workspaces[key]
-
-
-def _part(array: Array, networks: slice, samples: slice) -> Array:
-    """Cut (..., k, samples) with or without an axis of networks."""
-    return array[..., samples] if array.ndim == 2 else array[networks, :, samples]
 
 
 def _check_layer_sizes(layer_sizes: Any) -> tuple[int, ...]:

@@ -5,19 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import ctypes
-import hashlib
-import importlib.metadata
-import inspect
 import json
 import math
-import re
 import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,8 +26,10 @@ from sklearn.utils.validation import _check_method_params
 from threadpoolctl import ThreadpoolController
 
 from nnexp._errors import is_of_the_machine, quoted
+from nnexp._identity import FITTING, Unstable, key_of, key_of_data, libraries, own_code
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
+from nnexp.parts import plugins_in
 from nnexp.sweep.pruning import REPORTS, Judge, Pruning
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.space import Direction, Space
@@ -128,6 +125,8 @@ class Evaluation:
     curve_points: int = _POINTS
     _folds: dict[int, tuple[Any, Any, Any, Any]] = field(default_factory=dict, repr=False)
     _controller: Any = field(default=None, repr=False)
+    _key: str | None = field(default=None, repr=False)
+    without_key: list[str] = field(default_factory=list, repr=False)
     _in_step: bool | None = field(default=None, repr=False)
 
     @property
@@ -142,24 +141,21 @@ class Evaluation:
 
     def key(self) -> str:
         """Return a hash of everything but a trial's parameters that decides its scores."""
-        digest = hashlib.sha256()
-        versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-        settings = {name: _described(value) for name, value in sorted(self.estimator.get_params().items())}
-        digest.update(repr([__version__, code_hash(), versions, type(self.estimator).__name__, settings]).encode())
-        scoring = {name: _described(own) for name, own in self.scoring.items()}
-        digest.update(repr([self.objectives, scoring, self.seed, self.max_seconds, self.train_scores]).encode())
-        more = sorted({**self.params, **{f"score {name}": own for name, own in self.score_params.items()}}.items())
-        digest.update(repr([name for name, _ in more]).encode())
-        for part in (self.X, self.y, *(own for _, own in more)):
-            digest.update(_fingerprint(part).encode())
-        for rows in [rows for pair in self.splits for rows in pair]:
-            digest.update(np.ascontiguousarray(rows).tobytes())
-        return digest.hexdigest()[:24]
+        if self._key is None:
+            unstable = Unstable()
+            more = sorted({**self.params, **{f"score {name}": own for name, own in self.score_params.items()}}.items())
+            data = [key_of_data(part) for part in (self.X, self.y, *(own for _, own in more))]
+            splits = [np.ascontiguousarray(rows) for pair in self.splits for rows in pair]
+            plugins = plugins_in([self.estimator.get_params(), self.space.declaration])
+            what = (self.objectives, self.scoring, self.seed, self.max_seconds, self.train_scores)
+            decides = (__version__, code_of_evaluations(), libraries(), plugins, self.estimator, *what)
+            self._key = key_of(*decides, [name for name, _ in more], data, splits, unstable=unstable)
+            self.without_key = unstable.named[:1]
+        return self._key
 
     def key_of(self, key: str, parameters: Mapping[str, Any]) -> str:
         """Return the hash of a configuration, given that of what is shared."""
-        text = _as_text(parameters)
-        return hashlib.sha256(f"{key} {text}".encode()).hexdigest()[:24]
+        return key_of(key, _as_text(parameters))
 
     def units(self, jobs: Sequence[Job]) -> list[list[Job]]:
         """Put together the trials that train as one stack; it does not depend on the number of processes."""
@@ -615,57 +611,14 @@ def _raise_in(thread: int, error: type[Exception] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
 
 
-def code_hash() -> str:
+def code_of_evaluations() -> str:
     """Return a hash of the code that scores depend on."""
-    root = Path(inspect.getfile(BackpropMLP)).parent
-    files = [
-        *(root / f"{name}.py" for name in ("estimator", "targets", "together", "_names")),
-        *sorted(p for folder in ("network", "training") for p in (root / folder).glob("*.py")),
-        root / "sweep" / "evaluation.py",
-    ]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _described(value: Any) -> str:
-    """Return what tells a parameter from others, the same in each process."""
-    if isinstance(value, np.ndarray):
-        return _fingerprint(value)
-    if callable(value) and hasattr(value, "__qualname__"):
-        code = getattr(value, "__code__", None)
-        cells = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
-        inner = [_described(own) for own in (*cells, *(getattr(value, "__defaults__", None) or ()))]
-        body = "" if code is None else hashlib.sha256(f"{_code(code)} {inner}".encode()).hexdigest()[:16]
-        return f"{value.__qualname__} {body}"  # the module may be __main__ here and have a name elsewhere
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-
-
-def _code(code: Any) -> str:
-    """Return what a function does, with its constants and the functions inside it."""
-    constants = [_code(own) if hasattr(own, "co_code") else repr(own) for own in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {constants}"
+    return own_code(*FITTING, "sweep/evaluation")
 
 
 def _as_text(parameters: Mapping[str, Any]) -> str:
     """Return parameters as a text that tells them from others, the same in each process."""
-    return json.dumps(parameters, sort_keys=True, default=_described)
-
-
-def _fingerprint(part: Any) -> str:
-    import pandas as pd
-
-    if part is None:
-        return "none"
-    if hasattr(part, "tocsr"):
-        own = part.tocsr()
-        part = np.concatenate([own.data, own.indices, own.indptr]).astype(float)
-    if isinstance(part, pd.DataFrame | pd.Series):
-        return hashlib.sha256(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes()).hexdigest()
-    array = np.asarray(part)
-    content = repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes()
-    return hashlib.sha256(str((array.shape, array.dtype)).encode() + content).hexdigest()
+    return json.dumps(parameters, sort_keys=True, default=key_of)
 
 
 def _bytes(part: Any) -> int:

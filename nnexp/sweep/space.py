@@ -252,7 +252,7 @@ class Space:
 
     def __init__(self, declaration: Mapping[str, Any], estimator: Any = None) -> None:
         self.raw = declaration
-        self.declaration = _plain(declaration) if isinstance(declaration, Mapping) else declaration
+        self.declaration = plain(declaration) if isinstance(declaration, Mapping) else declaration
         if not isinstance(declaration, Mapping) or not declaration:
             raise SpaceError("A space needs at least one parameter that varies, such as learning_rate = [0.01, 0.1].")
         self._parameters: list[_Parameter] = []
@@ -505,7 +505,7 @@ def _label(option: Any) -> str:
     if isinstance(option, Mapping) and isinstance(option.get("name"), str):
         return str(option["name"])
     if isinstance(option, Mapping | list | tuple):
-        return json.dumps(_plain(option), default=str)
+        return json.dumps(plain(option), default=str)
     return _shown(option)
 
 
@@ -588,12 +588,12 @@ def _check_keys(declared: Mapping[str, Any], known: list[str]) -> None:
             raise SpaceError(f"unknown key {quoted(key)}. {nearest(str(key), known)}")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a declaration in what JSON has, with objects as they show themselves."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(own) for key, own in value.items()}
+        return {str(key): plain(own) for key, own in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(own) for own in value]
+        return [plain(own) for own in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):

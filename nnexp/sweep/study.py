@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 from nnexp._errors import ExpectedError, quoted
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
-from nnexp.sweep.evaluation import Evaluation, Job, code_hash, points_of_curves
+from nnexp.sweep.evaluation import Evaluation, Job, code_of_evaluations, points_of_curves
 from nnexp.sweep.samplers import GridSampler, Sampler, make_sampler
-from nnexp.sweep.space import Point, _plain
+from nnexp.sweep.space import Point, plain
 from nnexp.sweep.store import Change, Outcome, Store, StoreError, Trial, at_work, is_gone, owner_name
 
 T = TypeVar("T")
@@ -118,14 +118,14 @@ class Study:
             "version": __version__,
             "mode": own.mode,
             "sampler": own.sampler,
-            "sampler_settings": _plain(own.sampler_settings),
+            "sampler_settings": plain(own.sampler_settings),
             "batch_size": own.batch_size if own.mode == "deterministic" else None,
             "pruner": self.evaluation.pruning.name,
-            "pruner_settings": _plain(self.evaluation.pruning.settings),
+            "pruner_settings": plain(self.evaluation.pruning.settings),
             "seed": own.seed,
             "objectives": list(self.evaluation.objectives),
             "space": self.evaluation.space.declaration,
-            "code": code_hash(),
+            "code": code_of_evaluations(),
             "evaluation": self.key,
         }
 
@@ -146,6 +146,12 @@ class Study:
                 what = words.get(
                     key, f"another {key.replace('_', ' ')} ({_short(there.get(key))}, not {_short(value)})"
                 )
+                if key == "evaluation" and self.evaluation.without_key:
+                    raise StudyError(
+                        f"{where}. Nothing tells whether it is the same: a parameter or a score holds an object of "
+                        f"{self.evaluation.without_key[0]}, which has no key that is the same in another process. Take another "
+                        "name."
+                    )
                 raise StudyError(
                     f"{where}, made with {what}. Take another name for this one, or delete that one if it is not needed."
                 )

@@ -231,11 +231,11 @@ class Algorithm(ABC):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the settings by name."""
-        return {name: getattr(self, name) for name in self._names()}
+        return {name: getattr(self, name) for name in self.parameter_names()}
 
     def set_params(self, **params: Any) -> Algorithm:
         """Change settings by name."""
-        known = self._names()
+        known = self.parameter_names()
         for name, value in params.items():
             if name not in known:
                 raise ValueError(f"{type(self).__name__} has no parameter {name!r}. {nearest(name, known)}")
@@ -247,7 +247,8 @@ class Algorithm(ABC):
         return f"{type(self).__name__}({name}=...)", getattr(self, name)
 
     @classmethod
-    def _names(cls) -> list[str]:
+    def parameter_names(cls) -> list[str]:
+        """Return the names of the settings."""
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
     def __sklearn_clone__(self) -> Algorithm:

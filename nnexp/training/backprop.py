@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp.network.network import Network, Sweep, Workspace
+from nnexp.network.network import Network
+from nnexp.network.passes import Workspace
+from nnexp.network.pieces import Sweep
 from nnexp.training.algorithm import Algorithm, Progress, State, Step
 from nnexp.training.optimizers import as_factor
 from nnexp.training.problem import Problem

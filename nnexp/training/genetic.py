@@ -161,7 +161,7 @@ class GeneticAlgorithm(Evolutionary):
         for part in self.evolve:
             check_choice(f"{kind}(evolve=...)", part, EVOLVE)
         if "activations" in self.evolve:
-            self._choice()
+            self.choice()
         if self.parsimony and "connections" not in self.evolve:
             raise ValueError(f"{kind}(parsimony=...) needs 'connections' in evolve. Got {quoted(self.evolve)}.")
 
@@ -190,7 +190,8 @@ class GeneticAlgorithm(Evolutionary):
         for name, cost in costs.items():
             check_number(f"The evaluations of {kind}({name}=...)", cost, low=0, high=1e12, integer=True)
 
-    def _choice(self) -> OneOf:
+    def choice(self) -> OneOf:
+        """Return what hidden neurons choose from."""
         said = f"{type(self).__name__}(activations=...)"
         if isinstance(self.activations, str) or not isinstance(self.activations, list | tuple):
             raise TypeError(f"{said} must be a sequence of activations. Got {quoted(self.activations)}.")
@@ -207,7 +208,7 @@ class GeneticAlgorithm(Evolutionary):
         if "activations" in self.evolve:
             if network.n_layers < 3:
                 raise ValueError(f"{type(self).__name__}(evolve=...): evolve='activations' needs a hidden layer.")
-            network = network.evolvable(self._choice())
+            network = network.evolvable(self.choice())
         if "connections" in self.evolve:
             network = network.evolvable(connections=True)
         if isinstance(mutation, Safe):
@@ -298,20 +299,20 @@ class Generation:
     carried: tuple[str, ...] = ()
 
     def __init__(self, settings: GeneticAlgorithm, problem: Problem, state: State) -> None:
-        self._settings, self._problem, self._state = settings, problem, state
+        self.settings, self.problem, self.state = settings, problem, state
         self._selection, self._crossover, self._mutation = settings.operators()
         network, dtype = problem.network, problem.dtype
         self._scores = Scores(problem, settings.batch(problem.training_rows.shape[1]))
         self._spread = Spread(problem)
-        self._genome = Genome(problem)
-        size, self._islands = settings.size(network.n_parameters), int(settings.islands)
-        self._size = size // self._islands
-        self._elite = int(settings.elite)
-        self._clones = 0
+        self.genome = Genome(problem)
+        size, self.islands = settings.size(network.n_parameters), int(settings.islands)
+        self.island_size = size // self.islands
+        self.elite = int(settings.elite)
+        self.clones = 0
         self._next = np.empty((size, network.n_parameters), dtype=dtype)
         self._candidates = np.empty((problem.n_members, settings.n_candidates, network.n_parameters), dtype=dtype)
         self._connections = np.flatnonzero(network.penalty_mask & (network.initial_scale > 0))
-        self._cost = size * self._scores.evaluations + settings.breeding_cost(
+        self.cost = size * self._scores.evaluations + settings.breeding_cost(
             self._scores.evaluations, network.n_outputs
         )
         memory = "mutation."
@@ -321,8 +322,8 @@ class Generation:
         ]
 
     def __call__(self) -> Progress:
-        problem, state = self._problem, self._state
-        errors = np.empty((problem.n_members, self._settings.n_candidates))
+        problem, state = self.problem, self.state
+        errors = np.empty((problem.n_members, self.settings.n_candidates))
         rows = []
         for member in range(problem.n_members):
             own, columns = self._generation(member)
@@ -334,30 +335,30 @@ class Generation:
             errors[:, 0],
             evaluations=self.evaluations(),
             candidate_errors=errors if self._scores.whole else None,
-            candidate_penalty=self._price(self._candidates) if self._settings.parsimony else None,
+            candidate_penalty=self._price(self._candidates) if self.settings.parsimony else None,
             metrics=as_columns(rows),
         )
 
     def evaluations(self) -> int:
         """Return what a generation costs each member."""
-        return self._cost
+        return self.cost
 
     def scored(self, member: int) -> Array:
         """Return the networks that are scored, shape (population, D), for the genomes of a member."""
-        return self._state.arrays["population"][member]
+        return self.state.arrays["population"][member]
 
     def _generation(self, member: int) -> tuple[Array, dict[str, float]]:
         """Score a population, keep its candidates and breed the next one; return the candidates' errors and columns."""
-        state, settings, scores = self._state, self._settings, self._scores
+        state, settings, scores = self.state, self.settings, self._scores
         scores.draw(member, state.rngs[member])
         networks = self.scored(member)
         errors = scores.errors(networks)
         value = scores.ranking(networks, errors)
         if settings.parsimony:
             value = value + self._price(networks)
-        islands = value.reshape(self._islands, self._size)
-        order = islands.argsort(axis=1, kind="stable") + self._size * np.arange(self._islands)[:, np.newaxis]
-        best = order[:, : self._elite].ravel()
+        islands = value.reshape(self.islands, self.island_size)
+        order = islands.argsort(axis=1, kind="stable") + self.island_size * np.arange(self.islands)[:, np.newaxis]
+        best = order[:, : self.elite].ravel()
         best = best[value[best].argsort(kind="stable")]
         np.take(networks, best, axis=0, out=self._candidates[member], mode="clip")
         sigma = float(np.exp(np.log(state.arrays["sigma"][member]).mean()))
@@ -365,7 +366,7 @@ class Generation:
         if settings.evolves_structure:
             columns |= {
                 name if name == "connections" else f"neurons_{name}": float(count)
-                for name, count in self._problem.network.architecture(networks[best[0]]).items()
+                for name, count in self.problem.network.architecture(networks[best[0]]).items()
             }
         self._learn(member, islands)
         self._breed(member, order, value)
@@ -373,70 +374,70 @@ class Generation:
 
     def _price(self, networks: Array) -> Array:
         """Return what the connections of networks, shape (..., D), cost."""
-        return self._settings.parsimony * (networks[..., self._connections] != 0).mean(axis=-1)
+        return self.settings.parsimony * (networks[..., self._connections] != 0).mean(axis=-1)
 
     def _learn(self, member: int, islands: Array) -> None:
         """Tell the mutation how its children have turned out."""
-        generation, memory = int(self._state.updates[member]), self._memory[member]
+        generation, memory = int(self.state.updates[member]), self._memory[member]
         if not generation or not memory:  # the first networks are nobody's children
             return
-        mutated = self._state.arrays["mutated"][member].reshape(islands.shape)
-        children = np.where(mutated, islands, np.inf)[:, self._elite :]
-        self._mutation.learn(children.min(axis=0), memory, self._state.rngs[member])
+        mutated = self.state.arrays["mutated"][member].reshape(islands.shape)
+        children = np.where(mutated, islands, np.inf)[:, self.elite :]
+        self._mutation.learn(children.min(axis=0), memory, self.state.rngs[member])
 
     def _migrates(self, generation: int) -> bool:
-        settings = self._settings
-        return self._islands > 1 and settings.migrants > 0 and (generation + 1) % int(settings.migration_interval) == 0
+        settings = self.settings
+        return self.islands > 1 and settings.migrants > 0 and (generation + 1) % int(settings.migration_interval) == 0
 
     def _breed(self, member: int, order: Array, value: Array) -> None:
         """Replace a population by the elite and the children of its islands, each ranked by order, (islands, size)."""
-        settings, state = self._settings, self._state
-        rng, elite = state.rngs[member], self._elite
+        settings, state = self.settings, self.state
+        rng, elite = state.rngs[member], self.elite
         population, sigma = state.arrays["population"][member], state.arrays["sigma"][member]
-        self._genome.begin(population, self._scores.inputs)
+        self.genome.begin(population, self._scores.inputs)
         strange = 0
         if settings.immigrants and state.arrays["stagnant"][member] >= settings.stagnation:
-            strange, state.arrays["stagnant"][member] = round(settings.immigrants * (self._size - elite)), 0
+            strange, state.arrays["stagnant"][member] = round(settings.immigrants * (self.island_size - elite)), 0
         heirs = np.empty(len(population), dtype=np.intp)  # from whom each inherits what is not mixed
         strength, mutated = np.empty_like(sigma), state.arrays["mutated"][member]
         for island, ranked in enumerate(order):
-            place = slice(island * self._size, (island + 1) * self._size)
-            born, n = self._next[place], self._size - elite
+            place = slice(island * self.island_size, (island + 1) * self.island_size)
+            born, n = self._next[place], self.island_size - elite
             np.take(population, ranked[:elite], axis=0, out=born[:elite], mode="clip")
             parents = ranked[self._parents(value[ranked], n, rng)]  # (children, 2)
             heirs[place] = np.concatenate([ranked[:elite], parents[:, 0]])
             strength[place] = sigma[heirs[place]]
-            strength[place][elite:] = self._make_children(born[elite:], parents, sigma, member, rng)
-            mutated[place] = np.arange(self._size) >= elite
-            mutated[place][self._size - self._clones :] = False
+            strength[place][elite:] = self.make_children(born[elite:], parents, sigma, member, rng)
+            mutated[place] = np.arange(self.island_size) >= elite
+            mutated[place][self.island_size - self.clones :] = False
             if strange:
-                mutated[place][self._size - strange :] = False
-                born[self._size - strange :] = self._problem.network.initialize(
+                mutated[place][self.island_size - strange :] = False
+                born[self.island_size - strange :] = self.problem.network.initialize(
                     strange, generators(rng, strange), population.dtype
                 )
-                strength[place][self._size - strange :] = self._mutation.sigma
+                strength[place][self.island_size - strange :] = self._mutation.sigma
         for name in self.carried:
             own = state.arrays[name][member]
             own[:] = own[heirs]
             if strange:  # nobody's heirs
-                own.reshape(self._islands, self._size, *own.shape[1:])[:, self._size - strange :] = 0
+                own.reshape(self.islands, self.island_size, *own.shape[1:])[:, self.island_size - strange :] = 0
         sigma[:], population[:] = strength, self._next
         if self._migrates(int(state.updates[member])):
             m = int(settings.migrants)
             for name in ("population", "sigma", "mutated", *self.carried):
                 own = state.arrays[name][member]
-                cut = own.reshape(self._islands, self._size, *own.shape[1:])
-                cut[:, self._size - m :] = np.roll(cut[:, :m], 1, axis=0)  # the elite, which has not mutated
+                cut = own.reshape(self.islands, self.island_size, *own.shape[1:])
+                cut[:, self.island_size - m :] = np.roll(cut[:, :m], 1, axis=0)  # the elite, which has not mutated
 
     def _parents(self, errors: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw the ranks of two parents for each of n children, shape (n, 2)."""
         return check_parents(self._selection, self._selection.draw(errors, n, rng), n, len(errors))
 
-    def _make_children(
+    def make_children(
         self, children: Array, parents: Array, sigma: Array, member: int, rng: np.random.Generator
     ) -> Array:
         """Write the children of parents, shape (m, 2), and return the strength that each mutated with, shape (m,)."""
-        settings, genome = self._settings, self._genome
+        settings, genome = self.settings, self.genome
         population = genome.population
         # How many have two parents; those that have are the first ones.
         crossed = int(rng.binomial(len(children), settings.crossover_rate))
@@ -451,7 +452,7 @@ class Generation:
             if kept is not None:
                 two[:, genome.choices] = kept
         strength = self._strength(self._mutation.inherit(sigma[parents], self._memory[member], rng), len(children))
-        if settings.evolves_structure or self._problem.network.zero_is_absent:
+        if settings.evolves_structure or self.problem.network.zero_is_absent:
             self._change_structure(children, strength, rng)
         else:
             self._mutation.perturb(children, strength, genome, rng)
@@ -473,12 +474,12 @@ class Generation:
 
     def _change_structure(self, children: Array, strength: Array, rng: np.random.Generator) -> None:
         """Mutate weights, activations and connections, as far as they evolve."""
-        settings, genome = self._settings, self._genome
+        settings, genome = self.settings, self.genome
         if "weights" in settings.evolve:
             absent = children == 0  # of bias weights too, but those are put back only where connections evolve
             self._mutation.perturb(children, strength, genome, rng)
-            if self._problem.network.zero_is_absent:
-                absent[:, ~self._problem.network.penalty_mask] = False
+            if self.problem.network.zero_is_absent:
+                absent[:, ~self.problem.network.penalty_mask] = False
                 children[absent] = 0.0
         if "connections" in settings.evolve:
             weights = children[:, self._connections]
@@ -489,7 +490,7 @@ class Generation:
         if genome.choices.size:
             drawn = chosen(rng, len(children) * genome.choices.size, settings.structure_rate)
             changed = drawn.reshape(len(children), -1)
-            count = len(self._settings._choice().activations)
+            count = len(self.settings.choice().activations)
             numbers = children[:, genome.choices]
             numbers[changed] = rng.integers(0, count, int(changed.sum()))
             children[:, genome.choices] = numbers
@@ -499,16 +500,16 @@ class Generation:
         known = (type(self._crossover).__module__, type(self._mutation).__module__)
         if known == (Crossover.__module__, Mutation.__module__):
             return
-        fixed = self._genome.scale == 0
-        fixed[self._genome.choices] = False
-        numbers = children[:, self._genome.choices]
+        fixed = self.genome.scale == 0
+        fixed[self.genome.choices] = False
+        numbers = children[:, self.genome.choices]
         if children[:, fixed].any() or (numbers != np.rint(numbers)).any():
             raise ValueError(
                 f"crossover={self._crossover!r} or mutation={self._mutation!r} changes what it may not, where Genome.scale is 0: "
                 "weights of connections that do not exist, or the numbers of activations."
             )
         wrong = ~np.isfinite(children).all(axis=1)
-        if wrong.any() and np.isfinite(self._genome.population[parents[wrong]]).all():
+        if wrong.any() and np.isfinite(self.genome.population[parents[wrong]]).all():
             raise ValueError(
                 f"crossover={self._crossover!r} or mutation={self._mutation!r} gives NaN or infinite weights to children of "
                 "finite parents."

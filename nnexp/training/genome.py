@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnexp.network.error_functions import Objective
-from nnexp.network.network import Network, Workspace
+from nnexp.network.network import Network
+from nnexp.network.passes import Workspace
 from nnexp.training.problem import Problem
 
 Array = NDArray[Any]

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from nnexp.network.network import Sweep
+from nnexp.network.pieces import Sweep
 from nnexp.training.algorithm import Algorithm, Progress, State
 from nnexp.training.history import History
 from nnexp.training.problem import Problem

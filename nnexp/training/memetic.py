@@ -128,7 +128,9 @@ class Memetic(GeneticAlgorithm):
         if self.gradient_share == 1 and self.gradient_steps is None:
             return Backprop()
         if self.gradient_share == 0 and self.gradient_steps is None:
-            shared = {name: own for name, own in self.get_params().items() if name in GeneticAlgorithm._names()}
+            shared = {
+                name: own for name, own in self.get_params().items() if name in GeneticAlgorithm.parameter_names()
+            }
             return GeneticAlgorithm(**shared | {"population_size": self.size(network.n_parameters)})
         return self
 
@@ -200,17 +202,17 @@ def passes(n: int, updates: int, descent: Descent) -> list[int]:
 class _Generation(Generation):
     """A generation in which the children learn first."""
 
-    _settings: Memetic
+    settings: Memetic
 
     def __init__(self, settings: Memetic, problem: Problem, state: State) -> None:
         super().__init__(settings, problem, state)
         members, n = problem.training_rows.shape
         self._inherits = settings.learning == "lamarckian"
         size = settings.size(problem.network.n_parameters)
-        place = np.arange(size).reshape(self._islands, self._size)
-        self._children = place[:, self._elite :].ravel()
+        place = np.arange(size).reshape(self.islands, self.island_size)
+        self._children = place[:, self.elite :].ravel()
         children = self._children.size
-        self._clones = round(settings.clones * (self._size - self._elite))
+        self.clones = round(settings.clones * (self.island_size - self.elite))
         self._moments = [f"moment_{i}" for i in range(problem.descent.optimizer.n_moments)]
         # What a child of no learning inherits starts to learn anew.
         self.carried = (*self._moments, "learnt") if self._inherits else ("phenotype",)
@@ -223,18 +225,18 @@ class _Generation(Generation):
         rows = passes(n, settings.updates(problem.network, n, validation, problem.descent), problem.descent)
         epochs = {own: Epoch(individuals, self._learner, own) for own in dict.fromkeys(rows)}
         self._epochs = [epochs[own] for own in rows]
-        self._cost += children * 3 * sum(rows)
+        self.cost += children * 3 * sum(rows)
 
     def __call__(self) -> Progress:
         self._teach()
         return super().__call__()
 
     def scored(self, member: int) -> Array:
-        return self._state.arrays["population" if self._inherits else "phenotype"][member]
+        return self.state.arrays["population" if self._inherits else "phenotype"][member]
 
     def _teach(self) -> None:
         """Let all children of all members learn, in one stack."""
-        arrays, learner, children = self._state.arrays, self._learner, self._children
+        arrays, learner, children = self.state.arrays, self._learner, self._children
 
         def flat(name: str) -> Array:
             own = arrays[name][:, children]
@@ -242,7 +244,7 @@ class _Generation(Generation):
 
         own = learner.arrays
         # Each draws from a generator of its own, so that it does not matter in which pieces a batch is done.
-        learner.rngs[:] = [each for rng in self._state.rngs for each in generators(rng, children.size)]
+        learner.rngs[:] = [each for rng in self.state.rngs for each in generators(rng, children.size)]
         for name in self._schedule:
             own[name][:] = np.repeat(arrays[name], children.size)
         own["parameters"][:] = flat("population")
@@ -251,11 +253,11 @@ class _Generation(Generation):
         learner.updates[:] = flat("learnt")
         for epoch in self._epochs:
             # A generation is a step of the schedule.
-            own["steps"][:] = np.repeat(self._state.updates, children.size)
+            own["steps"][:] = np.repeat(self.state.updates, children.size)
             epoch.refresh()
             epoch.resume()
             epoch()
-        shape = len(self._state.rngs), children.size
+        shape = len(self.state.rngs), children.size
         learnt = own["parameters"].reshape(*shape, -1)
         arrays["population" if self._inherits else "phenotype"][:, children] = learnt
         if self._inherits:
@@ -263,14 +265,14 @@ class _Generation(Generation):
                 arrays[name][:, children] = own[name].reshape(*shape, -1)
             arrays["learnt"][:, children] = learner.updates.reshape(shape)
 
-    def _make_children(
+    def make_children(
         self, children: Array, parents: Array, sigma: Array, member: int, rng: np.random.Generator
     ) -> Array:
-        bred = len(children) - self._clones
+        bred = len(children) - self.clones
         strength = np.empty(len(children))
         if bred:
-            strength[:bred] = super()._make_children(children[:bred], parents[:bred], sigma, member, rng)
+            strength[:bred] = super().make_children(children[:bred], parents[:bred], sigma, member, rng)
         alone = parents[bred:, 0]
-        children[bred:] = self._genome.population[alone]
+        children[bred:] = self.genome.population[alone]
         strength[bred:] = sigma[alone]
         return strength

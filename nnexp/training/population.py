@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnexp._names import check_number
-from nnexp.network.network import Network, Sweep
+from nnexp.network.network import Network
+from nnexp.network.pieces import Sweep
 from nnexp.training.algorithm import Algorithm
 from nnexp.training.problem import Descent, Problem
 

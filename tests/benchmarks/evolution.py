@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from nnexp import CMAES, SNES, BackpropMLP, GeneticAlgorithm, Memetic, Network, OpenAIES, SeparableCMAES
 from nnexp.network.error_functions import make_objective, resolve_error_function
-from nnexp.network.network import Sweep
+from nnexp.network.pieces import Sweep
 from tests.benchmarks.peers import generations_available
 
 SEEDS = 10

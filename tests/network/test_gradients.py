@@ -121,7 +121,7 @@ def test_gradient_is_right_for_parts_of_the_users():
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared samples", "samples of their own"])
 def test_a_pass_in_many_pieces_equals_one_in_one_piece(shared, monkeypatch):
-    from nnexp.network.network import Sweep
+    from nnexp.network.pieces import Sweep
 
     rng = np.random.default_rng(0)
     network = Network((3, 5, 4, 2), "tanh", connections="skip")
@@ -137,3 +137,20 @@ def test_a_pass_in_many_pieces_equals_one_in_one_piece(shared, monkeypatch):
     np.testing.assert_allclose(pieces[0], whole[0], rtol=1e-12)
     np.testing.assert_allclose(pieces[1], whole[1], rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(network.forward(parameters, X), forward, rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "identity", "sine"])  # some are computed in place
+@pytest.mark.parametrize("connections", CONNECTIONS)
+@pytest.mark.parametrize("output", ["softmax", "sigmoid", "identity"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_derivative_by_the_inputs_equals_finite_differences(activation, connections, output, bias):
+    rng = np.random.default_rng(1)
+    network = Network((3, 5, 4, 2), activation, output, CONNECTIONS[connections], bias, random_state=0)
+    parameters = network.initialize(3, rng)
+    for X in (rng.normal(size=(70, 3)), rng.normal(size=(3, 7, 3))):
+        found = network.jacobian(parameters, X)
+        assert found.shape == (3, X.shape[-2], 2, 3)
+        for i, direction in enumerate(np.eye(3)):
+            expected = difference_quotient(lambda own: network.forward(parameters, own), X, direction)
+            np.testing.assert_allclose(found[..., i], expected, rtol=1e-7, atol=1e-9)
+    np.testing.assert_array_equal(network.jacobian(parameters[0], X[0]), found[0])

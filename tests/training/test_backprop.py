@@ -5,7 +5,8 @@ import pytest
 
 from nnexp import BackpropMLP, Network
 from nnexp.network.error_functions import make_objective, resolve_error_function
-from nnexp.network.network import Sweep, Workspace
+from nnexp.network.passes import Workspace
+from nnexp.network.pieces import Sweep
 from nnexp.network.samples import Samples
 from nnexp.training import Backprop, Hyperparameters, Stopping, Training
 from nnexp.training.backprop import Epoch, _plan
