@@ -8,15 +8,17 @@ folder, and code without a file by what it does.
 from __future__ import annotations
 
 import ast
+import copyreg
 import dis
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
+import os
 import sys
 import types
 import uuid
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,117 +72,139 @@ def _hash_of_file(path: str, changed: int, size: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+# What Python, and what copies and pickles, note on a class.
+_OF_NO_MATTER = {
+    "__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__slotnames__", "__firstlineno__",
+    "__static_attributes__", "__dataclass_fields__", "__dataclass_params__", "__match_args__", "__parameters__",
+    "__orig_bases__", "__abstractmethods__", "__slots__",
+}  # fmt: skip
+
+
 class _Content:
     """Says in texts, tuples and numbers what values are."""
 
     def __init__(self, unstable: Unstable) -> None:
         self._unstable = unstable
-        self._known: dict[int, str] = {}
+        self._known: dict[tuple[int, bool], str] = {}
         self._kept: list[Any] = []  # so that no other object gets the number of one that is known
         self._inside: list[int] = []
-        self._whole = 0
+        # Whether an estimator counts with all that it has learnt, and not as its clone would.
+        self._whole = False
 
     def of(self, value: Any) -> Any:
         """Return what a value is."""
-        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        if value is None or (
+            isinstance(value, bool | int | float | complex | str | bytes) and type(value).__module__ == "builtins"
+        ):
             return type(value).__name__, repr(value)
-        if isinstance(value, np.generic):
+        if isinstance(value, np.generic) and not isinstance(value, np.void):
             return "scalar", value.dtype.str, repr(value.item())
         if id(value) in self._inside:  # it holds itself
             return "above", len(self._inside) - self._inside.index(id(value))
-        if id(value) not in self._known:
+        key = id(value), self._whole
+        if key not in self._known:
             if len(self._inside) > _DEEPEST:
                 return self._no_key(value)
             self._inside.append(id(value))
-            found = _hash(self._compound(value))
-            self._inside.pop()
-            if self._inside and self._whole:
-                return found
-            self._known[id(value)] = found
+            try:
+                found = _hash(self._compound(value))
+            except Exception:  # whatever a foreign object may say to being looked at
+                return self._no_key(value)
+            finally:
+                self._inside.pop()
+            self._known[key] = found
             self._kept.append(value)
-        return self._known[id(value)]
+        return self._known[key]
+
+    def _learnt(self, value: Any) -> Any:
+        """Return what a value is that is used as it is, and not cloned first."""
+        before, self._whole = self._whole, True
+        try:
+            return self.of(value)
+        finally:
+            self._whole = before
 
     def _compound(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            if value.dtype == object:
-                return "objects", value.shape, [self.of(own) for own in value.ravel()]
-            return "array", value.shape, value.dtype.str, _hash(np.ascontiguousarray(value).tobytes())
+            return self._array(value)
         if isinstance(value, np.dtype):
-            return "dtype", value.str
-        if isinstance(value, Mapping):
-            return "mapping", [(self.of(key), self.of(own)) for key, own in value.items()]
-        if isinstance(value, Set):
-            return "set", sorted(repr(_Content(self._unstable).of(own)) for own in value)
-        if isinstance(value, list | tuple):
+            return "dtype", value.str, value.names
+        if isinstance(value, Mapping) and type(value).__module__ in ("builtins", "collections", "types"):
+            return "mapping", type(value).__name__, [(self.of(key), self.of(own)) for key, own in value.items()]
+        if isinstance(value, set | frozenset):
+            return "set", sorted(repr(self.of(own)) for own in value)
+        if isinstance(value, list | tuple) and type(value).__module__ == "builtins":
             return type(value).__name__, [self.of(own) for own in value]
         if isinstance(value, slice | range):
             return type(value).__name__, repr(value)
+        if isinstance(value, os.PathLike):
+            return "path", os.fspath(value)
         if isinstance(value, types.ModuleType):
-            return "module", value.__name__
+            return "module", value.__name__, home_of(value.__name__)
         if isinstance(value, type):
             return self._class(value)
         return self._callable_or_object(value)
+
+    def _array(self, value: Any) -> Any:
+        if isinstance(value, np.ma.MaskedArray):
+            return "masked", self.of(np.asarray(value.data)), self.of(np.ma.getmaskarray(value))
+        if value.dtype.hasobject:
+            return "objects", value.shape, value.dtype.str, [self.of(own) for own in value.ravel().tolist()]
+        return "array", value.shape, str(value.dtype), _hash(np.ascontiguousarray(value).tobytes())
 
     def _callable_or_object(self, value: Any) -> Any:
         if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, types.MethodType):
-            return "method", self.of(value.__func__), self.of(value.__self__)
+            return "method", self.of(value.__func__), self._learnt(value.__self__)
         if isinstance(value, functools.partial):
-            return "partial", [self.of(own) for own in (value.func, value.args, value.keywords)]
-        if isinstance(value, types.BuiltinFunctionType | np.ufunc):
+            return "partial", [self._learnt(own) for own in (value.func, value.args, value.keywords)]
+        if isinstance(value, types.BuiltinFunctionType):
             owner = getattr(value, "__self__", None)
             if owner is not None and not isinstance(owner, types.ModuleType):
-                return "method", value.__name__, self.of(owner)
-            return "builtin", getattr(value, "__module__", None), getattr(value, "__qualname__", value.__name__)
-        frame = _frame(value)
-        if frame is not None:
-            return ("frame", *frame)
-        return self._object(value)
+                return "method", value.__name__, self._learnt(owner)
+            return "builtin", value.__module__, value.__qualname__
+        if isinstance(value, np.ufunc):
+            homes = [name for name in ("numpy", "scipy.special") if name in sys.modules]
+            found = [name for name in homes if getattr(sys.modules[name], value.__name__, None) is value]
+            return ("ufunc", found[0], value.__name__) if found else self._no_key(value)
+        if callable(value) and hasattr(value, "__wrapped__"):  # such as of functools.cache
+            return "wrapped", type(value).__qualname__, self.of(value.__wrapped__)
+        frame = _frame(value, self)
+        return self._object(value) if frame is None else ("frame", *frame)
 
     def _object(self, value: Any) -> Any:
         what = self._class(type(value))
         if hasattr(value, "get_params") and not self._whole:
             if not _is_cloned_whole(type(value)):
                 return "object", what, self.of(value.get_params(deep=False))
-            self._whole += 1
-            found = self.of(dict(vars(value)))
-            self._whole -= 1
-            return "object", what, found
-        if is_dataclass(value):
-            own = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
-            return "object", what, self.of(own)
-        state = dict(getattr(value, "__dict__", {}))
-        for slot in (name for cls in type(value).__mro__ for name in _slots(cls)):
-            if hasattr(value, slot):
-                state[slot] = getattr(value, slot)
-        if _is_plain(type(value)):
-            return "object", what, self.of(state)
-        try:
-            reduced = value.__reduce_ex__(4)
-        except Exception:  # whatever a foreign object may say to being pickled
-            return self._no_key(value)
-        return "object", what, self.of([state, reduced[1:] if isinstance(reduced, tuple) else reduced])
+            return "object", what, self._learnt(dict(vars(value)))
+        reduce = copyreg.dispatch_table.get(type(value))
+        reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
+        if isinstance(reduced, str):  # the name of what its module has once
+            return "object", what, reduced
+        parts = [list(part) if isinstance(part, Iterator) else part for part in reduced[1:]]
+        return "object", what, [self._learnt(part) for part in parts if not isinstance(part, type)]
 
     def _class(self, cls: type) -> Any:
         home = home_of(cls.__module__)
         if home is not None:
             return "class", cls.__module__, cls.__qualname__, home
-        left_out = {"__dict__", "__weakref__", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
-        own = {name: part for name, part in vars(cls).items() if name not in left_out and not name.startswith("_abc_")}
-        parts = [(name, self.of(_unwrapped(part))) for name, part in sorted(own.items())]
+        own = {n: part for n, part in vars(cls).items() if n not in _OF_NO_MATTER and not n.startswith("_abc_")}
+        parts = [(name, [self._learnt(inner) for inner in _inside_of(part)]) for name, part in sorted(own.items())]
         return "class", cls.__qualname__, [self.of(base) for base in cls.__bases__], parts
 
     def _function(self, function: types.FunctionType) -> Any:
+        if hasattr(function, "registry") and hasattr(function, "dispatch"):  # of functools.singledispatch
+            return "dispatch", [(self.of(kind), self.of(own)) for kind, own in function.registry.items()]
         home = home_of(function.__module__)
         cells = [_cell(cell) for cell in function.__closure__ or ()]
         parts = [function.__defaults__, function.__kwdefaults__, cells, function.__dict__]
-        inside = [self.of(own) for own in parts]
-        if home is None:  # what it calls is no file's either
-            used = {
-                name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__
-            }
-            inside.append(self.of(used))
+        inside = [self._learnt(own) for own in parts]
+        if home is None:  # what it uses is no file's either
+            names, modules = _names(function.__code__)
+            used = {name: function.__globals__[name] for name in names if name in function.__globals__}
+            inside += [self._learnt(used), [(name, home_of(name)) for name in modules]]
         # The module may be __main__ here and have a name elsewhere.
         return "function", function.__qualname__, home, _code(function.__code__), inside
 
@@ -202,28 +226,13 @@ def _cell(cell: Any) -> Any:
         return None
 
 
-def _slots(cls: type) -> list[str]:
-    slots = vars(cls).get("__slots__", ())
-    return [slots] if isinstance(slots, str) else [name for name in slots if name not in ("__dict__", "__weakref__")]
-
-
-def _is_plain(cls: type) -> bool:
-    """Whether objects of a class hold nothing but their attributes."""
-    return all(own is object or _is_of_python(own.__module__) for own in cls.__mro__)
-
-
-def _is_of_python(module: str) -> bool:
-    """Whether a module is written in Python, and not compiled."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return module not in sys.builtin_module_names and (file is None or str(file).endswith(".py"))
-
-
-def _unwrapped(part: Any) -> Any:
-    if isinstance(part, staticmethod | classmethod):
-        return part.__func__
-    if isinstance(part, property):
-        return part.fget, part.fset
-    return part if isinstance(part, types.FunctionType | type) or not hasattr(part, "__get__") else type(part).__name__
+def _inside_of(part: Any) -> list[Any]:
+    """Return what an attribute of a class is made of: the functions of a property and its like, or the attribute itself."""
+    if isinstance(part, types.FunctionType | type) or not hasattr(type(part), "__get__"):
+        return [part]
+    names = ("__func__", "__wrapped__", "func", "fget", "fset", "fdel", "fn", "check", "dispatcher", "args", "keywords")
+    inside = [getattr(part, name) for name in names if hasattr(part, name)]
+    return [type(part).__name__, *inside]
 
 
 def _code(code: types.CodeType) -> Any:
@@ -236,24 +245,36 @@ def _constant(value: Any) -> str:
     return f"frozenset {sorted(map(repr, value))}" if isinstance(value, frozenset) else repr(value)
 
 
-def _names(code: types.CodeType) -> list[str]:
-    """Return the global names that a function looks up."""
-    inner = [name for own in code.co_consts if isinstance(own, types.CodeType) for name in _names(own)]
-    own = [str(step.argval) for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
-    return sorted({*own, *inner})
+def _names(code: types.CodeType) -> tuple[list[str], list[str]]:
+    """Return the global names that a function looks up, and the modules that it imports."""
+    names, modules = set[str](), set[str]()
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            names.add(str(step.argval))
+        elif step.opname == "IMPORT_NAME":
+            modules.add(str(step.argval))
+    for own in code.co_consts:
+        if isinstance(own, types.CodeType):
+            inner = _names(own)
+            names.update(inner[0])
+            modules.update(inner[1])
+    return sorted(names), sorted(modules)
 
 
-def _frame(value: Any) -> tuple[Any, ...] | None:
+def _frame(value: Any, content: _Content) -> tuple[Any, ...] | None:
     """Return what a table of pandas or a sparse array of SciPy holds, or None for what is neither."""
     if hasattr(value, "tocsr"):
         own = value.tocsr()
         return value.shape, own.dtype.str, *(_hash(part.tobytes()) for part in (own.data, own.indices, own.indptr))
     pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
-        hashes = pandas.util.hash_pandas_object(value, index=False)
-        names = [str(name) for name in value.columns] if hasattr(value, "columns") else [str(value.name)]
-        return names, len(value), _hash(np.asarray(hashes).tobytes())
-    return None
+    if pandas is None or not isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
+        return None
+    if isinstance(value, pandas.DataFrame):
+        columns = [content.of(value.iloc[:, i].to_numpy()) for i in range(value.shape[1])]
+        kinds = [str(kind) for kind in value.dtypes]
+        return content.of(value.columns.tolist()), kinds, columns, content.of(value.index.to_numpy())
+    index = content.of(value.index.to_numpy()) if isinstance(value, pandas.Series) else None
+    return content.of(value.name), str(value.dtype), content.of(value.to_numpy()), index
 
 
 def key_of_data(part: Any) -> str:
@@ -290,12 +311,13 @@ FITTING = (
 )  # fmt: skip
 
 
-def libraries() -> dict[str, str]:
+@functools.lru_cache(maxsize=1)
+def libraries() -> Mapping[str, str]:
     """Return the versions of the libraries that decide the last bits of a result, by name."""
     return {name: importlib.metadata.version(name) for name in (*LIBRARIES, "joblib")}
 
 
-def home_of(module: str) -> str | None:
+def home_of(module: str | None) -> str | None:
     """Return the version of the library that a module belongs to, or a hash of its code; None for a module without a file.
 
     Parameters
@@ -303,21 +325,34 @@ def home_of(module: str) -> str | None:
     module : str
         Its name, as ``__module__`` of a class or a function has it.
     """
-    top = module.partition(".")[0]
-    if module == "__main__":  # in another process that is another module
+    if module is None or module == "__main__":  # in another process that is another module
         return None
+    top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return "python"
     if top == "nnexp":  # whose own code each key names by itself
         return "nnexp"
-    file = getattr(sys.modules.get(module), "__file__", None)
+    file = _file_of(module)
     distribution = _distributions().get(top, [None])[0]
     if distribution is not None and (file is None or Path(file).resolve().is_relative_to(_root_of(distribution))):
         return code_of_distribution(distribution)
     if file is None or not file.endswith(".py") or not Path(file).is_file():
         return None
-    package = getattr(sys.modules.get(top), "__path__", None)
-    return code_of_folder(Path(next(iter(package)))) if package else digest_of(files_beside(Path(file)))
+    package = _file_of(top)
+    if package is not None and Path(package).name == "__init__.py":
+        return code_of_folder(Path(package).parent)
+    return digest_of(files_beside(Path(file)))
+
+
+def _file_of(module: str) -> str | None:
+    """Return the file of a module that is loaded, or that would be."""
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None)
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return None if spec is None else spec.origin
 
 
 @functools.lru_cache(maxsize=1)

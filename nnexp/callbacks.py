@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,7 +21,6 @@ from nnexp.saving import load_training, save_training
 from nnexp.training import Training
 
 
-@runtime_checkable
 class Callback(Protocol):
     """What is called after each step."""
 
@@ -36,7 +35,7 @@ class StepState:
     Attributes
     ----------
     estimator : BackpropMLP
-        The estimator that is being fitted; its fitted attributes are those of an earlier fit, if any.
+        The estimator that is being fitted; its fitted attributes are those of an earlier fit, if any. See `fitted`.
     step : int
         Steps done.
     max_iter : int
@@ -48,6 +47,8 @@ class StepState:
         The networks themselves: `parameters`, one row each, and `state`, which is whole after `synchronise()`.
     key : str
         A hash of parameters and data: what decides the training.
+    model : callable
+        Returns the `Model` that training stands for.
     """
 
     estimator: Any
@@ -56,6 +57,12 @@ class StepState:
     row: dict[str, Any]
     training: Training
     key: str = ""
+    model: Callable[[], Any] | None = None
+
+    def fitted(self) -> Any:
+        """Return an estimator that predicts as training stands; what it shows does not change as training goes on."""
+        assert self.model is not None
+        return self.estimator.with_model(self.model())
 
     @property
     def watched(self) -> float:
@@ -143,17 +150,6 @@ class Checkpoint:
             save_training(self.path, state.key, state.training)
 
 
-def check_callbacks(callbacks: Any) -> list[Any]:
-    """Return the callbacks as a list; raise a TypeError for what is none."""
-    found = list(callbacks) if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
-    for callback in found:
-        if isinstance(callback, type) or not (callable(callback) or isinstance(callback, Callback)):
-            raise TypeError(
-                f"callbacks must be objects with a method on_step(state), or functions of the state. Got {quoted(callback)}."
-            )
-    return found
-
-
 class Caller:
     """Calls the callbacks of a fit.
 
@@ -165,10 +161,15 @@ class Caller:
         Steps of this fit at most.
     key : str
         See `StepState`.
+    model_of : callable
+        Returns the `Model` that a training stands for.
     """
 
-    def __init__(self, callbacks: list[Any], estimator: Any, max_iter: int, key: str) -> None:
+    def __init__(
+        self, callbacks: list[Any], estimator: Any, max_iter: int, key: str, model_of: Callable[[Training], Any]
+    ) -> None:
         self._callbacks, self._estimator, self._max_iter, self._key = callbacks, estimator, max_iter, key
+        self._model_of = model_of
         self._last = 0
         self._started: list[Any] = []
 
@@ -189,7 +190,9 @@ class Caller:
         """Tell the callbacks that want to know that training begins, or goes on within its steps."""
         done = int(training.n_iter.max())
         self._last = self._max_iter + (0 if resume else done)
-        state = StepState(self._estimator, done, self._last, {}, training, self._key)
+        state = StepState(
+            self._estimator, done, self._last, {}, training, self._key, lambda: self._model_of(training.copy())
+        )
         for callback in self._callbacks:
             if hasattr(callback, "on_start"):
                 callback.on_start(state)
@@ -199,7 +202,10 @@ class Caller:
     def __call__(self, training: Training) -> str | None:
         """Call all after a step; return the reason to stop, if one of them wants to."""
         row = training.last_row()
-        state = StepState(self._estimator, int(row["step"]), self._last, row, training, self._key)
+        step = int(row["step"])
+        state = StepState(
+            self._estimator, step, self._last, row, training, self._key, lambda: self._model_of(training.copy())
+        )
         said = None
         for callback in self._callbacks:
             call: Callable[[StepState], Any] = callback.on_step if hasattr(callback, "on_step") else callback

@@ -171,6 +171,8 @@ class Engine:
                         deaths += 1
                         if deaths <= _MOST_DEATHS:
                             start(number)
+                        else:
+                            yield number, WorkerDiedError()
         finally:
             for pool, _ in pools.values():
                 pool.shutdown(wait=True, kill_workers=True)

@@ -27,9 +27,10 @@ from nnexp._errors import quoted
 from nnexp._identity import Unstable, key_of
 from nnexp._names import is_integer
 from nnexp._threads import one_thread
-from nnexp.callbacks import Caller, Checkpoint, ScikitLearnCallbacks, check_callbacks
+from nnexp.callbacks import Caller, Checkpoint, ScikitLearnCallbacks
 from nnexp.fitting import Data, Left, Plan, Settings, Shared, finish, plan_fit, plan_step
 from nnexp.fitting.outputs import name_of, resolve_outputs
+from nnexp.fitting.settings import check_callbacks
 from nnexp.model import Model
 from nnexp.network import Network
 from nnexp.onnx_export import to_onnx
@@ -599,7 +600,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             raise ValueError("X_val and y_val belong together; one of them is missing.")
         more = None if X_val is None else validate_data(probe, X_val, y_val, reset=False, **kinds)
         names = vars(probe).get("feature_names_in_")
-        return Data(features, checked, names, sample_weight, groups, more, classes)
+        return Data(features, checked, names, sample_weight, groups, more, classes, self.random_state)
 
     def _train(self, plan: Plan, left: Left | None, X: Any, y: Any) -> Training:
         """Train what was planned, from the start or from what the last fit left."""
@@ -623,7 +624,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if effective_n_jobs(self.n_jobs) > 1 and callbacks:
             raise ValueError("callbacks and verbose need n_jobs=1: they look at all networks after each step.")
         key = self._key_of_fit(plan) if callbacks else ""
-        with one_thread(), Caller(callbacks, self, task.stopping.max_iter, key) as caller:
+        with one_thread(), Caller(callbacks, self, task.stopping.max_iter, key, plan.model_of) as caller:
             if old is None:
                 training = Training(task.algorithm, task.problem, task.parameters, task.rngs)
                 first = training
@@ -650,7 +651,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             goes_on = False
         if not goes_on:
             return Left(model, plan.seed)
-        return Left(model, plan.seed, training, plan.settings, self._key_of_data(plan))
+        settings = plan.settings
+        return Left(model, plan.seed, training, settings.optimizer, settings.schedule, self._key_of_data(plan))
 
     def _show(self, outcome: Left) -> None:
         for name in ("n_features_in_", "feature_names_in_"):
@@ -660,7 +662,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     def _key_of_data(self, plan: Plan) -> str:
         """Return a hash of the data where somebody may ask whether they are the same as before."""
         asked = self.warm_start or any(isinstance(own, Checkpoint) for own in check_callbacks(self.callbacks))
-        return plan.data_key() if asked else ""
+        return plan.data_key if asked else ""
 
     def _key_of_fit(self, plan: Plan) -> str:
         """Return a hash of the parameters that decide a fit, and of its data."""

@@ -34,6 +34,8 @@ Array = NDArray[Any]
 
 FORMAT = "nnexp"
 VERSION = 1
+# How the fits of checkpoints are told apart.
+_KEYS = 2
 _TARGETS: dict[str, type[Target]] = {"numbers": Numbers, "classes": Classes, "labels": Labels}
 _ARRAYS = ["parameters_", "oof_prediction_"]
 # Parameters that may hold code of the user's and that no prediction needs.
@@ -250,6 +252,7 @@ def save_training(path: str | Path, key: str, training: Training) -> None:
     header = {
         "kind": "checkpoint",
         "key": key,
+        "keys": _KEYS,
         "state": state,
         "updates": writer.array(training.state.updates),
         "generators": generators,
@@ -275,6 +278,10 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
         If the checkpoint was written by a fit with other parameters or data, or is damaged.
     """
     header, arrays = _read(path, "checkpoint")
+    if header.get("keys") != _KEYS:
+        raise SavingError(
+            f"{path} was written by a version of nnexp that tells fits apart in another way. Remove the file to start anew."
+        )
     if header.get("key") != key:
         raise SavingError(
             f"{path} was written by a fit with other parameters or other data. Use them, or remove the file to start anew."

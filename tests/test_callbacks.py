@@ -284,3 +284,21 @@ def test_a_resumed_fit_has_the_groups_of_an_undisturbed_one(tmp_path):
     model = BackpropMLP(**settings, callbacks=[checkpoint, recorder]).fit(X, y)
     np.testing.assert_array_equal(model.parameters_, whole.parameters_)
     assert recorder.calls[0] == ("start", 5, 12)
+
+
+def test_a_callback_can_ask_for_an_estimator_as_training_stands():
+    seen = []
+
+    def look(state):
+        model = state.fitted()
+        seen.append((state.step, model, model.predict_proba(IRIS[0]), model.classes_.tolist()))
+
+    model = BackpropMLP(**SMALL, callbacks=[look]).fit(*IRIS)
+    assert [step for step, *_ in seen] == list(range(1, model.n_iter_ + 1))
+    for step, own, before, classes in seen:
+        assert classes == [0, 1, 2]
+        assert own.n_iter_ == len(own.history_) == step
+        np.testing.assert_array_equal(own.predict_proba(IRIS[0]), before)  # it has not gone on
+        assert own.callbacks is None
+    np.testing.assert_array_equal(seen[-1][2], model.predict_proba(IRIS[0]))
+    assert (seen[0][2] != seen[-1][2]).any()

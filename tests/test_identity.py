@@ -1,18 +1,26 @@
 """What decides a result has a part in its key, and nothing else has."""
 
+import copy
 import functools
 import os
+import pickle
+import re
 import subprocess
 import sys
 import textwrap
 import threading
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import InitVar, dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, f1_score, make_scorer
@@ -60,6 +68,45 @@ class Slotted:
         self.value = value
 
 
+class Private:
+    __slots__ = ("__value",)
+
+    def __init__(self, value):
+        self.__value = value
+
+
+@dataclass
+class Derived:
+    given: InitVar[int]
+    value: int = field(init=False)
+
+    def __post_init__(self, given):
+        self.value = given
+
+
+def closure_over(value):
+    return lambda estimator, X, y: value.predict(X)
+
+
+def executed(code):
+    names = {}
+    exec(f"def f():\n    {code}\n    return x", names)
+    return names["f"]
+
+
+def in_main(code):
+    names = {"__name__": "__main__", "functools": functools}
+    exec(code, names)
+    return names["A"]
+
+
+def ring_of_sets():
+    own = Counter(1)
+    own.peers = {own}
+    return own
+
+
+RIDGE, OTHER_RIDGE = Ridge().fit([[0.0], [1.0]], [0, 1]), Ridge().fit([[0.0], [1.0]], [0, 2])
 SCALER = StandardScaler().fit([[0.0], [1.0]])
 OTHER_SCALER = StandardScaler().fit([[0.0], [5.0]])
 DIFFERENT = [
@@ -97,6 +144,25 @@ DIFFERENT = [
     (GeneticAlgorithm(elite=2), GeneticAlgorithm(elite=3)),
     (Activation.from_functions("own", np.tanh, lambda z, a: 1 - a * a), Activation.from_functions("own", np.sin, lambda z, a: np.cos(z))),
     (StandardScaler, LogisticRegression),
+    (deque([1]), deque([2])),
+    (timedelta(1), timedelta(2)),
+    (Decimal("1"), Decimal("2")),
+    (re.compile("a"), re.compile("b")),
+    (itemgetter(1), itemgetter(2)),
+    (pd.Series([1.0], index=["a"]), pd.Series([1.0], index=["b"])),
+    (np.ma.masked_array([1, 2], [True, False]), np.ma.masked_array([1, 2], [False, True])),
+    (np.zeros(1, dtype=[("a", int)]), np.zeros(1, dtype=[("b", int)])),
+    (Private(1), Private(2)),
+    (Derived(1), Derived(2)),
+    (closure_over(RIDGE), closure_over(OTHER_RIDGE)),  # what it has learnt counts where it is used as it is
+    (RIDGE.predict, OTHER_RIDGE.predict),
+    (Path("a"), Path("b")),
+    (executed("x = 1"), executed("x = 2")),
+    (pd.DataFrame({"a": [[1]]}), pd.DataFrame({"a": [[2]]})),
+    (in_main("class A:\n    @functools.cached_property\n    def f(self): return 1"), in_main("class A:\n    @functools.cached_property\n    def f(self): return 2")),
+    (in_main("class A:\n    f = functools.partialmethod(print, 1)"), in_main("class A:\n    f = functools.partialmethod(print, 2)")),
+    (in_main("def A(): import json"), in_main("def A(): import csv")),
+    (in_main("@functools.cache\ndef A(): return 1"), in_main("@functools.cache\ndef A(): return 2")),
 ]  # fmt: skip
 
 
@@ -105,6 +171,28 @@ def test_what_differs_has_another_key(one, other):
     unstable = Unstable()
     assert key_of(one, unstable=unstable) != key_of(other, unstable=unstable)
     assert not unstable
+
+
+def used_path():
+    path = Path("a")
+    hash(path), str(path)
+    return path
+
+
+def copied_of_main():
+    own = in_main("class A: pass")()
+    copy.copy(own)
+    return own
+
+
+@functools.singledispatch
+def described(value):
+    return "object"
+
+
+def called_before():
+    described(1)
+    return described
 
 
 EQUAL = [
@@ -116,6 +204,16 @@ EQUAL = [
     (lambda: BackpropMLP(algorithm=GeneticAlgorithm(elite=3)),) * 2,
     (lambda: pd.DataFrame({"a": [1.5]}),) * 2,
     (lambda: np.random.default_rng(3),) * 2,
+    (lambda: Path("a"), used_path),
+    (lambda: stats.norm,) * 2,
+    (ring_of_sets,) * 2,
+    (lambda: in_main("class A: pass")(), copied_of_main),
+    (lambda: in_main("class A: pass")(), lambda: pickle.loads(cloudpickle.dumps(in_main("class A: pass")()))),
+    (
+        lambda: in_main("def A(x): return functools.reduce(len, x)"),
+        lambda: pickle.loads(cloudpickle.dumps(in_main("def A(x): return functools.reduce(len, x)"))),
+    ),
+    (lambda: described, called_before),
 ]
 
 
@@ -124,7 +222,9 @@ def test_what_is_equal_has_one_key(one, other):
     assert key_of(one()) == key_of(other())
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), Pair(1, threading.Lock()), (x for x in [1]), [sys.stdout]])
+@pytest.mark.parametrize(
+    "value", [threading.Lock(), Pair(1, threading.Lock()), (x for x in [1]), [sys.stdout], np.frompyfunc(len, 1, 1)]
+)
 def test_what_has_no_stable_key_is_named_and_never_used_again(value):
     unstable = Unstable()
     assert key_of(value, unstable=unstable) != key_of(value)
@@ -143,8 +243,8 @@ def test_what_holds_itself_has_a_key():
 def test_two_processes_and_two_hash_seeds_agree(tmp_path):
     (tmp_path / "helper.py").write_text("def double(x):\n    return 2 * x\n")
     (tmp_path / "own.py").write_text(
-        "from helper import double\n\nclass Score:\n    names = {'a', 'b', 'c'}\n\n"
-        "    def __call__(self, estimator, X, y):\n        return double(estimator.score(X, y))\n"
+        "import helper\n\nclass Score:\n    names = {'a', 'b', 'c'}\n\n"
+        "    def __call__(self, estimator, X, y):\n        return helper.double(estimator.score(X, y))\n"
     )
     code = """
         import numpy as np

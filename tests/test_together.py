@@ -260,3 +260,12 @@ def test_a_failing_score_is_the_error_score_also_where_folds_are_done_one_by_one
     with pytest.warns(FitFailedWarning):
         scores = cross_validate(model, *IRIS, cv=KFold(5, shuffle=True, random_state=0))["test_score"]
     assert 0 < np.isnan(scores).sum() < 5
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_each_fold_draws_from_its_own_copy_of_a_generator(make):
+    model = BackpropMLP(**SMALL | {"random_state": make(0)})
+    own = cross_validate(model, *IRIS, cv=3, return_estimator=True)["estimator"]
+    theirs = one_by_one(model, *IRIS, cv=3, return_estimator=True)["estimator"]
+    for one, other in zip(own, theirs, strict=True):
+        np.testing.assert_allclose(one.parameters_, other.parameters_, rtol=1e-9)

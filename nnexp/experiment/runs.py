@@ -9,7 +9,6 @@ import json
 import math
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -225,7 +224,8 @@ def plan(
     evaluation = specification.evaluation
     metrics = evaluation.metrics.model_dump()
     # What decides all runs. Each part has a name, so that it can be said which of them has changed.
-    shared = {"nnexp": key_of(__version__, own_code(*FITTING, "experiment")), **libraries()}
+    versions = dict(libraries())
+    shared = {"nnexp": key_of(__version__, own_code(*FITTING, "experiment")), **versions}
     code_of_model = {model.name: _code_of(model) for model in specification.models}
     runs = []
     for name, own in data.items():
@@ -256,7 +256,7 @@ def plan(
                     "evaluation": key_of(evaluation.folds, metrics[own.task]),
                 }
                 key = key_of(name, model.name, repeat, fold, decided_by)
-                decided_by = {part: value if part in libraries() else value[:8] for part, value in decided_by.items()}
+                decided_by = {part: value if part in versions else value[:8] for part, value in decided_by.items()}
                 facts = (fold, seed, training, test, metrics[own.task], fingerprint, problem, decided_by)
                 runs.append(Run(key, name, own.task, model, repeat, *facts))
     names = list(data)
@@ -279,7 +279,7 @@ def _done_again(runs: list[Run], journal: Journal) -> str:
     """Say how many finished runs are done again, and what has changed; nothing where none is."""
     known = {_place_of(record["row"]): record for record in journal.records.values()}
     planned = {run.key for run in runs}
-    changes: Counter[str] = Counter()
+    changes: dict[str, None] = {}
     count = 0
     for run in runs:
         record = known.get((run.data, run.model.name, run.repeat, run.fold))
@@ -289,9 +289,9 @@ def _done_again(runs: list[Run], journal: Journal) -> str:
         before = record.get("decided_by")
         now = run.decided_by
         if before is None:
-            changes["nnexp"] += 1
+            changes["the version of nnexp, or something else"] = None
             continue
-        changes.update(part for part in {**before, **now} if before.get(part) != now.get(part))
+        changes |= dict.fromkeys(part for part in {**before, **now} if before.get(part) != now.get(part))
     if not count:
         return ""
     what = ", ".join(changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class Data:
         Features and y of samples that choose the best step.
     classes : array-like or None
         All classes that will ever occur.
+    random_state : Any
+        As the parameter has it: the settings may be another estimator's.
     """
 
     features: Any
@@ -58,6 +61,7 @@ class Data:
     groups: Any = None
     more: tuple[Any, Any] | None = None
     classes: Any = None
+    random_state: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +75,7 @@ class Left:
         From which the fit drew its random numbers.
     training : Training or None
         None where nothing but the weights is known.
-    settings : Settings or None
+    optimizer, schedule
         Of that fit.
     key : str
         A hash of the data.
@@ -80,7 +84,8 @@ class Left:
     model: Model
     seed: np.random.SeedSequence | None = None
     training: Training | None = None
-    settings: Settings | None = None
+    optimizer: Any = None
+    schedule: Any = None
     key: str = ""
 
 
@@ -115,6 +120,7 @@ class Plan:
         """The network that is trained."""
         return self.task.problem.network
 
+    @cached_property
     def data_key(self) -> str:
         """Return a hash of all that the errors depend on besides the weights, and of the scores that decide."""
         problem = self.task.problem
@@ -229,7 +235,7 @@ class _Planning:
         known = left.model.target if left is not None and self.one_step else None
         outputs, y = make_outputs(settings, rows.y, data.classes, known)
         rows, of_class = self._weighted(replace(rows, y=y), outputs)
-        seed = (left.seed if left is not None else None) or seed_sequence(settings["random_state"])
+        seed = (left.seed if left is not None else None) or seed_sequence(data.random_state)
         # One stream of random numbers for each purpose, so that none depends on what another draws.
         wiring, member, split_seed = copy.deepcopy(seed).spawn(3)
         network = self.shared.network(settings, outputs, rows.features.shape[1], _number(wiring))
@@ -489,11 +495,10 @@ def _check_goes_on(plan: Plan, left: Left) -> None:
         "the classes": np.array_equal(getattr(plan.target, "classes", ()), getattr(model.target, "classes", ())),
     }
     if training is not None:
-        assert left.settings is not None
         same |= {
             "the algorithm or its settings": task.algorithm == training.algorithm,
-            "the optimizer or its settings": plan.settings.optimizer == left.settings.optimizer,
-            "the schedule or its settings": plan.settings.schedule == left.settings.schedule,
+            "the optimizer or its settings": plan.settings.optimizer == left.optimizer,
+            "the schedule or its settings": plan.settings.schedule == left.schedule,
         }
     same["n_networks"] = task.problem.n_members == model.n_networks
     changed = [name for name, is_same in same.items() if not is_same]

@@ -122,6 +122,17 @@ RULES: dict[str, Rule] = {
 }
 
 
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """Return the callbacks as a list; raise a TypeError for what is none."""
+    found = list(callbacks) if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
+    for callback in found:
+        if isinstance(callback, type) or not (callable(callback) or hasattr(callback, "on_step")):
+            raise TypeError(
+                f"callbacks must be objects with a method on_step(state), or functions of the state. Got {quoted(callback)}."
+            )
+    return found
+
+
 def scorer_of(name: str, scoring: Any) -> Any:
     """Return the scorer that the parameter of a name stands for: a name of scikit-learn's, or a callable."""
     if callable(scoring):
@@ -178,6 +189,7 @@ class Settings:
         for name, rule in RULES.items():
             rule(name, given[name])
         _check_together(given)
+        check_callbacks(given["callbacks"])
         INITIALIZERS.resolve(given["initializer"], "initializer")
         sizes = hidden_sizes(given["hidden_layer_sizes"])
         _dropout(given["dropout"], len(sizes), 0.0)

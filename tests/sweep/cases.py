@@ -104,14 +104,17 @@ def run(place, own, name="study", workers=1, on_trial=None, **settings):
     return study
 
 
-if __name__ == "__main__":  # place, kind, mode, workers, trials
-    place, kind, mode, workers, trials = sys.argv[1:]
-    own = evaluation(pruner=("median", {"n_startup_trials": 8})) if kind == "network" else toy(waits=0.02)
-    run(place, own, workers=int(workers), mode=mode, n_trials=int(trials), lease=2.0)
-
-
 def place_of(request, tmp_path):
     """Return where a study is kept, as the parameter of a fixture says."""
     if request.param == "folder":
         return str(tmp_path / "store")
     return request.getfixturevalue("postgresql").database(f"test_{uuid.uuid4().hex}")
+
+
+if __name__ == "__main__":  # place, kind, mode, workers, trials
+    from tests.sweep import cases  # whose classes then are those of the tests
+
+    place, kind, mode, workers, trials = sys.argv[1:]
+    median = ("median", {"n_startup_trials": 8})
+    own = cases.evaluation(pruner=median) if kind == "network" else cases.toy(waits=0.02)
+    cases.run(place, own, workers=int(workers), mode=mode, n_trials=int(trials), lease=2.0)
