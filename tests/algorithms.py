@@ -12,6 +12,7 @@ SMALL = {
     "openai_es": {"population_size": 12, "batch_size": 20},
     "cma_es": {"batch_size": 20},
     "sep_cma_es": {"batch_size": 20},
+    "differential_evolution": {"population_size": 8, "batch_size": 20},
     "memetic": {"population_size": 6, "batch_size": 20, "gradient_steps": 5},
     "chain": {"algorithms": [GENETIC, "backprop"], "shares": [10, 1]},
     "alternate": {"algorithms": [GENETIC, "backprop"], "steps": [2, 1]},

@@ -5,6 +5,7 @@ from nnexp.training.backprop import Backprop
 from nnexp.training.cma_es import CMAES, SeparableCMAES
 from nnexp.training.compose import Alternate, Chain
 from nnexp.training.crossover import CROSSOVERS, Crossover
+from nnexp.training.differential_evolution import DifferentialEvolution
 from nnexp.training.evolution import Evolution
 from nnexp.training.genetic import GeneticAlgorithm
 from nnexp.training.loop import Stopping, Training
@@ -26,6 +27,7 @@ for _part in (
     OpenAIES,
     CMAES,
     SeparableCMAES,
+    DifferentialEvolution,
     Memetic,
     Chain,
     Alternate,
@@ -49,6 +51,7 @@ __all__ = [
     "Chain",
     "Crossover",
     "Descent",
+    "DifferentialEvolution",
     "Evolution",
     "GeneticAlgorithm",
     "Hyperparameters",

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from nnexp.network.network import Network
 from nnexp.training.algorithm import State
-from nnexp.training.distribution import Sampler, SearchDistribution
+from nnexp.training.distribution import Distribution, SearchDistribution
+from nnexp.training.generation import Breeder
+from nnexp.training.population import Scores
 from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
@@ -108,8 +110,8 @@ class SeparableCMAES(SearchDistribution):
         own._funhist_values[:] = 0.0  # the library leaves it as it finds it
         return own
 
-    def sampler(self, problem: Problem, state: State) -> Sampler:
-        return _Sampler(self, problem, state)
+    def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
+        return _Distribution(self, problem, state)
 
 
 class CMAES(SeparableCMAES):
@@ -158,7 +160,7 @@ def _remembered(optimizer: Any) -> dict[str, Array]:
     return {name: np.asarray(own) for name, own in kept.items() if own is not None and name not in _UNUSED}
 
 
-class _Sampler(Sampler):
+class _Distribution(Distribution):
     def __init__(self, settings: SeparableCMAES, problem: Problem, state: State) -> None:
         scale = problem.network.initial_scale
         self._free, self._arrays, self._first = scale > 0, state.arrays, state.arrays["first"]
@@ -172,9 +174,12 @@ class _Sampler(Sampler):
                 fresh[name] = saved.copy() if value.ndim else type(fresh[name])(saved)
             own.__setstate__(fresh)
             self._optimizers.append(own)
-        self._drawn: Array = np.empty((settings.size(problem.network.n_parameters), int(self._free.sum())))
+        n = settings.size(problem.network.n_parameters)
+        self._drawn: Array = np.empty((n, int(self._free.sum())))
+        self._population = np.empty((n, problem.network.n_parameters), dtype=problem.dtype)
 
-    def draw(self, member: int, rng: np.random.Generator, out: Array) -> None:
+    def ask(self, member: int, rng: np.random.Generator) -> Array:
+        out = self._population
         # As the library's ask does, which would decompose the matrix anew for each network and draw from numbers of its own,
         # of which it forgets a part where it is saved.
         optimizer = self._optimizers[member]
@@ -188,16 +193,17 @@ class _Sampler(Sampler):
         self._drawn[:] = optimizer.mean + optimizer._sigma * y  # ~ N(m, σ² C)
         out[:] = self._first[member]
         out[:, self._free] = self._drawn * self._scale
+        return out
 
-    def tell(self, member: int, population: Array, value: Array) -> None:
+    def tell(self, member: int, population: Array, values: Array) -> None:
         optimizer = self._optimizers[member]
-        optimizer.tell(list(zip(self._drawn.copy(), value.tolist(), strict=True)))
+        optimizer.tell(list(zip(self._drawn.copy(), values.tolist(), strict=True)))
         for name, own in _remembered(optimizer).items():
             self._arrays[f"cma{name}"][member] = own
         # What goes on in memory is what would be read back: a pickle rounds the matrix to a symmetric one.
         optimizer.__setstate__(optimizer.__getstate__())
 
-    def mean(self, member: int) -> Array:
+    def middle(self, member: int) -> Array:
         found = self._first[member].copy()
         found[self._free] = self._optimizers[member].mean * self._scale
         return found

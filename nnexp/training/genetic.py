@@ -19,11 +19,13 @@ from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number
 from nnexp.network.activations import Activation, OneOf, resolve_activation
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Progress, State, Step, generators
+from nnexp.training.algorithm import State, generators
 from nnexp.training.crossover import CROSSOVERS, Crossover
+from nnexp.training.evolutionary import Evolutionary
+from nnexp.training.generation import Breeder
 from nnexp.training.genome import Genome
 from nnexp.training.mutation import MUTATIONS, Mutation, Safe, chosen
-from nnexp.training.population import Evolutionary, Scores, Spread, as_columns
+from nnexp.training.population import Scores
 from nnexp.training.problem import Descent, Problem
 from nnexp.training.selection import SELECTIONS, Selection, check_parents
 
@@ -92,6 +94,7 @@ class GeneticAlgorithm(Evolutionary):
     """
 
     name: ClassVar[str] = "genetic"
+    keeps = ("connections", "activations")
     knows_errors = True
 
     def __init__(
@@ -256,8 +259,8 @@ class GeneticAlgorithm(Evolutionary):
         state.arrays["population"][:, -1] = parameters
         state.arrays["stagnant"][:] = 0
 
-    def bind(self, problem: Problem, state: State) -> Step:
-        return Generation(self, problem, state)
+    def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
+        return Breeding(self, problem, state, judge)
 
     def memory(self, problem: Problem) -> int:
         # the populations, with a copy while they are at work, and for all members the children, their second parents, the noise
@@ -287,8 +290,8 @@ def _memory_of(mutation: Mutation, members: int, size: int) -> dict[str, Array]:
     return memory
 
 
-class Generation:
-    """One generation of every member's population.
+class Breeding(Breeder):
+    """Breeds the populations of the members of a stack by selection, crossover and mutation.
 
     Attributes
     ----------
@@ -298,83 +301,55 @@ class Generation:
 
     carried: tuple[str, ...] = ()
 
-    def __init__(self, settings: GeneticAlgorithm, problem: Problem, state: State) -> None:
-        self.settings, self.problem, self.state = settings, problem, state
+    def __init__(self, settings: GeneticAlgorithm, problem: Problem, state: State, judge: Scores) -> None:
+        self.settings, self.problem, self.state, self._judge = settings, problem, state, judge
         self._selection, self._crossover, self._mutation = settings.operators()
         network, dtype = problem.network, problem.dtype
-        self._scores = Scores(problem, settings.batch(problem.training_rows.shape[1]))
-        self._spread = Spread(problem)
         self.genome = Genome(problem)
         size, self.islands = settings.size(network.n_parameters), int(settings.islands)
         self.island_size = size // self.islands
         self.elite = int(settings.elite)
         self.clones = 0
         self._next = np.empty((size, network.n_parameters), dtype=dtype)
-        self._candidates = np.empty((problem.n_members, settings.n_candidates, network.n_parameters), dtype=dtype)
         self._connections = np.flatnonzero(network.penalty_mask & (network.initial_scale > 0))
-        self.cost = size * self._scores.evaluations + settings.breeding_cost(
-            self._scores.evaluations, network.n_outputs
-        )
+        self.cost: int = size * judge.evaluations + settings.breeding_cost(judge.evaluations, network.n_outputs)
         memory = "mutation."
         self._memory = [
             {name.removeprefix(memory): own[i] for name, own in state.arrays.items() if name.startswith(memory)}
             for i in range(problem.n_members)
         ]
 
-    def __call__(self) -> Progress:
-        problem, state = self.problem, self.state
-        errors = np.empty((problem.n_members, self.settings.n_candidates))
-        rows = []
-        for member in range(problem.n_members):
-            own, columns = self._generation(member)
-            errors[member] = own
-            rows.append(columns)
-        state.updates += 1
-        return Progress(
-            self._candidates,
-            errors[:, 0],
-            evaluations=self.evaluations(),
-            candidate_errors=errors if self._scores.whole else None,
-            candidate_penalty=self._price(self._candidates) if self.settings.parsimony else None,
-            metrics=as_columns(rows),
-        )
-
-    def evaluations(self) -> int:
-        """Return what a generation costs each member."""
-        return self.cost
-
-    def scored(self, member: int) -> Array:
-        """Return the networks that are scored, shape (population, D), for the genomes of a member."""
+    def ask(self, member: int, rng: np.random.Generator) -> Array:
         return self.state.arrays["population"][member]
 
-    def _generation(self, member: int) -> tuple[Array, dict[str, float]]:
-        """Score a population, keep its candidates and breed the next one; return the candidates' errors and columns."""
-        state, settings, scores = self.state, self.settings, self._scores
-        scores.draw(member, state.rngs[member])
-        networks = self.scored(member)
-        errors = scores.errors(networks)
-        value = scores.ranking(networks, errors)
-        if settings.parsimony:
-            value = value + self._price(networks)
-        islands = value.reshape(self.islands, self.island_size)
-        order = islands.argsort(axis=1, kind="stable") + self.island_size * np.arange(self.islands)[:, np.newaxis]
-        best = order[:, : self.elite].ravel()
-        best = best[value[best].argsort(kind="stable")]
-        np.take(networks, best, axis=0, out=self._candidates[member], mode="clip")
-        sigma = float(np.exp(np.log(state.arrays["sigma"][member]).mean()))
-        columns = self._spread(networks, errors, scores.fitness, sigma)
-        if settings.evolves_structure:
-            columns |= {
-                name if name == "connections" else f"neurons_{name}": float(count)
-                for name, count in self.problem.network.architecture(networks[best[0]]).items()
-            }
-        self._learn(member, islands)
-        self._breed(member, order, value)
-        return errors[best], columns
+    def tell(self, member: int, population: Array, values: Array) -> None:
+        self._learn(member, values.reshape(self.islands, self.island_size))
+        self._breed(member, self._order(values), values)
 
-    def _price(self, networks: Array) -> Array:
-        """Return what the connections of networks, shape (..., D), cost."""
+    def _order(self, values: Array) -> Array:
+        """Return the networks of each island by rank, shape (islands, island_size)."""
+        islands = values.reshape(self.islands, self.island_size)
+        return islands.argsort(axis=1, kind="stable") + self.island_size * np.arange(self.islands)[:, np.newaxis]
+
+    def best(self, values: Array, n: int) -> Array:
+        best = self._order(values)[:, : self.elite].ravel()
+        return best[values[best].argsort(kind="stable")]
+
+    def price(self, networks: Array) -> Array | None:
+        if not self.settings.parsimony:
+            return None
         return self.settings.parsimony * (networks[..., self._connections] != 0).mean(axis=-1)
+
+    def sigma(self, member: int) -> float:
+        return float(np.exp(np.log(self.state.arrays["sigma"][member]).mean()))
+
+    def columns(self, member: int, best: Array) -> dict[str, float]:
+        if not self.settings.evolves_structure:
+            return {}
+        return {
+            name if name == "connections" else f"neurons_{name}": float(count)
+            for name, count in self.problem.network.architecture(best).items()
+        }
 
     def _learn(self, member: int, islands: Array) -> None:
         """Tell the mutation how its children have turned out."""
@@ -394,7 +369,7 @@ class Generation:
         settings, state = self.settings, self.state
         rng, elite = state.rngs[member], self.elite
         population, sigma = state.arrays["population"][member], state.arrays["sigma"][member]
-        self.genome.begin(population, self._scores.inputs)
+        self.genome.begin(population, self._judge.inputs)
         strange = 0
         if settings.immigrants and state.arrays["stagnant"][member] >= settings.stagnation:
             strange, state.arrays["stagnant"][member] = round(settings.immigrants * (self.island_size - elite)), 0

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from nnexp._names import check_choice, check_number
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Algorithm, Progress, State, Step, generators
+from nnexp.training.algorithm import Algorithm, State, generators
 from nnexp.training.backprop import Backprop, Epoch
-from nnexp.training.genetic import Generation, GeneticAlgorithm
+from nnexp.training.generation import Breeder
+from nnexp.training.genetic import Breeding, GeneticAlgorithm
+from nnexp.training.population import Scores
 from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
@@ -177,8 +179,8 @@ class Memetic(GeneticAlgorithm):
         if self.learning == "baldwinian":
             state.arrays["phenotype"][:, -1] = parameters
 
-    def bind(self, problem: Problem, state: State) -> Step:
-        return _Generation(self, problem, state)
+    def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
+        return _Breeding(self, problem, state, judge)
 
     def resume(self, problem: Problem, state: State) -> None:
         Backprop().resume(problem, state)
@@ -199,13 +201,13 @@ def passes(n: int, updates: int, descent: Descent) -> list[int]:
     return [n] * epochs + ([rest * batch] if rest else [])
 
 
-class _Generation(Generation):
-    """A generation in which the children learn first."""
+class _Breeding(Breeding):
+    """Breeds children that learn before they are judged."""
 
     settings: Memetic
 
-    def __init__(self, settings: Memetic, problem: Problem, state: State) -> None:
-        super().__init__(settings, problem, state)
+    def __init__(self, settings: Memetic, problem: Problem, state: State, judge: Scores) -> None:
+        super().__init__(settings, problem, state, judge)
         members, n = problem.training_rows.shape
         self._inherits = settings.learning == "lamarckian"
         size = settings.size(problem.network.n_parameters)
@@ -227,11 +229,10 @@ class _Generation(Generation):
         self._epochs = [epochs[own] for own in rows]
         self.cost += children * 3 * sum(rows)
 
-    def __call__(self) -> Progress:
+    def begin(self) -> None:
         self._teach()
-        return super().__call__()
 
-    def scored(self, member: int) -> Array:
+    def ask(self, member: int, rng: np.random.Generator) -> Array:
         return self.state.arrays["population" if self._inherits else "phenotype"][member]
 
     def _teach(self) -> None:

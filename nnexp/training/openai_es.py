@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from nnexp._errors import quoted
 from nnexp._names import check_number
 from nnexp.training.algorithm import State
-from nnexp.training.distribution import Sampler, SearchDistribution
+from nnexp.training.distribution import Distribution, SearchDistribution
+from nnexp.training.generation import Breeder
 from nnexp.training.optimizers import OPTIMIZERS
+from nnexp.training.population import Scores
 from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
@@ -91,17 +93,17 @@ class OpenAIES(SearchDistribution):
         """Go on from another network, with the moments of the gradient as they are."""
         state.arrays["mean"][:] = parameters
 
-    def sampler(self, problem: Problem, state: State) -> Sampler:
-        return _Sampler(self, problem, state)
+    def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
+        return _Distribution(self, problem, state)
 
 
-class _Sampler(Sampler):
+class _Distribution(Distribution):
     def __init__(self, settings: OpenAIES, problem: Problem, state: State) -> None:
         d, dtype = problem.network.n_parameters, problem.dtype
         n = settings.size(d)
         self._settings, self._updates, self._mean = settings, state.updates, state.arrays["mean"]
         self._scale = problem.network.initial_scale.astype(dtype)
-        self._noise = np.empty((n // 2, d), dtype=dtype)
+        self._noise, self._population = np.empty((n // 2, d), dtype=dtype), np.empty((n, d), dtype=dtype)
         self._ranks = ((np.arange(n) / (n - 1)) - 0.5).astype(dtype)  # from the best, −½, to the worst, ½
         self._own = np.empty(n, dtype=dtype)
         # The optimizer moves θ, the weights in units of their initial scales, from 0 in each update.
@@ -112,16 +114,18 @@ class _Sampler(Sampler):
             optimizer.bind(self._theta, self._gradient, [own[i] for own in moments]) for i in range(len(self._mean))
         ]
 
-    def draw(self, member: int, rng: np.random.Generator, out: Array) -> None:
+    def ask(self, member: int, rng: np.random.Generator) -> Array:
+        out = self._population
         half = len(self._noise)
         rng.standard_normal(out=self._noise, dtype=self._noise.dtype)
         np.multiply(self._noise, self._scale * self._scale.dtype.type(self._settings.sigma), out=out[:half])
         np.subtract(self._mean[member], out[:half], out=out[half:])  # m − σ ε
         np.add(out[:half], self._mean[member], out=out[:half])  # m + σ ε
+        return out
 
-    def tell(self, member: int, population: Array, value: Array) -> None:
+    def tell(self, member: int, population: Array, values: Array) -> None:
         half = len(self._noise)
-        self._own[value.argsort(kind="stable")] = self._ranks
+        self._own[values.argsort(kind="stable")] = self._ranks
         # g = 1 / (n σ) Σ rank · ε over all, a mirrored network having −ε
         np.matmul(self._own[:half] - self._own[half:], self._noise, out=self._gradient)
         np.multiply(self._gradient, 1.0 / (2 * half * self._settings.sigma), out=self._gradient)
@@ -129,7 +133,7 @@ class _Sampler(Sampler):
         self._steps[member](self._settings.learning_rate, int(self._updates[member]) + 1)
         self._mean[member] += self._scale * self._theta
 
-    def mean(self, member: int) -> Array:
+    def middle(self, member: int) -> Array:
         return self._mean[member]
 
     def sigma(self, member: int) -> float:

@@ -1,4 +1,4 @@
-"""What all evolution shares: scoring a population on a batch, and what its history says.
+"""Networks as they are judged on rows: scoring a population on a batch, and what its history says.
 
 A generation is scored in stacked matrix products, all of it on one batch that is drawn anew, so that no network lives
 on an old and lucky score.
@@ -11,59 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp._names import check_number
-from nnexp.network.network import Network
 from nnexp.network.pieces import Sweep
-from nnexp.training.algorithm import Algorithm
-from nnexp.training.problem import Descent, Problem
+from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
-
-
-class Evolutionary(Algorithm):
-    """The settings that all evolution has: how many networks there are in a generation, and what they are scored on.
-
-    Attributes
-    ----------
-    population_size : int or None
-        None for a number that goes by the number of weights.
-    batch_size : int or None
-        Samples drawn to score a generation; None for all training data.
-    n_candidates : int
-        Networks of a generation that are judged on the rows that decide.
-    """
-
-    competes = True
-    evolves = True
-    patience = 50
-    population_size: int | None
-    batch_size: int | None
-    n_candidates: int = 1
-
-    def check(self) -> None:
-        if self.batch_size is not None:
-            check_number(*self.said("batch_size"), low=1, integer=True)
-        if self.population_size is not None:
-            check_number(*self.said("population_size"), low=2, integer=True)
-
-    def size(self, n_parameters: int) -> int:
-        """Return how many networks a generation has."""
-        assert self.population_size is not None
-        return int(self.population_size)
-
-    def batch(self, n: int) -> int:
-        """Return on how many of n samples a generation is scored."""
-        return n if self.batch_size is None else min(int(self.batch_size), n)
-
-    def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
-        batch = self.batch(n_training)
-        judged = n_validation or (0 if batch == n_training and self.knows_errors else n_training)
-        return self.size(network.n_parameters) * batch + self.n_candidates * judged
-
-    @property
-    def knows_errors(self) -> bool:
-        """Whether a generation that was scored on all rows has thereby scored the candidates too."""
-        return False
 
 
 class Scores:
@@ -176,8 +127,3 @@ class Spread:
             columns["population_best_fitness"] = float(np.max(fitness, where=~np.isnan(fitness), initial=-np.inf))
             columns["population_median_fitness"] = float(np.median(fitness))
         return columns
-
-
-def as_columns(rows: list[dict[str, float]]) -> dict[str, Array]:
-    """Put the columns of several members together, shape (members,) each."""
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

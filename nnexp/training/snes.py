@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from nnexp._names import check_number
 from nnexp.training.algorithm import State
-from nnexp.training.distribution import Sampler, SearchDistribution, utilities
+from nnexp.training.distribution import Distribution, SearchDistribution, utilities
+from nnexp.training.generation import Breeder
+from nnexp.training.population import Scores
 from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
@@ -84,11 +86,11 @@ class SNES(SearchDistribution):
         """Go on around another network, as widely as before."""
         state.arrays["mean"][:] = parameters
 
-    def sampler(self, problem: Problem, state: State) -> Sampler:
-        return _Sampler(self, problem, state)
+    def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
+        return _Distribution(self, problem, state)
 
 
-class _Sampler(Sampler):
+class _Distribution(Distribution):
     def __init__(self, settings: SNES, problem: Problem, state: State) -> None:
         d, dtype = problem.network.n_parameters, problem.dtype
         n = settings.size(d)
@@ -96,7 +98,7 @@ class _Sampler(Sampler):
         scale = problem.network.initial_scale
         self._free = scale > 0
         self._scale = scale[self._free]
-        self._noise = np.empty((n, d), dtype=dtype)
+        self._noise, self._population = np.empty((n, d), dtype=dtype), np.empty((n, d), dtype=dtype)
         self._utilities = utilities(n).astype(dtype)
         self._own = np.empty(n, dtype=dtype)
         self._rate = settings.learning_rate
@@ -104,13 +106,15 @@ class _Sampler(Sampler):
         rate = settings.sigma_rate
         self._sigma_rate = (3 + math.log(count)) / (5 * math.sqrt(count)) if rate is None else rate
 
-    def draw(self, member: int, rng: np.random.Generator, out: Array) -> None:
+    def ask(self, member: int, rng: np.random.Generator) -> Array:
+        out = self._population
         rng.standard_normal(out=self._noise, dtype=self._noise.dtype)
         np.multiply(self._noise, self._spread[member], out=out)  # ~ N(m, σ²)
         np.add(out, self._mean[member], out=out)
+        return out
 
-    def tell(self, member: int, population: Array, value: Array) -> None:
-        self._own[value.argsort(kind="stable")] = self._utilities
+    def tell(self, member: int, population: Array, values: Array) -> None:
+        self._own[values.argsort(kind="stable")] = self._utilities
         mean, spread, noise = self._mean[member], self._spread[member], self._noise
         step = self._own @ noise  # ∇m = Σ u s
         np.multiply(noise, noise, out=noise)
@@ -118,7 +122,7 @@ class _Sampler(Sampler):
         mean += self._rate * spread * step  # m ← m + η σ ∇m
         spread *= np.exp(0.5 * self._sigma_rate * wider)  # σ ← σ exp(½ η ∇σ)
 
-    def mean(self, member: int) -> Array:
+    def middle(self, member: int) -> Array:
         return self._mean[member]
 
     def sigma(self, member: int) -> float:
