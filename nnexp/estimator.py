@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,7 @@ from nnexp.fitting.settings import check_callbacks
 from nnexp.model import Model
 from nnexp.network import Network
 from nnexp.onnx_export import to_onnx
-from nnexp.parts import plugins_in
+from nnexp.parts import REGISTRIES, plugins_in
 from nnexp.targets import Classes, Labels, Numbers
 from nnexp.training import ALGORITHMS, Training
 from nnexp.training.stack import train
@@ -186,8 +186,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         How the first weights are drawn.
     algorithm : str, mapping or Algorithm, default="backprop"
         ``"backprop"``; ``"evolution"``, which chooses among evolution strategies; ``"genetic"``, ``"snes"``, ``"openai_es"``,
-        ``"cma_es"``, ``"sep_cma_es"``; ``"memetic"`` and ``"pbt"``, which evolve and descend; or an object with settings of
-        its own, such as `GeneticAlgorithm`, or made of others: `Chain`, `Alternate`.
+        ``"cma_es"``, ``"sep_cma_es"``, ``"differential_evolution"``; ``"memetic"`` and ``"pbt"``, which evolve and descend; or
+        an object with settings of its own, such as `GeneticAlgorithm`, or made of others: `Chain`, `Alternate`.
     descent : {"stochastic", "mini-batch", "batch"}, default="mini-batch"
         An update after each sample, each batch_size samples, or all; with the average gradient of its samples.
     batch_size : int, default=64
@@ -778,6 +778,30 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             if member.validation == "cross":
                 member.validation = "auto"
         return members
+
+    def set_params(self, **params: Any) -> BackpropMLP:
+        """Set parameters; ``algorithm__population_size`` and its like are settings of a part that is given as an object.
+
+        Raises
+        ------
+        ValueError
+            For parameters that do not exist, or settings of a part that is given by its name.
+        """
+        for name in params:
+            part, is_setting, _ = name.partition("__")
+            value = params.get(part, getattr(self, part, None))
+            if is_setting and isinstance(value, str | Mapping):
+                made = next(
+                    (
+                        r.resolve(value, part)
+                        for kind, r in REGISTRIES.items()
+                        if part in (kind, kind.replace(" ", "_"))
+                    ),
+                    None,
+                )
+                hint = "" if made is None else f" Give an object, such as {part}={type(made).__name__}(...)."
+                raise ValueError(f"{name}: {part}={quoted(value)} is a name, whose settings cannot be set.{hint}")
+        return super().set_params(**params)
 
     def __sklearn_is_fitted__(self) -> bool:
         return _model_of(self) is not None

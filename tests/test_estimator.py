@@ -957,3 +957,23 @@ def test_a_budget_for_exactly_some_steps_gives_these():
 def test_dropout_of_almost_all_stays_finite():
     model = BackpropMLP(**QUICK, dropout=0.9999999).fit(*IRIS)
     assert np.isfinite(model.parameters_).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "said"),
+    [
+        (BackpropMLP(algorithm="genetic"), {"algorithm__elite": 2}, r"algorithm='genetic' is a name.* algorithm=GeneticAlgorithm\(\.\.\.\)"),
+        (BackpropMLP(), {"optimizer__beta_1": 0.5}, r"optimizer='adam' is a name.* optimizer=Adam\(\.\.\.\)"),
+        (BackpropMLP(algorithm=GeneticAlgorithm()), {"algorithm": "snes", "algorithm__sigma": 1}, "algorithm='snes' is a name.* algorithm=SNES"),
+        (BackpropMLP(), {"task__x": 1}, "task='classification' is a name, whose settings cannot be set"),
+    ],
+)  # fmt: skip
+def test_settings_of_a_part_that_is_given_by_name_are_refused_with_a_hint(model, params, said):
+    with pytest.raises(ValueError, match=said):
+        model.set_params(**params)
+
+
+def test_settings_of_a_part_that_is_an_object_are_set():
+    model = BackpropMLP(algorithm=GeneticAlgorithm()).set_params(algorithm__elite=2, max_iter=7)
+    assert (model.algorithm.elite, model.max_iter) == (2, 7)
+    assert BackpropMLP().set_params(algorithm=GeneticAlgorithm(), algorithm__elite=3).algorithm.elite == 3

@@ -6,6 +6,7 @@ on an old and lucky score.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ class Spread:
         """Return the columns of one member: errors, the diversity of the weights, and the strength of mutation.
 
         The diversity is the standard deviation of a weight among the networks in units of its initial scale, the mean
-        over the weights. A NaN among the errors comes last.
+        over the weights. A NaN among the errors comes last. Sigma is left out where it is NaN.
         """
         spread = np.sort(errors)
         columns = {
@@ -121,8 +122,9 @@ class Spread:
             "population_median_error": float(spread[len(spread) // 2]),
             "population_worst_error": float(spread[-1]),
             "diversity": float((population[:, self._weights].std(axis=0) / self._scale).mean()),
-            "sigma": sigma,
         }
+        if not math.isnan(sigma):
+            columns["sigma"] = sigma
         if fitness is not None:
             columns["population_best_fitness"] = float(np.max(fitness, where=~np.isnan(fitness), initial=-np.inf))
             columns["population_median_fitness"] = float(np.median(fitness))

@@ -40,7 +40,7 @@ def test_it_goes_where_the_library_goes_in_units_of_the_initial_scales(own, thei
     X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
     for _ in range(8):
         # The library's own object, as it was saved, draws the same numbers and is told the same errors.
-        expected = pickle.loads(pickle.dumps(step._sampler._optimizers[0]))
+        expected = pickle.loads(pickle.dumps(step._breeder._optimizers[0]))
         assert isinstance(expected, theirs)
         expected._rng = Numbers(copy.deepcopy(state.rngs[0]))
         progress = step()
@@ -74,11 +74,10 @@ def test_nan_errors_rank_last_and_leave_the_distribution_finite():
     algorithm = SeparableCMAES(population_size=8)
     problem = make_problem()
     state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
-    sampler = algorithm.sampler(problem, state)
-    population = np.empty((8, problem.network.n_parameters))
-    sampler.draw(0, state.rngs[0], population)
+    sampler = algorithm.breeder(problem, state, None)
+    population = sampler.ask(0, state.rngs[0])
     sampler.tell(0, population, np.array([np.inf, 1.0, np.inf, 2.0, np.inf, np.inf, np.inf, 3.0]))
-    assert np.isfinite(sampler.mean(0)).all()
+    assert np.isfinite(sampler.middle(0)).all()
     assert np.isfinite(sampler.sigma(0))
 
 
@@ -99,6 +98,6 @@ def test_a_network_that_is_handed_over_is_the_new_middle(kind):
     state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
     other = problem.network.initialize(1, seeds(1, 5))
     algorithm.accept(problem, state, other)
-    np.testing.assert_allclose(algorithm.sampler(problem, state).mean(0), other[0], atol=1e-12)
+    np.testing.assert_allclose(algorithm.breeder(problem, state, None).middle(0), other[0], atol=1e-12)
     algorithm.accept(problem, state, np.full_like(other, 1e200))  # beyond what the library takes
     assert np.isfinite(algorithm.bind(problem, state)().candidates).all()

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from nnexp import BackpropMLP, Crossover, GeneticAlgorithm, Mutation, Network, Selection
 from nnexp.network.activations import OneOf, ReLU, Sine, Tanh
 from nnexp.training import CROSSOVERS, MUTATIONS, SELECTIONS, Stopping, Training
-from nnexp.training.genetic import Generation
 from tests.training.problems import make_problem, seeds
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
@@ -16,7 +15,7 @@ def generation(algorithm, problem=None):
     problem = problem or make_problem()
     parameters = problem.network.initialize(problem.n_members, seeds(problem.n_members))
     state = algorithm.start(problem, parameters, seeds(problem.n_members))
-    return problem, state, Generation(algorithm, problem, state)
+    return problem, state, algorithm.bind(problem, state)
 
 
 def marked(algorithm, problem=None):
@@ -63,8 +62,8 @@ def test_the_elite_survives_unchanged_and_is_scored_again_on_the_batch_of_its_ch
     problem, state, step = generation(GeneticAlgorithm(population_size=20, elite=3, batch_size=10))
     before = state.arrays["population"][0].copy()
     drawn = []
-    errors = step._scores.errors
-    step._scores.errors = lambda population: (drawn.append(np.sort(step._scores.rows)), errors(population))[1]
+    errors = step._judge.errors
+    step._judge.errors = lambda population: (drawn.append(np.sort(step._judge.rows)), errors(population))[1]
     candidates = step().candidates[0].copy()
     after = state.arrays["population"][0].copy()
     np.testing.assert_array_equal(after[:3], candidates)
@@ -98,7 +97,7 @@ def test_the_crossover_rate_is_the_share_of_children_with_two_parents(rate):
         mutation=STILL,
     )  # fmt: skip
     _, state, step = marked(algorithm)
-    step._breed(0, np.arange(2004)[np.newaxis], np.arange(2004.0))
+    step._breeder._breed(0, np.arange(2004)[np.newaxis], np.arange(2004.0))
     children = state.arrays["population"][0][4:].round(3)
     mixed = (children != children[:, :1]).any(axis=1).mean()
     assert mixed == pytest.approx(rate, abs=0.03)
@@ -108,7 +107,7 @@ def test_elite_and_children_keep_to_their_islands():
     algorithm = GeneticAlgorithm(population_size=60, islands=3, elite=2, migration_interval=1000, mutation=STILL)
     _, state, step = marked(algorithm)
     order = np.stack([np.arange(i * 20, i * 20 + 20)[::-1] for i in range(3)])
-    step._breed(0, order, np.arange(60.0))
+    step._breeder._breed(0, order, np.arange(60.0))
     after = state.arrays["population"][0].round(3)
     for i in range(3):
         own = after[20 * i : 20 * i + 20]
@@ -128,7 +127,7 @@ def test_the_best_of_each_island_migrate_to_the_next_one():
         state.arrays["population"][0] = np.arange(60)[:, np.newaxis]
         state.arrays["sigma"][0] = np.arange(1, 61)
         state.updates[:] = updates
-        step._breed(0, order, np.arange(60.0))
+        step._breeder._breed(0, order, np.arange(60.0))
         last = state.arrays["population"][0].reshape(3, 20, -1)[:, -2:, 0].round(3)
         came = np.array([[40, 41], [0, 1], [20, 21]])
         assert (last == came).all() == migrates
@@ -143,7 +142,7 @@ def test_immigrants_come_once_after_stagnation_and_are_new_networks():
 
     def strangers():
         state.arrays["population"][0] = np.arange(44)[:, np.newaxis]
-        step._breed(0, order, np.arange(44.0))
+        step._breeder._breed(0, order, np.arange(44.0))
         own = state.arrays["population"][0]
         return (np.abs(own - own.round()) > 1e-6).any(axis=1)
 
@@ -240,7 +239,7 @@ def test_the_structure_rate_is_the_share_of_connections_that_come_or_go(rate):
     half = np.zeros(network.n_parameters)
     half[np.flatnonzero(connections)[::2]] = 3.0
     state.arrays["population"][0] = half
-    step._breed(0, np.arange(504)[np.newaxis], np.arange(504.0))
+    step._breeder._breed(0, np.arange(504)[np.newaxis], np.arange(504.0))
     children = state.arrays["population"][0][4:]
     was, now = half[connections] != 0, children[:, connections] != 0
     assert (was != now).mean() == pytest.approx(rate, abs=0.01)
@@ -257,7 +256,7 @@ def test_without_structure_mutation_absent_connections_stay_absent():
     )
     connections = problem.network.penalty_mask
     state.arrays["population"][0][:, connections] = 0.0
-    step._breed(0, np.arange(504)[np.newaxis], np.arange(504.0))
+    step._breeder._breed(0, np.arange(504)[np.newaxis], np.arange(504.0))
     children = state.arrays["population"][0][4:]
     changed = (children[:, connections] != 0).mean()
     assert changed < 0.001  # a rate is a whole number of 65536ths, and at least one
@@ -278,7 +277,7 @@ def test_arithmetic_crossover_makes_no_activation_of_neither_parent():
         crossover="arithmetic", crossover_rate=1.0, structure_rate=1e-9, evolve=("weights", "activations")
     )
     state.arrays["population"][0][:, problem.network.choices[1]] = np.where(np.arange(504) % 2, 0.0, 2.0)[:, np.newaxis]
-    step._breed(0, np.arange(504)[np.newaxis], np.arange(504.0))
+    step._breeder._breed(0, np.arange(504)[np.newaxis], np.arange(504.0))
     numbers = state.arrays["population"][0][:, problem.network.choices[1]]
     assert ((numbers == 0) | (numbers == 2)).mean() > 0.999
 
@@ -523,9 +522,9 @@ def test_only_children_that_a_group_has_mutated_count_for_its_sigma():
         expected = np.arange(20) >= 2
         expected[20 - strange :] = False
         np.testing.assert_array_equal(state.arrays["mutated"][0].reshape(2, 20), [expected, expected])
-        step._mutation, mutation = Recording(told), step._mutation
-        step._learn(0, np.ones((2, 20)))
-        step._mutation = mutation
+        step._breeder._mutation, mutation = Recording(told), step._breeder._mutation
+        step._breeder._learn(0, np.ones((2, 20)))
+        step._breeder._mutation = mutation
         np.testing.assert_array_equal(told[-1], np.where(expected[2:], 1.0, np.inf))
 
 

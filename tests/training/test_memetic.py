@@ -149,7 +149,7 @@ def test_moments_of_the_optimizer_are_inherited_with_the_weights():
         assert all((moments[j] == moments[i]).all() for j in twins)
     before = state.arrays["learnt"][0].copy()
     assert set(before) <= {0, 2}
-    step._teach()
+    step._breeder._teach()
     np.testing.assert_array_equal(state.arrays["learnt"][0], before + np.where(np.arange(6) < 1, 0, 2))
 
 
@@ -166,7 +166,7 @@ def test_absent_connections_stay_absent_while_children_learn():
     # What the optimizer remembers of a connection that has just gone does not bring it back.
     state.arrays["moment_0"][..., gone], state.arrays["moment_1"][..., gone], state.arrays["learnt"][:] = 0.5, 0.1, 3
     before = state.arrays["population"][0].copy()
-    step._teach()
+    step._breeder._teach()
     after = state.arrays["population"][0]
     assert not after[:, gone].any()
     np.testing.assert_array_equal(after[:, network.choices[1]], choices)
@@ -229,7 +229,7 @@ def test_a_plateau_lowers_the_rate_of_learning():
         algorithm.observe(problem, state, np.array([1.0]), np.ones((1, 1)))
     assert state.arrays["plateau_factor"][0] == 0.5
     before = state.arrays["population"][0][1].copy()
-    step._teach()
+    step._breeder._teach()
     X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
     _, gradient = problem.network.error_and_gradient(before, X, Y, "cross_entropy")
     np.testing.assert_allclose(state.arrays["population"][0][1], before - 0.25 * gradient, rtol=1e-9, atol=1e-12)

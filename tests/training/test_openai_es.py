@@ -10,13 +10,12 @@ XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 def setup(algorithm):
     problem = make_problem()
     state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
-    return problem, state, algorithm.sampler(problem, state)
+    return problem, state, algorithm.breeder(problem, state, None)
 
 
 def test_networks_are_drawn_in_pairs_around_the_mean():
     problem, state, sampler = setup(OpenAIES(population_size=2000, sigma=0.2))
-    population = np.empty((2000, problem.network.n_parameters))
-    sampler.draw(0, np.random.default_rng(0), population)
+    population = sampler.ask(0, np.random.default_rng(0))
     mean = state.arrays["mean"][0]
     np.testing.assert_allclose(population[:1000] - mean, mean - population[1000:], atol=1e-12)
     np.testing.assert_allclose((population[:1000] - mean).std(axis=0), 0.2 * problem.network.initial_scale, rtol=0.12)
@@ -27,8 +26,7 @@ def test_an_update_is_that_of_the_paper():
     algorithm = OpenAIES(population_size=6, sigma=0.2, learning_rate=0.5, optimizer="sgd")
     problem, state, sampler = setup(algorithm)
     mean, scale = state.arrays["mean"][0].copy(), problem.network.initial_scale
-    population = np.empty((6, problem.network.n_parameters))
-    sampler.draw(0, np.random.default_rng(0), population)
+    population = sampler.ask(0, np.random.default_rng(0))
     sampler.tell(0, population, np.array([3.0, np.inf, 1.0, 2.0, 9.0, 5.0]))
     centred = np.array([0.1, -0.5, 0.5, 0.3, -0.3, -0.1])
     noise = (population - mean) / scale / 0.2
@@ -41,8 +39,7 @@ def test_it_follows_the_gradient_of_a_smooth_error():
     X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
     mean, scale = state.arrays["mean"][0].copy(), problem.network.initial_scale
     _, gradient = problem.network.error_and_gradient(mean, X, Y, "cross_entropy")
-    population = np.empty((4000, problem.network.n_parameters))
-    sampler.draw(0, np.random.default_rng(0), population)
+    population = sampler.ask(0, np.random.default_rng(0))
     errors, _ = problem.network.error_and_gradient(population, X, Y, "cross_entropy")
     sampler.tell(0, population, errors)
     moved, down = (state.arrays["mean"][0] - mean) / scale, -gradient * scale

@@ -13,7 +13,7 @@ def setup(algorithm, network=None):
     problem = make_problem(network=network)
     first = problem.network.initialize(1, seeds(1))
     state = algorithm.start(problem, first, seeds(1))
-    return problem, state, algorithm.sampler(problem, state)
+    return problem, state, algorithm.breeder(problem, state, None)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -25,8 +25,7 @@ def test_it_learns_xor_without_a_mistake(seed):
 def test_networks_are_normal_around_the_mean_with_sigma_times_the_scale_of_each_weight():
     network = Network((3, 40, 2), {"tanh": 20, "relu": 20}, "softmax", connections=0.6)
     problem, state, sampler = setup(SNES(population_size=4000, sigma=0.3), network)
-    drawn = np.empty((4000, network.n_parameters))
-    sampler.draw(0, np.random.default_rng(0), drawn)
+    drawn = sampler.ask(0, np.random.default_rng(0))
     mean = state.arrays["mean"][0]
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=5 * 0.3 * network.initial_scale.max() / math.sqrt(4000))
     np.testing.assert_allclose(drawn.std(axis=0), 0.3 * network.initial_scale, rtol=0.06, atol=1e-12)
@@ -37,8 +36,7 @@ def test_an_update_is_that_of_the_paper():
     algorithm = SNES(population_size=6, sigma=0.3, learning_rate=0.7, sigma_rate=0.2)
     problem, state, sampler = setup(algorithm)
     mean, spread = state.arrays["mean"][0].copy(), state.arrays["spread"][0].copy()
-    population = np.empty((6, problem.network.n_parameters))
-    sampler.draw(0, np.random.default_rng(0), population)
+    population = sampler.ask(0, np.random.default_rng(0))
     value = np.array([3.0, np.inf, 1.0, 2.0, 9.0, 5.0])
     sampler.tell(0, population, value)
     ranks = {2: 1, 3: 2, 0: 3, 5: 4, 4: 5, 1: 6}
@@ -55,9 +53,8 @@ def test_an_update_is_that_of_the_paper():
 def test_absent_connections_stay_at_0():
     network = Network((3, 6, 2), "tanh", "softmax", connections=0.5)
     problem, state, sampler = setup(SNES(population_size=10), network)
-    population = np.empty((10, network.n_parameters))
     for i in range(5):
-        sampler.draw(0, np.random.default_rng(i), population)
+        population = sampler.ask(0, np.random.default_rng(i))
         assert not population[:, ~network.mask].any()
         sampler.tell(0, population, np.arange(10.0))
     assert not state.arrays["mean"][0, ~network.mask].any()
@@ -78,8 +75,8 @@ def test_candidates_are_the_mean_after_the_update_and_the_best_network_drawn():
     progress = step()
     np.testing.assert_array_equal(progress.candidates[0, 0], state.arrays["mean"][0])
     X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
-    errors, _ = problem.network.error_and_gradient(step._population, X, Y, "cross_entropy")
-    np.testing.assert_array_equal(progress.candidates[0, 1], step._population[errors.argmin()])
+    errors, _ = problem.network.error_and_gradient(step._breeder._population, X, Y, "cross_entropy")
+    np.testing.assert_array_equal(progress.candidates[0, 1], step._breeder._population[errors.argmin()])
     assert progress.error[0] == pytest.approx(errors.min())
     assert progress.evaluations == 12 * 60
 
