@@ -136,6 +136,28 @@ def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturb
     assert tables(done.folder) == tables(undisturbed.folder)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record["curve"]["error"].pop(),  # columns of unequal length
+        lambda record: record["row"].pop("status"),
+        lambda record: record.update(is_result=None),
+        lambda record: record["times"].update(seconds="long"),
+    ],
+)
+def test_a_record_that_nobody_can_have_written_is_named_and_run_again(small, tmp_path, damage):
+    first = run(small, tmp_path / "results")
+    before = tables(first.folder)
+    journal = first.folder / "journal.jsonl"
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    damage(records[0])
+    journal.write_text("".join(json.dumps(record) + "\n" for record in records))
+    again = run(small, tmp_path / "results")
+    assert again.done == 1
+    assert "damaged record" in again.notes[0]
+    assert tables(again.folder) == before
+
+
 def test_a_record_cut_by_a_kill_is_named_and_run_again(small, tmp_path):
     first = run(small, tmp_path / "results")
     before = tables(first.folder)
