@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnexp._errors import quoted
 from nnexp._files import as_path, replacing
-from nnexp.network.activations import Activation, PerNeuron
+from nnexp.network import ACTIVATIONS
 from nnexp.targets import Classes, Labels, Numbers
 
 Array = NDArray[Any]
@@ -46,51 +45,13 @@ class _Graph:
         """Add a product with a number."""
         return self.node("Mul", value, self.constant(factor))
 
+    def as_numbers(self, value: str) -> str:
+        """Add what makes numbers of truth values."""
+        return self.node("Cast", value, to=int(self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)))
 
-def _gelu(g: _Graph, z: str) -> str:
-    # z Φ(z), with Φ(z) = ½ (1 + erf(z / √2))
-    share = g.node("Add", g.node("Erf", g.scaled(z, 2**-0.5)), g.constant(1.0))
-    return g.node("Mul", g.scaled(z, 0.5), share)
-
-
-# For each activation, by its name, the nodes that compute it from z.
-_OPERATORS: dict[str, Callable[[_Graph, str, Any], str]] = {
-    "identity": lambda g, z, own: g.node("Identity", z),
-    "sigmoid": lambda g, z, own: g.node("Sigmoid", z),
-    "tanh": lambda g, z, own: g.node("Tanh", z),
-    "relu": lambda g, z, own: g.node("Relu", z),
-    "leaky_relu": lambda g, z, own: g.node("LeakyRelu", z, alpha=float(own.slope)),
-    "elu": lambda g, z, own: g.node("Elu", z),
-    "selu": lambda g, z, own: g.node("Selu", z),
-    "gelu": lambda g, z, own: _gelu(g, z),
-    "silu": lambda g, z, own: g.node("Mul", z, g.node("Sigmoid", z)),
-    "softplus": lambda g, z, own: g.node("Softplus", z),
-    "sine": lambda g, z, own: g.node("Sin", z),
-    "exponential": lambda g, z, own: g.node("Exp", z),
-    "step": lambda g, z, own: g.node(
-        "Cast", g.node("Greater", z, g.constant(0.0)), to=int(g.onnx.helper.np_dtype_to_tensor_dtype(g.dtype))
-    ),
-    "softmax": lambda g, z, own: g.node("Softmax", z, axis=1),
-}
-
-
-def _activation(g: _Graph, z: str, activation: Activation) -> str:
-    if isinstance(activation, PerNeuron):
-        # each kind of neuron by itself, then all back in their places
-        kinds = list(dict.fromkeys(activation.activations))
-        places = [[i for i, own in enumerate(activation.activations) if own == kind] for kind in kinds]
-        parts = [
-            _activation(g, g.node("Gather", z, g.constant(rows, np.int64), axis=1), kind)
-            for kind, rows in zip(kinds, places, strict=True)
-        ]
-        together = g.node("Concat", *parts, axis=1)
-        back = np.argsort(np.concatenate(places))
-        return g.node("Gather", together, g.constant(back, np.int64), axis=1)
-    if activation.name not in _OPERATORS or type(activation).__module__ != Activation.__module__:
-        raise ValueError(
-            f"The activation {quoted(activation.name)} has no counterpart in ONNX. Known: {', '.join(_OPERATORS)}."
-        )
-    return _OPERATORS[activation.name](g, z, activation)
+    def columns(self, value: str, numbers: Any) -> str:
+        """Add what takes some of the columns."""
+        return self.node("Gather", value, self.constant(numbers, np.int64), axis=1)
 
 
 def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
@@ -98,6 +59,12 @@ def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
     network, parameters = model.network_, model.parameters_[number]
     if network.is_evolvable:
         network, parameters = network.plain(parameters)
+    for activation in network.activations:
+        if not activation.has_onnx:
+            known = [name for name, own in ACTIVATIONS.items() if own.has_onnx]
+            raise ValueError(
+                f"The activation {quoted(activation.name)} has no counterpart in ONNX. Known: {', '.join(known)}."
+            )
     outputs = [inputs]
     for layer in range(1, network.n_layers):
         z = ""
@@ -109,7 +76,7 @@ def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
             if block.has_bias:
                 part = g.node("Add", part, g.constant(matrix[-1]))
             z = g.node("Add", z, part) if z else part
-        outputs.append(_activation(g, z, network.activations[layer - 1]))
+        outputs.append(network.activations[layer - 1].onnx(g, z))
     return outputs[-1]
 
 

@@ -1,5 +1,7 @@
 """The exported graph against the model itself, run by onnxruntime."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -8,6 +10,7 @@ from sklearn.preprocessing import scale
 
 from nnexp import Activation, BackpropMLP
 from nnexp.network import ACTIVATIONS
+from nnexp.network.activations import Tanh
 from tests.algorithms import small
 
 IRIS = scale(load_iris().data), load_iris().target
@@ -88,3 +91,33 @@ def test_what_cannot_be_exported_is_named():
         BackpropMLP(**FEW, activation=own).fit(*IRIS).to_onnx()
     with pytest.raises(ValueError, match="not fitted"):
         BackpropMLP().to_onnx()
+
+
+@dataclass(frozen=True)
+class Twice(Tanh):
+    """Computes something else, and has the form of what it is made of no more."""
+
+    name = "twice"
+
+    def forward(self, z, out):
+        np.copyto(out, 2 * np.tanh(z))
+
+    def backward(self, gradient, z, a, out):
+        np.copyto(out, gradient * (2 - a * a / 2))
+
+
+@dataclass(frozen=True)
+class WithForm(Twice):
+    """An activation of one's own that says what it is in ONNX."""
+
+    name = "with_form"
+
+    def onnx(self, graph, z):
+        return graph.scaled(graph.node("Tanh", z), 2.0)
+
+
+def test_an_activation_of_ones_own_is_exported_where_it_says_its_form():
+    with pytest.raises(ValueError, match="'twice' has no counterpart in ONNX"):
+        BackpropMLP(**FEW, activation=Twice()).fit(*IRIS).to_onnx()
+    model = BackpropMLP(**FEW, activation=WithForm()).fit(*IRIS)
+    np.testing.assert_allclose(run(model, IRIS[0])["probabilities"], model.predict_proba(IRIS[0]), atol=1e-5)

@@ -26,6 +26,12 @@ def installed(tmp_path_factory):
     return {**os.environ, "PYTHONPATH": str(folder / "site"), "COLUMNS": "200"}
 
 
+PARTS = [
+    "cube_root", "ready", "fourth_power", "random_search", "two_moons", "sign", "halving", "small_normal", "best_two", "mean",
+    "uniform_noise",
+]  # fmt: skip
+
+
 def python(code, environment):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -39,7 +45,7 @@ def nnexp(*arguments, environment, **settings):
 
 def test_parts_are_listed_and_broken_ones_are_named(installed):
     said = nnexp("list", environment=installed).stdout
-    for name in ("cube_root", "ready", "fourth_power", "random_search", "two_moons"):
+    for name in PARTS:
         assert name in said
     assert "(from nnexp-example-plugin 0.3)" in said
     assert "Settings: power = 0.333" in said
@@ -77,6 +83,28 @@ except ValueError as error:
     found, message = python(code, installed).splitlines()
     assert found == "True"
     assert message.startswith("activation: the plug-in 'absent' cannot be used. nnexp-example-plugin 0.3:")
+
+
+def test_optimizers_schedules_initializers_and_operators_come_from_elsewhere_too(installed, tmp_path):
+    code = f"""
+import nnexp, pickle
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+X, y = load_iris(return_X_y=True)
+operators = dict(name="genetic", population_size=20, selection="best_two", crossover="mean", mutation="uniform_noise")
+for settings in (dict(optimizer="sign", schedule={{"name": "halving", "parts": 3}}, initializer="small_normal", learning_rate=0.01),
+                 dict(algorithm=operators, initializer="small_normal")):
+    model = clone(nnexp.BackpropMLP(hidden_layer_sizes=(8,), random_state=0, **settings)).fit(X, y)
+    assert model.score(X, y) > 0.8, model.score(X, y)
+    model.save(r"{tmp_path}/m.nnexp")
+    loaded = nnexp.load(r"{tmp_path}/m.nnexp")
+    assert (loaded.predict_proba(X) == model.predict_proba(X)).all()
+    assert loaded.get_params()["initializer"] == "small_normal"
+    again = pickle.loads(pickle.dumps(model)).set_params(random_state=0).fit(X, y)
+    assert (again.parameters_ == model.parameters_).all()
+print("right")
+"""
+    assert python(code, installed).strip() == "right"
 
 
 def test_parts_work_in_experiment_files(installed, tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,25 @@ from nnexp._errors import quoted
 from nnexp._names import Registry, check_number
 
 Array = NDArray[Any]
+
+
+class OnnxGraph(Protocol):
+    """Where an activation puts its ONNX form."""
+
+    def constant(self, values: Any, dtype: Any = None) -> str:
+        """Add a constant and return its name."""
+
+    def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+
+    def scaled(self, value: str, factor: float) -> str:
+        """Add a product with a number."""
+
+    def as_numbers(self, value: str) -> str:
+        """Add what makes numbers of truth values."""
+
+    def columns(self, value: str, numbers: Any) -> str:
+        """Add what takes some of the columns."""
 
 
 class Activation(ABC):
@@ -57,6 +76,21 @@ class Activation(ABC):
 
         ``gradient`` and ``z`` are not used again and may be overwritten; ``a`` may not.
         """
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        """Add the nodes that compute the outputs from the inputs named z to an ONNX graph; return the name of their result.
+
+        An activation without this is not exported.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_onnx(self) -> bool:
+        """Whether it can be written to a graph: its form there is as new as what it computes."""
+        for cls in type(self).__mro__:
+            if "onnx" in vars(cls) or "forward" in vars(cls):
+                return cls is not Activation and "onnx" in vars(cls)
+        return False
 
     @staticmethod
     def from_functions(
@@ -141,6 +175,9 @@ class Identity(Activation):
     def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
         np.copyto(out, gradient)
 
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Identity", z)
+
 
 @dataclass(frozen=True)
 class Sigmoid(Activation):
@@ -157,6 +194,9 @@ class Sigmoid(Activation):
         np.multiply(a, a, out=out)
         np.subtract(a, out, out=out)
         np.multiply(out, gradient, out=out)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Sigmoid", z)
 
 
 @dataclass(frozen=True)
@@ -176,6 +216,9 @@ class Tanh(Activation):
         np.multiply(out, gradient, out=out)
         np.subtract(gradient, out, out=out)
 
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Tanh", z)
+
 
 @dataclass(frozen=True)
 class ReLU(Activation):
@@ -191,6 +234,9 @@ class ReLU(Activation):
     def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
         np.sign(a, out=out)
         np.multiply(out, gradient, out=out)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Relu", z)
 
 
 @dataclass(frozen=True)
@@ -218,6 +264,9 @@ class LeakyReLU(Activation):
         np.maximum(out, self.slope, out=out)
         np.multiply(out, gradient, out=out)
 
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("LeakyRelu", z, alpha=float(self.slope))
+
 
 @dataclass(frozen=True)
 class ELU(Activation):
@@ -235,6 +284,9 @@ class ELU(Activation):
         np.minimum(a, 0.0, out=out)
         np.add(out, 1.0, out=out)
         np.multiply(out, gradient, out=out)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Elu", z)
 
 
 @dataclass(frozen=True)
@@ -257,6 +309,9 @@ class SELU(Activation):
         np.add(a, self.scale * self.alpha, out=out)
         np.copyto(out, self.scale, where=np.greater(a, 0.0))
         np.multiply(out, gradient, out=out)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Selu", z)
 
 
 @dataclass(frozen=True)
@@ -281,6 +336,11 @@ class GELU(Activation):
         np.multiply(z, 0.3989422804014327, out=z)  # 1/√(2π)
         np.multiply(z, gradient, out=z)
         np.add(out, z, out=out)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        # z Φ(z), with Φ(z) = ½ (1 + erf(z / √2))
+        share = graph.node("Add", graph.node("Erf", graph.scaled(z, 2**-0.5)), graph.constant(1.0))
+        return graph.node("Mul", graph.scaled(z, 0.5), share)
 
 
 def _sigmoid(z: Array, out: Array) -> None:
@@ -310,6 +370,9 @@ class SiLU(Activation):
         np.add(out, a, out=out)
         np.multiply(out, gradient, out=out)
 
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Mul", z, graph.node("Sigmoid", z))
+
 
 @dataclass(frozen=True)
 class Softplus(Activation):
@@ -329,6 +392,9 @@ class Softplus(Activation):
         np.negative(out, out=out)
         np.multiply(out, gradient, out=out)
 
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Softplus", z)
+
 
 @dataclass(frozen=True)
 class Sine(Activation):
@@ -343,6 +409,9 @@ class Sine(Activation):
     def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
         np.cos(z, out=out)
         np.multiply(out, gradient, out=out)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Sin", z)
 
 
 @dataclass(frozen=True)
@@ -359,6 +428,9 @@ class Exponential(Activation):
     def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
         np.multiply(a, gradient, out=out)
 
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Exp", z)
+
 
 @dataclass(frozen=True)
 class Step(Activation):
@@ -374,6 +446,9 @@ class Step(Activation):
 
     def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:
         raise ValueError("The step activation has no useful derivative: train it by evolution.")
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.as_numbers(graph.node("Greater", z, graph.constant(0.0)))
 
 
 @dataclass(frozen=True)
@@ -394,6 +469,9 @@ class Softmax(Activation):
         np.multiply(a, gradient, out=out)
         np.subtract(gradient, np.add.reduce(out, axis=-2, keepdims=True), out=out)
         np.multiply(out, a, out=out)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Softmax", z, axis=1)
 
 
 @dataclass(frozen=True)
@@ -448,6 +526,18 @@ class PerNeuron(Activation):
             activation.backward(gradient[..., rows, :], z[..., rows, :], a[..., rows, :], part)
             if not isinstance(rows, slice):
                 out[..., rows, :] = part
+
+    @property
+    def has_onnx(self) -> bool:
+        """Whether all of them can be written to a graph."""
+        return all(activation.has_onnx for activation in self.activations)
+
+    def onnx(self, graph: OnnxGraph, z: str) -> str:
+        # each kind of neuron by itself, then all back in their places
+        kinds = list(dict.fromkeys(self.activations))
+        places = [[i for i, own in enumerate(self.activations) if own == kind] for kind in kinds]
+        parts = [kind.onnx(graph, graph.columns(z, rows)) for kind, rows in zip(kinds, places, strict=True)]
+        return graph.columns(graph.node("Concat", *parts, axis=1), np.argsort(np.concatenate(places)))
 
 
 @dataclass(frozen=True)

@@ -111,4 +111,5 @@ INITIALIZERS: Registry[Initializer] = Registry(
     "initializer",
     Initializer,
     [Auto, GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal],
+    "nnexp.initializers",
 )

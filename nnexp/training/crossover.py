@@ -203,5 +203,5 @@ def _coins(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 CROSSOVERS: Registry[Crossover] = Registry(
-    "crossover", Crossover, [Neuron, Aligned, Uniform, OnePoint, Arithmetic, SimulatedBinary]
+    "crossover", Crossover, [Neuron, Aligned, Uniform, OnePoint, Arithmetic, SimulatedBinary], "nnexp.crossovers"
 )

@@ -266,4 +266,6 @@ def add_noise(
     children += dense
 
 
-MUTATIONS: Registry[Mutation] = Registry("mutation", Mutation, [Scaled, Gaussian, Polynomial, GroupElite, Safe])
+MUTATIONS: Registry[Mutation] = Registry(
+    "mutation", Mutation, [Scaled, Gaussian, Polynomial, GroupElite, Safe], "nnexp.mutations"
+)

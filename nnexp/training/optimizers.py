@@ -58,7 +58,7 @@ class Optimizer(ABC):
             ``update(learning_rate, t)`` with t = 1 for the first update. Both may be arrays of shape (members, 1).
         """
         if parameters.nbytes <= self.BLOCK_BYTES:
-            return self._bind(parameters, gradient, moments, np.empty_like(parameters))
+            return self.bind_block(parameters, gradient, moments, np.empty_like(parameters))
         wide = self.BLOCK_BYTES // parameters.itemsize
         size = parameters.shape[-1]
         high = max(1, wide // size)
@@ -72,7 +72,7 @@ class Optimizer(ABC):
                 own = [moment[part] for moment in moments]
                 block = parameters[part]
                 room = scratch[: block.size].reshape(block.shape)
-                blocks.append((rows, self._bind(block, gradient[part], own, room)))
+                blocks.append((rows, self.bind_block(block, gradient[part], own, room)))
 
         def update(learning_rate: Any, t: Any) -> None:
             for rows, one in blocks:
@@ -84,7 +84,7 @@ class Optimizer(ABC):
         return update
 
     @abstractmethod
-    def _bind(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
+    def bind_block(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
         """Return the function that updates a block, with scratch of its shape; see `bind`."""
 
 
@@ -94,7 +94,7 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
 
-    def _bind(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
+    def bind_block(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
         def update(learning_rate: Any, t: Any) -> None:
             np.multiply(gradient, as_factor(learning_rate, gradient), out=gradient)
             np.subtract(parameters, gradient, out=parameters)
@@ -119,7 +119,7 @@ class Momentum(Optimizer):
     def __post_init__(self) -> None:
         check_number(f"{type(self).__name__}(momentum=...)", self.momentum, low=0, high=1, open_high=True)
 
-    def _bind(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
+    def bind_block(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
         (velocity,) = moments
 
         def update(learning_rate: Any, t: Any) -> None:
@@ -137,7 +137,7 @@ class Nesterov(Momentum):
 
     name: ClassVar[str] = "nesterov"
 
-    def _bind(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
+    def bind_block(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
         (velocity,) = moments
 
         def update(learning_rate: Any, t: Any) -> None:
@@ -172,7 +172,7 @@ class RMSprop(Optimizer):
         check_number("RMSprop(decay=...)", self.decay, low=0, high=1, open_high=True)
         check_number("RMSprop(epsilon=...)", self.epsilon, low=0, open_low=True)
 
-    def _bind(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
+    def bind_block(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
         (square,) = moments
 
         def update(learning_rate: Any, t: Any) -> None:
@@ -219,7 +219,7 @@ class Adam(Optimizer):
             check_number(f"{type(self).__name__}({name}=...)", getattr(self, name), low=0, high=1, open_high=True)
         check_number(f"{type(self).__name__}(epsilon=...)", self.epsilon, low=0, open_low=True)
 
-    def _bind(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
+    def bind_block(self, parameters: Array, gradient: Array, moments: Sequence[Array], scratch: Array) -> Update:
         # The moments are kept without their factors (1 − β): m = Σ β₁ᵏ g, v = Σ β₂ᵏ g². That saves two
         # operations an update; the factors move into the two scalars below.
         first, second = moments
@@ -259,4 +259,6 @@ class AdamW(Adam):
         check_number("AdamW(weight_decay=...)", self.weight_decay, low=0)
 
 
-OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", Optimizer, [SGD, Momentum, Nesterov, RMSprop, Adam, AdamW])
+OPTIMIZERS: Registry[Optimizer] = Registry(
+    "optimizer", Optimizer, [SGD, Momentum, Nesterov, RMSprop, Adam, AdamW], "nnexp.optimizers"
+)

@@ -274,7 +274,7 @@ class FromFunction(Schedule):
 
 
 SCHEDULES: Registry[Schedule] = Registry(
-    "schedule", Schedule, [Constant, Cosine, CosLog, OneCycle, Exponential, Plateau]
+    "schedule", Schedule, [Constant, Cosine, CosLog, OneCycle, Exponential, Plateau], "nnexp.schedules"
 )
 
 

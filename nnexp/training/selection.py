@@ -144,7 +144,7 @@ class Roulette(Selection):
 
 
 SELECTIONS: Registry[Selection] = Registry(
-    "selection", Selection, [Truncation, Tournament, Rank, StochasticUniversal, Roulette]
+    "selection", Selection, [Truncation, Tournament, Rank, StochasticUniversal, Roulette], "nnexp.selections"
 )
 
 

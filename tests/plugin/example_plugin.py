@@ -7,8 +7,10 @@ import pandas as pd
 from sklearn.datasets import make_moons
 from sklearn.utils import Bunch
 
-from nnexp import Activation, Algorithm, ErrorFunction
+from nnexp import Activation, Algorithm, Crossover, ErrorFunction, Mutation, Schedule, Selection
 from nnexp.experiment import Bundled
+from nnexp.network import Initializer
+from nnexp.training import Optimizer
 from nnexp.training.algorithm import Progress, State
 
 
@@ -72,6 +74,75 @@ class RandomSearch(Algorithm):
             return Progress(drawn, np.full(problem.n_members, np.nan), evaluations=0)
 
         return step
+
+
+@dataclass(frozen=True)
+class Sign(Optimizer):
+    """w ← w − η sign(g) (Riedmiller and Braun 1993, without their adaptation)."""
+
+    name = "sign"
+
+    def bind_block(self, parameters, gradient, moments, scratch):
+        def update(learning_rate, t):
+            np.sign(gradient, out=gradient)
+            np.multiply(gradient, learning_rate, out=gradient)
+            np.subtract(parameters, gradient, out=parameters)
+
+        return update
+
+
+@dataclass(frozen=True)
+class Halving(Schedule):
+    """Half the rate after each part of training."""
+
+    name = "halving"
+    parts: int = 4
+
+    def shape(self, t):
+        return 0.5 ** np.floor(np.minimum(t * self.parts, self.parts - 1))
+
+
+@dataclass(frozen=True)
+class SmallNormal(Initializer):
+    """The same small standard deviation everywhere."""
+
+    name = "small_normal"
+
+    def scale(self, fan_in, fan_out, activation):
+        return np.full(len(fan_in), 0.1)
+
+
+@dataclass(frozen=True)
+class BestTwo(Selection):
+    """The best two are the parents of all."""
+
+    name = "best_two"
+
+    def draw(self, errors, n, rng):
+        return np.tile([0, 1], (n, 1))
+
+
+@dataclass(frozen=True)
+class Mean(Crossover):
+    """A child is the mean of its parents."""
+
+    name = "mean"
+    exchanges = False
+
+    def cross(self, children, others, parents, genome, rng):
+        children += others
+        children *= 0.5
+
+
+@dataclass(frozen=True)
+class UniformNoise(Mutation):
+    """Adds evenly distributed noise in units of each weight's initial scale."""
+
+    name = "uniform_noise"
+    sigma: float = 0.1
+
+    def perturb(self, children, sigma, genome, rng):
+        children += rng.uniform(-1.0, 1.0, children.shape) * sigma[:, np.newaxis] * genome.scale
 
 
 def _load_moons(as_frame=True):
