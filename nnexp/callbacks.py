@@ -256,3 +256,12 @@ class ScikitLearnCallbacks:
     def on_end(self) -> None:
         """End the task of the fit."""
         self._context.call_on_fit_task_end(estimator=self._estimator, **self._data)
+
+
+def print_row(state: StepState) -> None:
+    """Print a line for a step."""
+    row = state.row
+    line = f"step {state.step:4d}  error {row['error']:.5f}"
+    if not np.isnan(row["validation_error"]):
+        line += f"  validation error {row['validation_error']:.5f}"
+    print(f"{line}  evaluations {row['evaluations']:,}  {row['seconds']:.2f} s")

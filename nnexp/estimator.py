@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import warnings
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from nnexp._errors import quoted
 from nnexp._identity import Unstable, key_of
 from nnexp._names import is_integer
 from nnexp._threads import one_thread
-from nnexp.callbacks import Caller, Checkpoint, ScikitLearnCallbacks
+from nnexp.callbacks import Caller, Checkpoint, ScikitLearnCallbacks, print_row
 from nnexp.fitting import Data, Left, Plan, Settings, Shared, finish, plan_fit, plan_step
 from nnexp.fitting.outputs import name_of, resolve_outputs
 from nnexp.fitting.settings import check_callbacks
@@ -129,8 +128,7 @@ class _Fitted:
         raise AttributeError(f"{self._name} is what a fit has made; with_model makes an estimator with another model.")
 
 
-def _fitted(read: Callable[[Model], Any], doc: str) -> Any:
-    return _Fitted(read, doc)
+_fitted: Any = _Fitted
 
 
 def _classes(model: Model) -> Array:
@@ -571,11 +569,17 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         >>> bool((BackpropMLP().with_model(model.model_).predict(X) == model.predict(X)).all())
         True
         """
-        own = copy.copy(self)
+        own = self._twin()
         for name in ("_left", "_skl_callbacks", "n_features_in_", "feature_names_in_"):
             own.__dict__.pop(name, None)
         own.callbacks = None
         own.__dict__.update(_attributes_of(model))
+        return own
+
+    def _twin(self) -> BackpropMLP:
+        """Return an estimator that shares everything with this one."""
+        own = type(self).__new__(type(self))
+        own.__dict__.update(vars(self))
         return own
 
     def _given(self) -> dict[str, Any]:
@@ -593,7 +597,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         like: Model | None = None,
     ) -> Data:
         """Have scikit-learn check data; ``like`` is a model whose features they must have."""
-        probe = copy.copy(self)  # what scikit-learn notes of the data is for a model that is not there yet
+        probe = self._twin()  # what scikit-learn notes of the data is for a model that is not there yet
         kinds: dict[str, Any] = {"multi_output": True, "y_numeric": self.task == "regression", **_KINDS}
         features, checked = validate_data(probe, X, y, reset=like is None, **kinds)
         if (X_val is None) is not (y_val is None):
@@ -607,7 +611,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         task = plan.task
         callbacks = check_callbacks(self.callbacks)
         if self.verbose:
-            callbacks = [*callbacks, _print_row]
+            callbacks = [*callbacks, print_row]
             given = ALGORITHMS.resolve(self.algorithm, "algorithm")
             if type(given) is not type(task.algorithm):
                 print(
@@ -888,11 +892,3 @@ def load(path: str | Path) -> BackpropMLP:
     """
     model: BackpropMLP = saving.load(path, BackpropMLP)
     return model
-
-
-def _print_row(state: Any) -> None:
-    row = state.row
-    line = f"step {state.step:4d}  error {row['error']:.5f}"
-    if not np.isnan(row["validation_error"]):
-        line += f"  validation error {row['validation_error']:.5f}"
-    print(f"{line}  evaluations {row['evaluations']:,}  {row['seconds']:.2f} s")

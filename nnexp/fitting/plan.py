@@ -325,6 +325,8 @@ class _Planning:
             descent=descent,
             score_decides=decides(settings, split.validation is not None) is not None,
         )
+        if split.validation is None and not problem.score_decides and settings["fitness"] is None:
+            return problem, target
         scorers, fitness = self._scores(problem, target, rows, chosen, split)
         return replace(problem, scorers=scorers, fitness=fitness), target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -77,8 +77,7 @@ class Asked:
 
     def score(self, outputs: Array, parameters: Array, X: Any, y: Array, weight: Array | None) -> float:
         """Return the score of a network whose outputs for X are known."""
-        answer = X, self.model.target.values(outputs)
-        shown = self.face(replace(self.model, parameters=parameters[np.newaxis], answer=answer))
+        shown = self.face(self.model.answering(parameters, X, self.model.target.values(outputs)))
         weighted = {} if weight is None or not hasattr(self._scorer, "_sign") else {"sample_weight": weight}
         try:
             return float(self._scorer(shown, X, y, **weighted))
