@@ -668,7 +668,9 @@ def _show(results: Results, console: Terminal) -> None:
     tuning = tuning_tables(results, comparison)
     if tuning["rows"]:
         _print_table(tuning["head"], [[str(cell) for cell in row] for row in tuning["rows"]], console)
-        console.print("Inner scores chose the winner and promise too much; outer ones are on rows that no trial saw.")
+        console.print(
+            "Inner scores chose the winner and tend to promise too much; outer ones are on rows that no trial saw."
+        )
         console.print()
     console.print("Scores: mean ± half of the 95 % interval; * best of its row.")
     console.print("Evaluations, seconds: summed over one fit (the median) on each data set.")

@@ -569,6 +569,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         >>> bool((BackpropMLP().with_model(model.model_).predict(X) == model.predict(X)).all())
         True
         """
+        if not isinstance(model, Model):
+            raise TypeError(f"model must be a Model, such as model_ of a fitted estimator. Got {quoted(model)}.")
         own = self._twin()
         for name in ("_left", "_skl_callbacks", "n_features_in_", "feature_names_in_"):
             own.__dict__.pop(name, None)

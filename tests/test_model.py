@@ -124,3 +124,9 @@ def test_a_model_that_went_on_does_not_change_the_one_before():
     assert len(model.history_) == 8
     np.testing.assert_array_equal(before.values(X), values)
     assert BackpropMLP(**SMALL).with_model(before).history_.equals(history)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, BackpropMLP()])
+def test_what_is_no_model_is_refused_with_a_sentence(wrong):
+    with pytest.raises(TypeError, match="model must be a Model, such as model_ of a fitted estimator"):
+        BackpropMLP().with_model(wrong)

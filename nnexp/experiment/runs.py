@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from nnexp._errors import is_of_the_machine, reason
+from nnexp._errors import is_of_the_machine, reason, shortened
 from nnexp._files import as_path
 from nnexp._identity import FITTING, key_of, libraries, own_code
 from nnexp._version import __version__
@@ -195,9 +195,11 @@ def _check_folds(data: DataSet, folds: int) -> None:
         return
     classes, counts = np.unique(data.y, return_counts=True)
     if len(classes) < 2:
-        raise DataError(f"data.{data.name}: the target holds one class only, {classes[0]}.")
+        raise DataError(f"data.{data.name}: the target holds one class only, {shortened(str(classes[0]))}.")
     if counts.min() < folds:
-        rare = f"class {classes[counts.argmin()]} has {counts.min()} row{'s' if counts.min() > 1 else ''}"
+        rare = (
+            f"class {shortened(str(classes[counts.argmin()]))} has {counts.min()} row{'s' if counts.min() > 1 else ''}"
+        )
         hint = ' If the target is a number, set task = "regression".' if len(classes) > 30 else ""
         raise DataError(f"data.{data.name}: {rare}, fewer than evaluation.folds = {folds}.{hint}")
 

@@ -398,6 +398,13 @@ def check_table(name: str, frame: pd.DataFrame, experiment: Mapping[str, Any]) -
             (made["state"] == "complete") & made["value"].isna(),
             "is no value of a completed trial",
         )
+    if name == "networks":  # a row with a weight is a connection, one without a neuron
+        neurons = made["weight"].isna()
+        _refuse(
+            "activation", frame["activation"], neurons & (frame["activation"] == ""), "is no activation of a neuron"
+        )
+        place = made[neurons].duplicated(["data", "model", "layer", "neuron"]).reindex(made.index, fill_value=False)
+        _refuse("neuron", frame["neuron"], place, "is there twice")
     return made
 
 

@@ -188,6 +188,10 @@ def _trust_of(file: ExperimentFile, allow_modules: Sequence[str], ask: Ask | Non
     return _Trust({own for own in (*allow_modules, *named) if own}, set(file.allow_modules), ask)
 
 
+# Mistakes of one file that are named; who mends these sees the next ones.
+_MOST_MISTAKES = 20
+
+
 @dataclass
 class _Mistakes:
     """What is wrong with a file, each with its place."""
@@ -256,7 +260,7 @@ def load_specification(
     try:
         file = ExperimentFile.model_validate(content)
     except ValidationError as error:
-        for problem in error.errors():
+        for problem in error.errors(include_url=False)[:_MOST_MISTAKES]:
             mistakes.add(*_explain(problem))
         mistakes.raise_if_any()
         raise
@@ -295,9 +299,16 @@ def load_specification(
 
 def _read(source: Path) -> tuple[dict[str, Any], str]:
     if not source.is_file():
-        near = sorted(str(p) for p in source.parent.glob("*.toml")) if source.parent.is_dir() else []
-        hint = f" {nearest(str(source), near)}" if near else ""
-        raise SpecificationError(f"There is no experiment file {source}.{hint}")
+        places = [source] if source.is_dir() else [source.parent, source.parent / "experiments"]
+        near = [str(own) for place in places for own in sorted(place.glob("*.toml")) if own.name != "pyproject.toml"]
+        known = f"Known: {', '.join(near)}." if source.is_dir() else nearest(str(source), near)
+        hint = f" {known}" if near else ""
+        what = (
+            f"{source} is a folder, and no experiment file."
+            if source.is_dir()
+            else f"There is no experiment file {source}."
+        )
+        raise SpecificationError(what + hint)
     try:
         with open(source, "rb") as file:
             found = file.read(_MOST_BYTES + 1)

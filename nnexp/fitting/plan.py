@@ -506,8 +506,8 @@ def _check_goes_on(plan: Plan, left: Left) -> None:
     changed = [name for name, is_same in same.items() if not is_same]
     if changed:
         raise ValueError(
-            f"Training goes on where the last fit ended, but {' and '.join(changed)} changed. To start anew call fit "
-            "with warm_start=False."
+            f"Training goes on where the last fit ended, but {' and '.join(changed)} changed. To start anew "
+            "set warm_start=False and call fit."
         )
 
 

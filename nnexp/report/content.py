@@ -331,7 +331,7 @@ NOTES = {
         "far, because their training sets overlap: where it says no number, only more data could show it."
     ),
     "tuning": (
-        "The inner score is that of the winner on the folds by which it was chosen: the best of many, and so too good. "
+        "The inner score is that of the winner on the folds by which it was chosen: the best of many, which tends to be too good. "
         "The outer score is that of the same winners, fitted anew, on rows that no trial saw: the one to trust. Means over "
         "the studies. Reused are trials whose parameters had been tried before. The cost is that of all trials of all studies."
     ),

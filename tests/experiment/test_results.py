@@ -235,6 +235,8 @@ DAMAGES = [
     (cell("times", "fit_seconds", "soon", 3), "line 5: fit_seconds is 'soon'"),
     (cell("curves", "step", ""), "line 2: step is '', which is no number"),
     (cell("networks", "layer", "first"), "line 2: layer is 'first'"),
+    (cell("networks", "activation", ""), "line 2: activation is '', which is no activation of a neuron"),
+    (cell("networks", "neuron", "1"), "neuron is '1', which is there twice"),
     (cell("calibration", "count", "-3"), "line 2: count is '-3'"),
 ]  # fmt: skip
 

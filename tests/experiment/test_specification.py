@@ -329,3 +329,27 @@ def test_a_folder_of_tables_that_cannot_be_used_is_named(tables, tmp_path, manif
         (tables / "manifest.csv").write_text(manifest)
     with pytest.raises(SpecificationError, match=said):
         load_specification(file, tables=tables)
+
+
+def test_a_file_that_is_not_there_is_looked_for_among_experiments(tmp_path):
+    (tmp_path / "experiments").mkdir()
+    for name in ("pyproject.toml", "experiments/quickstart.toml", "experiments/sweep.toml"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(SpecificationError) as caught:
+        load_specification(tmp_path / "quickstart.toml")
+    assert f"Did you mean '{tmp_path / 'experiments' / 'quickstart.toml'}'?" in str(caught.value)
+    assert "pyproject" not in str(caught.value)
+    with pytest.raises(
+        SpecificationError, match="is a folder, and no experiment file. Known: .*quickstart.toml, .*sweep.toml"
+    ):
+        load_specification(tmp_path / "experiments")
+
+
+def test_of_very_many_mistakes_the_first_ones_are_named_and_soon(tmp_path):
+    path = tmp_path / "many.toml"
+    path.write_text(f"allow_modules = {[0] * 50_000}\n")
+    begun = time.process_time()
+    with pytest.raises(SpecificationError) as caught:
+        load_specification(path)
+    assert str(caught.value).count("\n") == 19
+    assert time.process_time() - begun < 5

@@ -288,5 +288,7 @@ def trials_front(results: Results) -> Figure | None:
 
 
 def _objective(results: Results, name: str, model: str) -> str:
+    if results.tuned.empty:  # such as of a sweep that was stopped
+        return "value"
     own = results.tuned[(results.tuned["data"] == name) & (results.tuned["model"] == model)]
     return label(str(own["objective"].iloc[0])) if len(own) else "value"
