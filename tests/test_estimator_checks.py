@@ -6,12 +6,21 @@ from unittest import SkipTest
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from nnexp import Alternate, BackpropMLP, Chain, GeneticAlgorithm, Memetic, PopulationBasedTraining
+from nnexp import (
+    Alternate,
+    BackpropMLP,
+    Chain,
+    DifferentialEvolution,
+    GeneticAlgorithm,
+    Memetic,
+    PopulationBasedTraining,
+)
 from nnexp.training import ALGORITHMS
 from nnexp.training.genetic import EVOLVE
 
 # Evolution needs a larger population than most tests do, to learn what the checks want learnt.
 SETTINGS = {
+    "differential_evolution": DifferentialEvolution(population_size=32),
     "genetic": GeneticAlgorithm(population_size=32),
     "memetic": Memetic(population_size=6),
     "chain": Chain(GeneticAlgorithm(population_size=32), "backprop"),

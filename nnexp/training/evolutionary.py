@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnexp._names import check_number
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Algorithm, State, Step, generators
+from nnexp.training.algorithm import Algorithm, State, Step
 from nnexp.training.generation import Breeder, Generation
 from nnexp.training.population import Scores, Spread
 from nnexp.training.problem import Descent, Problem
@@ -116,10 +116,12 @@ class Evolutionary(Algorithm):
         """Return the arrays that a member remembers, as they are before the first generation.
 
         ``parameters``, shape (D,), are those of its network. Unless an algorithm says otherwise there is a ``population``: that
-        network and others drawn as it was, shape (P, D).
+        network and others, shape (P, D), each weight normal with its initial scale; weights of bias neurons too, which else would
+        not differ.
         """
-        n = self.size(len(parameters))
-        population = problem.network.initialize(n, generators(rng, n), parameters.dtype)
+        shape = self.size(len(parameters)), len(parameters)
+        scale = problem.network.initial_scale.astype(parameters.dtype)
+        population = rng.standard_normal(shape, dtype=parameters.dtype) * scale
         population[0] = parameters
         return {"population": population}
 

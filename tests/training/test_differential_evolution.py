@@ -3,7 +3,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from nnexp import BackpropMLP, DifferentialEvolution
+from nnexp import BackpropMLP, DifferentialEvolution, Network
 from tests.training.problems import make_problem
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
@@ -90,3 +90,17 @@ def test_impossible_settings_are_named():
     ):
         with pytest.raises(ValueError, match=said):
             BackpropMLP(algorithm=DifferentialEvolution(**settings)).fit(*XOR)
+
+
+def test_every_weight_differs_in_the_first_population_those_of_bias_neurons_too():
+    problem = make_problem(network=Network((3, 6, 2), "tanh", "softmax", 0.5, random_state=0))
+    algorithm = DifferentialEvolution(population_size=500)
+    own = algorithm.first(problem, np.zeros(problem.network.n_parameters), np.random.default_rng(0))
+    spread = own["population"].std(axis=0)
+    np.testing.assert_allclose(spread, problem.network.initial_scale, rtol=0.15)
+    absent = problem.network.initial_scale == 0
+    assert absent.any()
+    for _ in range(20):
+        scored = algorithm.ask(own, np.random.default_rng(1))
+        algorithm.tell(own, scored, np.random.default_rng(2).random(1000))
+    assert not own["population"][:, absent].any()
