@@ -35,6 +35,7 @@ from nnexp._files import (
     write_text,
 )
 from nnexp.experiment.schema import (
+    TABLES,
     EnvironmentRecord,
     ExperimentRecord,
     TableError,
@@ -114,6 +115,11 @@ class Results:
     trial_times: pd.DataFrame = field(default_factory=pd.DataFrame)
     tuned: pd.DataFrame = field(default_factory=pd.DataFrame)
     importances: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __post_init__(self) -> None:
+        for name in (*DETAIL_TABLES, *SWEEP_TABLES):  # one that is not there has no rows, and its columns all the same
+            if not len(getattr(self, name).columns):
+                object.__setattr__(self, name, pd.DataFrame(columns=list(TABLES[name])))
 
     def __repr__(self) -> str:
         done = f"{len(self.runs)} of {self.environment.get('planned_runs', len(self.runs))} runs"

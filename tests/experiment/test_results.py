@@ -12,7 +12,7 @@ import pytest
 from nnexp import load_results
 from nnexp.cli import main
 from nnexp.experiment import ResultsError
-from nnexp.experiment.results import Journal
+from nnexp.experiment.results import DETAIL_TABLES, SWEEP_TABLES, Journal
 from tests.soak.faults import Fault, install
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "version_0_1_0"
@@ -379,3 +379,17 @@ def test_data_without_a_fingerprint_are_not_joined(folder, tmp_path, capsys):
         put("environment.json", "data", {})(place)
     assert main(["compare", str(folder), str(other), "--name", "both", "--results", str(tmp_path)]) == 2
     assert "does not say which data it was" in capsys.readouterr().err
+
+
+@pytest.mark.figures
+@pytest.mark.parametrize("missing", [["trials"], ["tuned"], ["confusion"], [*SWEEP_TABLES, *DETAIL_TABLES]], ids=len)
+def test_a_folder_in_which_tables_are_missing_is_reported_without_them(swept, missing, capsys):
+    for name in missing:
+        (swept / f"{name}.csv").unlink(missing_ok=True)
+    for arguments in (["report", str(swept)], ["report", str(swept), "--format", "json"], ["verify", str(swept)]):
+        assert main(arguments) == (1 if arguments[0] == "verify" else 0)  # which finds that they are missing
+    capsys.readouterr()
+    results = load_results(swept)
+    for name in missing:
+        assert results.__dict__[name].empty
+        assert "data" in results.__dict__[name]
