@@ -132,7 +132,7 @@ def names_made_in(tree):
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in OWN:
             yield node.attr
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "object.__setattr__":
-            yield node.args[1].value
+            yield ast.unparse(node.args[1]).strip("'")
 
 
 def private_names_of_others(path):
