@@ -632,7 +632,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         key = self._key_of_fit(plan) if callbacks else ""
         with one_thread(), Caller(callbacks, self, task.stopping.max_iter, key, plan.model_of) as caller:
             if old is None:
-                training = Training(task.algorithm, task.problem, task.parameters, task.rngs)
+                training = Training(task.algorithm, task.problem, task.descent, task.parameters, task.rngs)
                 first = training
                 for callback in callbacks:
                     if isinstance(callback, Checkpoint):
@@ -646,7 +646,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 training, resume = old.copy(), False  # an interruption must not leave it half way
             caller.begin(training, resume)
             new_data = left is not None and left.key != self._key_of_data(plan)
-            return training.run(task.problem, task.stopping, caller if callbacks else None, new_data, resume)
+            return training.run(
+                task.problem, task.descent, task.stopping, caller if callbacks else None, new_data, resume
+            )
 
     def _outcome(self, plan: Plan, training: Training, goes_on: bool) -> Left:
         """Return what a fit has come to, and with ``goes_on`` what the next one needs to go on from there."""

@@ -27,7 +27,7 @@ from nnexp.network.activations import Activation, OneOf, PerNeuron
 from nnexp.network.connections import MOST_LAYERS, MOST_PAIRS
 from nnexp.parts import REGISTRIES
 from nnexp.targets import Classes, Labels, Numbers, Target
-from nnexp.training import Training
+from nnexp.training import GeneticAlgorithm, Memetic, Training
 from nnexp.training.history import History
 
 Array = NDArray[Any]
@@ -127,7 +127,7 @@ class _Reader:
         if "!one_of" in value:
             return OneOf(self._activations(value["!one_of"]))
         kind, name, settings = value["!part"]
-        named = {key: self.value(own) for key, own in settings.items()}
+        named = _as_now(name, {key: self.value(own) for key, own in settings.items()})
         return REGISTRIES[kind].resolve({"name": name, **named}, kind)
 
     def _activations(self, given: Any) -> tuple[Activation, ...]:
@@ -137,6 +137,14 @@ class _Reader:
         ):
             raise ValueError("the activations of its neurons are none")
         return among
+
+
+def _as_now(name: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a part as they are called today."""
+    if name == Memetic.name and "elite" in settings:  # once it had the settings of its evolution among its own
+        own = {key: settings.pop(key) for key in GeneticAlgorithm.parameter_names() if key in settings}
+        return settings | {"evolution": own}
+    return settings
 
 
 def save(path: str | Path, estimator: Any) -> None:

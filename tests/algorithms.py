@@ -13,7 +13,7 @@ SMALL = {
     "cma_es": {"batch_size": 20},
     "sep_cma_es": {"batch_size": 20},
     "differential_evolution": {"population_size": 8, "batch_size": 20},
-    "memetic": {"population_size": 6, "batch_size": 20, "gradient_steps": 5},
+    "memetic": {"gradient_steps": 5, "evolution": {"population_size": 6, "batch_size": 20}},
     "chain": {"algorithms": [GENETIC, "backprop"], "shares": [10, 1]},
     "alternate": {"algorithms": [GENETIC, "backprop"], "steps": [2, 1]},
     "pbt": {"population_size": 4, "interval": 2},
@@ -29,10 +29,11 @@ VARIANTS = {
         evolve=("weights", "activations", "connections"),
     ),
     "baldwinian": ALGORITHMS.resolve(
-        {"name": "memetic", "population_size": 6, "batch_size": 20, "gradient_steps": 3, "learning": "baldwinian"}, "algorithm"
+        {"name": "memetic", "gradient_steps": 3, "learning": "baldwinian", "evolution": {"population_size": 6, "batch_size": 20}},
+        "algorithm",
     ),
     "mixture": ALGORITHMS.resolve(
-        {"name": "chain", "algorithms": [{"name": "snes", "batch_size": 20}, {"name": "memetic", "population_size": 4, "gradient_steps": 3}, "pbt"]},
+        {"name": "chain", "algorithms": [{"name": "snes", "batch_size": 20}, {"name": "memetic", "gradient_steps": 3, "evolution": {"population_size": 4}}, "pbt"]},
         "algorithm",
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from nnexp.training.genetic import EVOLVE
 SETTINGS = {
     "differential_evolution": DifferentialEvolution(population_size=32),
     "genetic": GeneticAlgorithm(population_size=32),
-    "memetic": Memetic(population_size=6),
+    "memetic": Memetic(evolution={"population_size": 6}),
     "chain": Chain(GeneticAlgorithm(population_size=32), "backprop"),
     "alternate": Alternate(GeneticAlgorithm(population_size=32), "backprop"),
     "pbt": PopulationBasedTraining(4),

@@ -24,7 +24,7 @@ from nnexp.network import Network
 from nnexp.network.error_functions import CrossEntropy, SoftmaxCrossEntropy, make_objective
 from nnexp.network.samples import Samples
 from nnexp.targets import Classes, Labels, Numbers, Target
-from nnexp.training import Algorithm, Descent, Hyperparameters, Problem, Stopping, Training
+from nnexp.training import Algorithm, Descent, Problem, Stopping, Training
 from nnexp.training.history import History
 from nnexp.training.loop import check_room
 from nnexp.training.schedules import Constant
@@ -129,8 +129,7 @@ class Plan:
         for array in (*arrays, *problem.training, *(problem.validation or [])):
             digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
         scores = key_of(self.settings["scoring"], self.settings["fitness"])
-        settings = problem.settings
-        digest.update(repr((problem.objective, settings.l1, settings.l2, problem.score_decides, scores)).encode())
+        digest.update(repr((problem.objective, problem.l1, problem.l2, problem.score_decides, scores)).encode())
         return digest.hexdigest()
 
     def model_of(self, training: Training, members: slice = slice(None)) -> Model:
@@ -254,17 +253,16 @@ class _Planning:
         if chosen is not None:
             more = np.arange(len(rows), len(rows) + chosen.features.shape[0])
             split = replace(split, validation=[more] * settings.n_networks)
-        stopping = self._stopping(algorithm, network, split)
-        settings_of_members = self._hyperparameters(algorithm, outputs, split)
-        problem, target = self._problem(
-            network, outputs, rows, chosen, split, self._descent(stopping), settings_of_members
-        )
+        problem, target = self._problem(network, outputs, rows, chosen, split)
+        descent = self._descent(algorithm, outputs, split)
+        stopping = self._stopping(algorithm, network, descent, split)
+        descent = self._laid_out(descent, stopping)
         rngs = [np.random.default_rng(child) for child in member.spawn(settings.n_networks)]
         if left is not None and left.training is None:
             parameters = np.array(left.model.parameters)
         else:
             parameters = network.initialize(settings.n_networks, rngs, dtype=problem.dtype)
-        task = Task(algorithm, problem, stopping, parameters, rngs)
+        task = Task(algorithm, problem, descent, stopping, parameters, rngs)
         plan = Plan(settings, task, target, rows, how, data.feature_names, seed)
         if left is not None:
             _check_goes_on(plan, left)
@@ -282,14 +280,7 @@ class _Planning:
         return rows.weighted_by(of_class, np.searchsorted(target.classes, rows.y))
 
     def _problem(
-        self,
-        network: Network,
-        outputs: Outputs,
-        rows: Rows,
-        chosen: Chosen | None,
-        split: Split,
-        descent: Descent,
-        hyperparameters: Hyperparameters,
+        self, network: Network, outputs: Outputs, rows: Rows, chosen: Chosen | None, split: Split
     ) -> tuple[Problem, Target]:
         settings = self.settings
         y = rows.y if chosen is None else np.concatenate([rows.y, chosen.y])
@@ -321,8 +312,8 @@ class _Planning:
             training=split.training,
             validation=split.validation,
             shift=shift,
-            settings=hyperparameters,
-            descent=descent,
+            l1=np.full(settings.n_networks, float(settings["l1"])),
+            l2=np.full(settings.n_networks, self._l2(outputs, split)),
             score_decides=decides(settings, split.validation is not None) is not None,
         )
         if split.validation is None and not problem.score_decides and settings["fitness"] is None:
@@ -360,31 +351,29 @@ class _Planning:
             extra = np.maximum(chosen.weight, np.finfo(np.float32).tiny)
         return np.tile(np.concatenate([rows.weight, extra]), n_targets).astype(self.dtype)
 
-    def _descent(self, stopping: Stopping) -> Descent:
+    def _laid_out(self, descent: Descent, stopping: Stopping) -> Descent:
+        """Return the same, with the schedule laid out for the steps that there are."""
         left = self.left
         done = 0 if left is None or left.training is None else int(left.training.n_iter.max())
         schedule = self.settings.schedule
         if self.one_step and schedule.horizon is None:
             schedule = Constant()  # a stream of data has no end that a schedule could be laid out for
-        return self.settings.descent(schedule, int(schedule.horizon or done + stopping.max_iter))
+        return replace(descent, schedule=schedule, horizon=int(schedule.horizon or done + stopping.max_iter))
 
-    def _hyperparameters(self, algorithm: Algorithm, outputs: Outputs, split: Split) -> Hyperparameters:
-        settings, classification = self.settings, not isinstance(outputs.target, Numbers)
-        free = split.validation is None  # nothing but these holds the weights back
+    def _descent(self, algorithm: Algorithm, outputs: Outputs, split: Split) -> Descent:
+        classification = not isinstance(outputs.target, Numbers)
+        free = split.validation is None  # nothing but dropout and l2 holds the weights back
         n = len(split.training[0])
-        random = algorithm.uses_gradient and settings.descent(settings.schedule, 1).samples_per_update(n) < n
-        auto = (2e-3 if classification else 3e-4) if free else 1e-4
-        return Hyperparameters.of(
-            settings.n_networks,
-            len(settings.hidden),
-            learning_rate=settings["learning_rate"],
-            l1=settings["l1"],
-            l2=auto if is_auto(settings["l2"]) else settings["l2"],
-            weight_decay=settings["weight_decay"],
-            clip_norm=np.inf if settings["clip_norm"] is None else settings["clip_norm"],
-            label_smoothing=settings["label_smoothing"],
-            dropout=settings.dropout(0.1 if free and classification and random else 0.0),
-        )
+        random = algorithm.uses_gradient and self.settings.samples_per_update(n) < n
+        return self.settings.descent(0.1 if free and classification and random else 0.0)
+
+    def _l2(self, outputs: Outputs, split: Split) -> float:
+        given = self.settings["l2"]
+        if not is_auto(given):
+            return float(given)
+        if split.validation is not None:
+            return 1e-4
+        return 3e-4 if isinstance(outputs.target, Numbers) else 2e-3
 
     def _scores(
         self, problem: Problem, target: Target, rows: Rows, chosen: Chosen | None, split: Split
@@ -425,12 +414,11 @@ class _Planning:
             fitness = [FitnessScore(Asked(*asked, own, rows.features, rows.y, weight)) for own in shown]
         return scorers, fitness
 
-    def _stopping(self, algorithm: Algorithm, network: Network, split: Split) -> Stopping:
+    def _stopping(self, algorithm: Algorithm, network: Network, descent: Descent, split: Split) -> Stopping:
         """Return when training stops."""
         settings, n, chosen_by = self.settings, len(split.training[0]), split.n_validation
         if self.one_step:
             return Stopping(1, np.inf, 0.0)
-        descent = settings.descent(settings.schedule, 1)
         steps = algorithm.default_steps(-(-n // descent.samples_per_update(n)))
         given = settings["max_evaluations"], settings["max_seconds"]
         budget, seconds = (np.inf if own is None else float(own) for own in given)

@@ -26,6 +26,7 @@ from nnexp.training import (
     Schedule,
     resolve_schedule,
 )
+from nnexp.training.problem import samples_per_update
 
 VALIDATIONS = {
     "auto": "cross-fitting for several networks, a part set aside from 10,000 samples on, else none",
@@ -226,15 +227,22 @@ class Settings:
         """Whether y holds classes."""
         return bool(self["task"] == "classification")
 
-    def descent(self, schedule: Schedule, horizon: int) -> Descent:
-        """Return how updates are made, under a schedule that is laid out for a number of steps."""
-        return Descent(
-            self["descent"], int(self["batch_size"]), self.optimizer, bool(self["shuffle"]), schedule, horizon
+    def descent(self, auto_dropout: float) -> Descent:
+        """Return how updates are made, with what dropout="auto" means; the schedule is not yet laid out."""
+        members = Descent.alike(
+            self.n_networks,
+            _dropout(self["dropout"], len(self.hidden), auto_dropout),
+            self["learning_rate"],
+            self["weight_decay"],
+            np.inf if self["clip_norm"] is None else self["clip_norm"],
+            self["label_smoothing"],
         )
+        batch_size, shuffle = int(self["batch_size"]), bool(self["shuffle"])
+        return Descent(self["descent"], batch_size, self.optimizer, shuffle, self.schedule, 1, **members)
 
-    def dropout(self, auto: float) -> list[float]:
-        """Return the probability of dropout in each hidden layer; auto is what "auto" means."""
-        return _dropout(self["dropout"], len(self.hidden), auto)
+    def samples_per_update(self, n: int) -> int:
+        """Return how many of n samples an update averages over."""
+        return samples_per_update(self["descent"], int(self["batch_size"]), n)
 
 
 def _dropout(given: Any, hidden_layers: int, auto: float) -> list[float]:

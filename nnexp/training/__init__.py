@@ -14,7 +14,7 @@ from nnexp.training.mutation import MUTATIONS, Mutation
 from nnexp.training.openai_es import OpenAIES
 from nnexp.training.optimizers import OPTIMIZERS, Optimizer
 from nnexp.training.population_based import PopulationBasedTraining
-from nnexp.training.problem import DESCENT_MODES, Descent, Hyperparameters, Problem
+from nnexp.training.problem import DESCENT_MODES, Descent, Problem
 from nnexp.training.schedules import SCHEDULES, Schedule, resolve_schedule
 from nnexp.training.selection import SELECTIONS, Selection
 from nnexp.training.snes import SNES
@@ -54,7 +54,6 @@ __all__ = [
     "DifferentialEvolution",
     "Evolution",
     "GeneticAlgorithm",
-    "Hyperparameters",
     "Memetic",
     "Mutation",
     "OpenAIES",

@@ -124,6 +124,8 @@ Step = Callable[[], Progress]
 class Algorithm(ABC):
     """The settings of a training algorithm, and how to make its steps.
 
+    A `Problem` says what is to be learned, and a `Descent` how gradient steps are made, by algorithms that make any.
+
     A subclass takes its settings as keyword arguments of ``__init__`` and stores them under their names; it can
     then be cloned, searched over (``algorithm__population_size``) and written to tables like an estimator.
 
@@ -166,7 +168,7 @@ class Algorithm(ABC):
         """Return the network that it trains, where it evolves more than the weights of the one described."""
         return network
 
-    def memory(self, problem: Problem) -> int:
+    def memory(self, problem: Problem, descent: Descent) -> int:
         """Return about how many bytes it needs for all members, where that may be more than a few networks for each."""
         return 0
 
@@ -190,29 +192,29 @@ class Algorithm(ABC):
         """Return the algorithm that works in a phase; its attributes are those that count there."""
         return self
 
-    def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
+    def hand_over(self, problem: Problem, descent: Descent, state: State, parameters: Array, tired: Array) -> Array:
         """Go to the next phase where it is time, or where a member no longer improves; say which members did.
 
         ``parameters``, shape (members, D), are the networks that go on; ``tired`` says who no longer improves.
         """
         return np.zeros(len(tired), dtype=bool)
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Take over networks, shape (members, D), that another algorithm has found."""
-        fresh = self.start(problem, parameters, state.rngs)
+        fresh = self.start(problem, descent, parameters, state.rngs)
         state.put(np.arange(len(parameters)), fresh)
 
-    def resume(self, problem: Problem, state: State) -> None:  # noqa: B027
+    def resume(self, problem: Problem, descent: Descent, state: State) -> None:  # noqa: B027
         """Add to the state what it lacks to go on with a problem whose settings have changed."""
 
-    def forget(self, problem: Problem, state: State) -> None:  # noqa: B027
+    def forget(self, problem: Problem, descent: Descent, state: State) -> None:  # noqa: B027
         """Forget in the state the errors on other data than those of the problem."""
 
     def default_steps(self, updates: int) -> int:
         """Return the steps at most unless the user names a number, where an epoch of descent has some updates."""
         return 200
 
-    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:  # noqa: B027
+    def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:  # noqa: B027
         """Take note in the state of the watched errors after a step.
 
         ``watched``, shape (members,), are those of the chosen candidates, ``each``, shape (members, candidates), of all.
@@ -222,25 +224,38 @@ class Algorithm(ABC):
         """Raise a ValueError or TypeError for settings that are impossible."""
 
     @abstractmethod
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         """Return the state before the first step, from first parameters of shape (members, D)."""
 
     @abstractmethod
-    def bind(self, problem: Problem, state: State) -> Step:
+    def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
         """Return the function that does one step: it changes the state in place and reports its progress."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the settings by name."""
-        return {name: getattr(self, name) for name in self.parameter_names()}
+        """Return the settings by name; with those of algorithms among them, such as ``evolution__elite``."""
+        params = {name: getattr(self, name) for name in self.parameter_names()}
+        if deep:
+            for name, own in self.inner().items():
+                params |= {f"{name}__{key}": value for key, value in own.get_params().items()}
+        return params
 
     def set_params(self, **params: Any) -> Algorithm:
-        """Change settings by name."""
+        """Change settings by name; those of an algorithm among them as ``evolution__elite``."""
         known = self.parameter_names()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"{type(self).__name__} has no parameter {name!r}. {nearest(name, known)}")
-            setattr(self, name, value)
+        for name, value in sorted(params.items(), key=lambda own: "__" in own[0]):  # an algorithm before its settings
+            outer, _, own = name.partition("__")
+            inner = self.inner() if own else {}
+            if outer in inner:
+                inner[outer].set_params(**{own: value})
+            elif name in known:
+                setattr(self, name, value)
+            else:
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}. {nearest(outer, known)}")
         return self
+
+    def inner(self) -> dict[str, Algorithm]:
+        """Return the algorithms that it is made of and whose settings can be changed, by name."""
+        return {name: own for name in self.parameter_names() if isinstance(own := getattr(self, name), Algorithm)}
 
     def said(self, name: str) -> tuple[str, Any]:
         """Return how a message calls a setting, and its value."""
@@ -255,7 +270,7 @@ class Algorithm(ABC):
         return copy.deepcopy(self)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.get_params() == other.get_params()
+        return type(other) is type(self) and self.get_params(deep=False) == other.get_params(deep=False)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -19,7 +19,7 @@ from nnexp.network.passes import Workspace
 from nnexp.network.pieces import Sweep
 from nnexp.training.algorithm import Algorithm, Progress, State, Step
 from nnexp.training.optimizers import as_factor
-from nnexp.training.problem import Problem
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -35,36 +35,36 @@ class Backprop(Algorithm):
     def __init__(self) -> None:
         pass
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         members = len(parameters)
-        moments = {f"moment_{i}": np.zeros_like(parameters) for i in range(problem.descent.optimizer.n_moments)}
+        moments = {f"moment_{i}": np.zeros_like(parameters) for i in range(descent.optimizer.n_moments)}
         arrays = {
             "parameters": parameters.copy(),
             **moments,
             "steps": np.zeros(members, dtype=np.int64),
-            **problem.descent.schedule.start(members),
+            **descent.schedule.start(members),
         }
         return State(rngs, arrays, np.zeros(members, dtype=np.int64))
 
-    def bind(self, problem: Problem, state: State) -> Step:
-        return Epoch(problem, state)
+    def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
+        return Epoch(problem, descent, state)
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Go on from another network, with the moments of the gradient and the schedule as they are."""
         state.arrays["parameters"][:] = parameters
 
-    def resume(self, problem: Problem, state: State) -> None:
-        for name, values in problem.descent.schedule.start(problem.n_members).items():
+    def resume(self, problem: Problem, descent: Descent, state: State) -> None:
+        for name, values in descent.schedule.start(problem.n_members).items():
             state.arrays.setdefault(name, values)  # where training began under another schedule
 
-    def forget(self, problem: Problem, state: State) -> None:
-        problem.descent.schedule.forget(state.arrays)
+    def forget(self, problem: Problem, descent: Descent, state: State) -> None:
+        descent.schedule.forget(state.arrays)
 
     def default_steps(self, updates: int) -> int:
         return max(100, -(-1000 // updates))
 
-    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
-        problem.descent.schedule.observe(state.arrays, watched)
+    def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:
+        descent.schedule.observe(state.arrays, watched)
 
 
 @dataclass
@@ -93,9 +93,9 @@ class _Chunk:
 class _Buffers:
     """Room for a chunk of pieces: their rows, expected outputs and weights, and the workspace they go through."""
 
-    def __init__(self, problem: Problem, leading: tuple[int, ...], n_pieces: int, size: int) -> None:
+    def __init__(self, problem: Problem, descent: Descent, leading: tuple[int, ...], n_pieces: int, size: int) -> None:
         network, dtype = problem.network, problem.dtype
-        self.dropout = _Dropout(problem, leading, size) if problem.settings.dropout.any() else None
+        self.dropout = _Dropout(problem, descent, leading, size) if descent.dropout.any() else None
         self.workspace = Workspace(
             network, problem.objective, leading, size, dtype, gradient=True, slots=n_pieces,
             dropout=self.dropout is not None,
@@ -111,7 +111,7 @@ class _Buffers:
             rows = problem.training_rows + problem.shift[:, np.newaxis]
             mean = problem.weight[rows].mean(axis=1)
             self._unit = (1.0 / mean).astype(dtype).reshape((*leading, 1, 1))
-        smoothing = problem.settings.label_smoothing
+        smoothing = descent.label_smoothing
         self._smooths = bool(smoothing.any())
         if self._smooths:
             share = (1.0 - smoothing).astype(dtype).reshape((*leading, 1, 1))
@@ -153,22 +153,21 @@ class _Dropout:
     # A probability is a number of 65536ths: two bytes of random bits decide.
     UNIT = 1 << 16
 
-    def __init__(self, problem: Problem, leading: tuple[int, ...], size: int) -> None:
+    def __init__(self, problem: Problem, descent: Descent, leading: tuple[int, ...], size: int) -> None:
         sizes = problem.network.layer_sizes[1:-1]
         self._cuts = np.cumsum([0, *sizes])
         # Each sample takes the same number of words, so that what a sample draws does not depend on how a batch is
         # cut into pieces, and with that on the stack.
         self._words = -(-int(self._cuts[-1]) // 4)
         self._size = size
-        self._problem, self._stacked = problem, bool(leading)
+        self._dtype, self._descent, self._stacked = problem.dtype, descent, bool(leading)
         self.refresh()
 
     def refresh(self) -> None:
         """Read the probabilities, which may have changed."""
-        problem = self._problem
-        dropped = np.minimum(np.round(problem.settings.dropout * self.UNIT), self.UNIT - 1)
+        dropped = np.minimum(np.round(self._descent.dropout * self.UNIT), self.UNIT - 1)
         self._limits = dropped.astype(np.uint32)  # below it an output is dropped
-        self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(problem.dtype)
+        self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(self._dtype)
         self._random = [bool(own.any()) for own in self._limits]
 
     def draw(self, workspace: Workspace, rngs: list[np.random.Generator]) -> None:
@@ -189,6 +188,7 @@ class Epoch:
     Parameters
     ----------
     problem : Problem
+    descent : Descent
     state : State
         As `Backprop.start` makes it; it is changed in place.
     samples : int or None, default=None
@@ -200,11 +200,11 @@ class Epoch:
     # Updates, about, between two searches for moments that have become too small.
     FLUSH_UPDATES = 128
 
-    def __init__(self, problem: Problem, state: State, samples: int | None = None) -> None:
-        self._problem, self._state = problem, state
+    def __init__(self, problem: Problem, descent: Descent, state: State, samples: int | None = None) -> None:
+        self._problem, self._descent, self._state = problem, descent, state
         members, rows = problem.training_rows.shape
         self._n = n = rows if samples is None else samples
-        descent, network = problem.descent, problem.network
+        network = problem.network
         self._batch = descent.samples_per_update(rows)
         self._shuffles = n < rows or (descent.shuffle and self._batch < n)
         self._order = problem.training_rows[:, :n].copy()
@@ -229,7 +229,7 @@ class Epoch:
         self._buffers: dict[int, _Buffers] = {}
         for chunk in self._chunks:
             if chunk.size not in self._buffers:
-                self._buffers[chunk.size] = _Buffers(problem, leading, chunk.n_pieces, chunk.size)
+                self._buffers[chunk.size] = _Buffers(problem, descent, leading, chunk.n_pieces, chunk.size)
         self.refresh()
 
     def resume(self) -> None:
@@ -241,16 +241,17 @@ class Epoch:
 
     def refresh(self) -> None:
         """Read the settings, and the structures that are a part of the parameters, which may have changed."""
-        network, settings, dtype = self._problem.network, self._problem.settings, self._problem.dtype
+        problem, descent = self._problem, self._descent
+        network, dtype = problem.network, problem.dtype
         decayed = network.penalty_mask.astype(dtype)
 
         def of_weights(strength: Array) -> Array | None:
             """Return the strength for each parameter, 0 for bias weights, or None if all are 0."""
             return decayed * strength.astype(dtype).reshape((*self._leading, 1)) if strength.any() else None
 
-        self._l1, self._l2 = of_weights(settings.l1), of_weights(settings.l2)
-        self._decay = of_weights(settings.weight_decay + getattr(self._problem.descent.optimizer, "weight_decay", 0.0))
-        clip = settings.clip_norm
+        self._l1, self._l2 = of_weights(problem.l1), of_weights(problem.l2)
+        self._decay = of_weights(descent.weight_decay + getattr(descent.optimizer, "weight_decay", 0.0))
+        clip = descent.clip_norm
         self._clip = clip.astype(dtype).reshape((*self._leading, 1)) if np.isfinite(clip).any() else None
         self._present: Array | None = None
         if network.zero_is_absent:
@@ -338,8 +339,8 @@ class Epoch:
 
     def _rates(self) -> list[Any]:
         """Return the learning rate of each update of this epoch: a number, or an array (members, 1) where they differ."""
-        descent, state = self._problem.descent, self._state
-        base, steps = self._problem.settings.learning_rate, state.arrays["steps"]
+        descent, state = self._descent, self._state
+        base, steps = descent.learning_rate, state.arrays["steps"]
         scale = descent.schedule.scale(state.arrays)
         if scale is not None:
             base = base * scale

@@ -18,7 +18,7 @@ from nnexp.training.algorithm import State
 from nnexp.training.distribution import Distribution, SearchDistribution
 from nnexp.training.generation import Breeder
 from nnexp.training.population import Scores
-from nnexp.training.problem import Problem
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -84,12 +84,12 @@ class SeparableCMAES(SearchDistribution):
             )
         return super().extend(network)
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         made = [_remembered(self.optimizer(problem, own)) for own in parameters]
         arrays = {f"cma{name}": np.stack([own[name] for own in made]) for name in made[0]}
         return State(rngs, {"first": parameters.copy(), **arrays}, np.zeros(len(parameters), dtype=np.int64))
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Go on around another network, with the distribution's width and shape as they are."""
         scale = problem.network.initial_scale
         free = scale > 0
@@ -148,10 +148,10 @@ class CMAES(SeparableCMAES):
     def __init__(self, population_size: int | None = None, sigma: float = 0.5, batch_size: int | None = None) -> None:
         super().__init__(population_size, sigma, batch_size)
 
-    def memory(self, problem: Problem) -> int:
+    def memory(self, problem: Problem, descent: Descent) -> int:
         # for each member the matrix, its eigenvectors and what is saved; for all the library's outer products of a population
         d = problem.network.n_parameters
-        return super().memory(problem) + 8 * d * d * (5 * problem.n_members + self.size(d))
+        return super().memory(problem, descent) + 8 * d * d * (5 * problem.n_members + self.size(d))
 
 
 def _remembered(optimizer: Any) -> dict[str, Array]:

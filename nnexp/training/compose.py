@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,18 +62,9 @@ class Composite(Algorithm):
         """The longest of the parts'."""
         return max(part.patience for part in self.parts)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the settings by name; those of the parts by their places, such as ``0__population_size``."""
-        params = super().get_params(deep)
-        if deep:
-            for i, part in enumerate(self.algorithms):
-                if isinstance(part, Algorithm):
-                    params |= {f"{i}__{name}": own for name, own in part.get_params().items()}
-        return params
-
     def set_params(self, **params: Any) -> Algorithm:
         """Change settings by name; those of a part by its place, such as ``0__population_size``."""
-        for name, value in params.items():
+        for name in params:
             place, _, own = name.partition("__")
             if own and place.isdecimal() and place.isascii() and int(place) < len(self.algorithms):
                 part = self.algorithms[int(place)]
@@ -83,15 +73,10 @@ class Composite(Algorithm):
                         f"{type(self).__name__}: the algorithm at place {place} is {quoted(part)}. "
                         f"To set its {quoted(own)}, give it as an object."
                     )
-                part.set_params(**{own: value})
-            else:
-                super().set_params(**{name: value})
-        return self
+        return super().set_params(**params)
 
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.get_params(False) == other.get_params(False)
-
-    __hash__ = None
+    def inner(self) -> dict[str, Algorithm]:
+        return {str(i): part for i, part in enumerate(self.algorithms) if isinstance(part, Algorithm)}
 
     def check(self) -> None:
         if not isinstance(self.algorithms, list | tuple):
@@ -115,32 +100,32 @@ class Composite(Algorithm):
             network = part.extend(network)
         return network
 
-    def memory(self, problem: Problem) -> int:
-        return sum(part.memory(problem) for part in self.parts)
+    def memory(self, problem: Problem, descent: Descent) -> int:
+        return sum(part.memory(problem, descent) for part in self.parts)
 
     def default_steps(self, updates: int) -> int:
         return sum(part.default_steps(updates) for part in self.parts)
 
-    def phase_steps(self, problem: Problem) -> list[int]:
+    def phase_steps(self, problem: Problem, descent: Descent) -> list[int]:
         """Return the steps that each part is laid out for."""
         raise NotImplementedError
 
     def phase(self, state: State) -> Array:
         return state.arrays["phase"]
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         members = len(parameters)
         counters = {name: np.zeros(members, dtype=np.int64) for name in ("phase", "done", "turns")}
         state = State(rngs, counters, np.zeros(members, dtype=np.int64))
-        for i, part in enumerate(self.parts):
+        for i, (part, steps) in enumerate(zip(self.parts, self._laid_out(problem, descent), strict=True)):
             # The later ones start anew when it is their turn; here it is only seen what they will remember.
             own = rngs if i == 0 else copy.deepcopy(rngs)
-            state.embed(str(i), part.start(self._laid_out(problem)[i], parameters, own))
+            state.embed(str(i), part.start(problem, steps, parameters, own))
         return state
 
-    def bind(self, problem: Problem, state: State) -> Step:
+    def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
         phase = int(state.arrays["phase"][0])
-        step = self.parts[phase].bind(self._laid_out(problem)[phase], state.part(str(phase)))
+        step = self.parts[phase].bind(problem, self._laid_out(problem, descent)[phase], state.part(str(phase)))
 
         def counted() -> Progress:
             progress = step()
@@ -150,21 +135,23 @@ class Composite(Algorithm):
 
         return counted
 
-    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
+    def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:
         phase = int(state.arrays["phase"][0])
-        self.parts[phase].observe(problem, state.part(str(phase)), watched, each)
+        self.parts[phase].observe(problem, descent, state.part(str(phase)), watched, each)
 
-    def resume(self, problem: Problem, state: State) -> None:
-        for i, (part, own) in enumerate(zip(self.parts, self._laid_out(problem), strict=True)):
+    def resume(self, problem: Problem, descent: Descent, state: State) -> None:
+        for i, (part, steps) in enumerate(zip(self.parts, self._laid_out(problem, descent), strict=True)):
             memory = state.part(str(i))
-            part.resume(own, memory)
+            part.resume(problem, steps, memory)
             state.embed(str(i), memory)
 
-    def forget(self, problem: Problem, state: State) -> None:
+    def forget(self, problem: Problem, descent: Descent, state: State) -> None:
         for i, part in enumerate(self.parts):
-            part.forget(problem, state.part(str(i)))
+            part.forget(problem, descent, state.part(str(i)))
 
-    def move_on(self, problem: Problem, state: State, parameters: Array, members: Array, anew: bool) -> None:
+    def move_on(
+        self, problem: Problem, descent: Descent, state: State, parameters: Array, members: Array, anew: bool
+    ) -> None:
         """Let the next part go on with the networks of some members."""
         arrays = state.arrays
         arrays["phase"][members] = (arrays["phase"][members] + 1) % len(self.algorithms)
@@ -174,17 +161,16 @@ class Composite(Algorithm):
             own = members[arrays["phase"][members] == phase]
             part, chosen = self.parts[phase], state.select(own)
             memory = chosen.part(str(phase))
-            laid_out = self._laid_out(problem.select(own))[phase]
+            theirs, how = problem.select(own), descent.select(own)
+            steps = self._laid_out(theirs, how)[phase]
             # A part's first turn is its start, whatever it was made of before.
             accept = Algorithm.accept if anew else type(part).accept
-            accept(part, laid_out, memory, parameters[own])
+            accept(part, theirs, steps, memory, parameters[own])
             state.put(own, chosen)
 
-    def _laid_out(self, problem: Problem) -> list[Problem]:
-        """Return the problem of each part: the schedule of a learning rate is laid out for the steps of its own."""
-        return [
-            replace(problem, descent=replace(problem.descent, horizon=steps)) for steps in self.phase_steps(problem)
-        ]
+    def _laid_out(self, problem: Problem, descent: Descent) -> list[Descent]:
+        """Return how each part makes steps: the schedule of a learning rate is laid out for those of its own."""
+        return [descent.laid_out(steps) for steps in self.phase_steps(problem, descent)]
 
 
 def _whole_steps(wanted: Array, horizon: int) -> list[int]:
@@ -254,17 +240,17 @@ class Chain(Composite):
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
         return max(1, int(1.0 / self._rates(network, n_training, n_validation, descent).sum()))
 
-    def phase_steps(self, problem: Problem) -> list[int]:
+    def phase_steps(self, problem: Problem, descent: Descent) -> list[int]:
         n_validation = 0 if problem.validation is None else len(problem.validation[0])
-        rates = self._rates(problem.network, len(problem.training[0]), n_validation, problem.descent)
-        return _whole_steps(problem.descent.horizon * rates / rates.sum(), problem.descent.horizon)
+        rates = self._rates(problem.network, len(problem.training[0]), n_validation, descent)
+        return _whole_steps(descent.horizon * rates / rates.sum(), descent.horizon)
 
-    def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
-        phase, steps = state.arrays["phase"], np.array(self.phase_steps(problem))
+    def hand_over(self, problem: Problem, descent: Descent, state: State, parameters: Array, tired: Array) -> Array:
+        phase, steps = state.arrays["phase"], np.array(self.phase_steps(problem, descent))
         due = (state.arrays["done"] >= steps[phase]) | tired
         due &= phase < len(self.algorithms) - 1
         if due.any():
-            self.move_on(problem, state, parameters, np.flatnonzero(due), anew=True)
+            self.move_on(problem, descent, state, parameters, np.flatnonzero(due), anew=True)
         return due
 
 
@@ -326,14 +312,14 @@ class Alternate(Composite):
     def extend(self, network: Network) -> Network:
         return super().extend(super().extend(network))  # each part has its say on what the later ones have added
 
-    def phase_steps(self, problem: Problem) -> list[int]:
+    def phase_steps(self, problem: Problem, descent: Descent) -> list[int]:
         turns = np.array(self._turns())
-        return _whole_steps(problem.descent.horizon * turns / turns.sum(), problem.descent.horizon)
+        return _whole_steps(descent.horizon * turns / turns.sum(), descent.horizon)
 
-    def hand_over(self, problem: Problem, state: State, parameters: Array, tired: Array) -> Array:
+    def hand_over(self, problem: Problem, descent: Descent, state: State, parameters: Array, tired: Array) -> Array:
         due = state.arrays["done"] >= np.array(self._turns())[state.arrays["phase"]]
         first = state.arrays["turns"] < len(self.algorithms) - 1
         for members, anew in ((np.flatnonzero(due & first), True), (np.flatnonzero(due & ~first), False)):
             if members.size:
-                self.move_on(problem, state, parameters, members, anew)
+                self.move_on(problem, descent, state, parameters, members, anew)
         return np.zeros(len(due), dtype=bool)  # the patience is that of all together

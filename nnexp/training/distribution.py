@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nnexp._names import check_number
 from nnexp.training.evolutionary import Evolutionary
 from nnexp.training.generation import Breeder
-from nnexp.training.problem import Problem
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -36,7 +36,7 @@ class SearchDistribution(Evolutionary):
         super().check()
         check_number(*self.said("sigma"), low=0, high=1e6, open_low=True)
 
-    def memory(self, problem: Problem) -> int:
+    def memory(self, problem: Problem, descent: Descent) -> int:
         # the distributions, with a copy while they are at work, and for all members the networks of one and the noise
         d = problem.network.n_parameters
         return (4 * problem.n_members + 2 * self.size(d) + self.n_candidates) * d * problem.dtype.itemsize

@@ -47,14 +47,14 @@ class Evolution(Algorithm):
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
         return self.choose(network).cost(network, n_training, n_validation, descent)
 
-    def memory(self, problem: Problem) -> int:
-        return self.choose(problem.network).memory(problem)
+    def memory(self, problem: Problem, descent: Descent) -> int:
+        return self.choose(problem.network).memory(problem, descent)
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
-        return self.choose(problem.network).start(problem, parameters, rngs)
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
+        return self.choose(problem.network).start(problem, descent, parameters, rngs)
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
-        self.choose(problem.network).accept(problem, state, parameters)
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
+        self.choose(problem.network).accept(problem, descent, state, parameters)
 
-    def bind(self, problem: Problem, state: State) -> Step:
-        return self.choose(problem.network).bind(problem, state)
+    def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
+        return self.choose(problem.network).bind(problem, descent, state)

@@ -91,21 +91,24 @@ class Evolutionary(Algorithm):
             )
         return network
 
-    def memory(self, problem: Problem) -> int:
+    def memory(self, problem: Problem, descent: Descent) -> int:
         # the populations, with a copy while they are at work, and for all members what is bred of one
         d = problem.network.n_parameters
         return (2 * problem.n_members + 3) * self.scored(d) * d * problem.dtype.itemsize
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         made = [self.first(problem, own, rng) for own, rng in zip(parameters, rngs, strict=True)]
         arrays = {name: np.stack([own[name] for own in made]) for name in made[0]}
         return State(rngs, arrays, np.zeros(len(parameters), dtype=np.int64))
 
-    def bind(self, problem: Problem, state: State) -> Step:
+    def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
+        judge = Scores(problem, self.batch(problem.training_rows.shape[1]))
+        return self.generation(problem, state, judge, self.breeder(problem, state, judge))
+
+    def generation(self, problem: Problem, state: State, judge: Scores, breeder: Breeder) -> Step:
+        """Return the step of a breeder."""
         d = problem.network.n_parameters
         candidates = np.empty((problem.n_members, self.n_candidates, d), dtype=problem.dtype)
-        judge = Scores(problem, self.batch(problem.training_rows.shape[1]))
-        breeder = self.breeder(problem, state, judge)
         return Generation(breeder, judge, Spread(problem), state.rngs, state.updates, candidates)
 
     def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
@@ -125,7 +128,7 @@ class Evolutionary(Algorithm):
         population[0] = parameters
         return {"population": population}
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Put a network in the place of the last one of each population."""
         state.arrays["population"][:, -1] = parameters
 

@@ -43,8 +43,8 @@ class GeneticAlgorithm(Evolutionary):
 
     Parameters
     ----------
-    population_size : int, default=128
-        Networks in a generation, at least 2.
+    population_size : int or None, default=128
+        Networks in a generation, at least 2. None for 128, and in a `Memetic` for as many as that one chooses.
     elite : int, default=4
         The best networks of an island that survive unchanged; at least 1 and fewer than it has. They are the candidates
         among which the best network is chosen, on the validation data or on all training data.
@@ -99,7 +99,7 @@ class GeneticAlgorithm(Evolutionary):
 
     def __init__(
         self,
-        population_size: int = 128,
+        population_size: int | None = 128,
         elite: int = 4,
         selection: Any = "truncation",
         crossover: Any = "neuron",
@@ -140,8 +140,6 @@ class GeneticAlgorithm(Evolutionary):
 
     def check(self) -> None:
         said, kind = self.said, type(self).__name__
-        if type(self).size is Evolutionary.size and self.population_size is None:
-            raise TypeError(f"{kind}(population_size=...) must be an integer. Got None.")
         super().check()
         check_number(*said("islands"), low=1, integer=True)
         size, islands = self.size(0), int(self.islands)
@@ -167,6 +165,9 @@ class GeneticAlgorithm(Evolutionary):
             self.choice()
         if self.parsimony and "connections" not in self.evolve:
             raise ValueError(f"{kind}(parsimony=...) needs 'connections' in evolve. Got {quoted(self.evolve)}.")
+
+    def size(self, n_parameters: int) -> int:
+        return 128 if self.population_size is None else int(self.population_size)
 
     @property
     def evolves_structure(self) -> bool:
@@ -233,7 +234,7 @@ class GeneticAlgorithm(Evolutionary):
         children = size - self.n_candidates
         return size * crossover.evaluations(batch) + children * mutation.evaluations(batch, n_outputs)
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         members, size = problem.n_members, self.size(parameters.shape[1])
         _, _, mutation = self.operators()
         population = np.empty((members, size, parameters.shape[1]), dtype=parameters.dtype)
@@ -254,7 +255,7 @@ class GeneticAlgorithm(Evolutionary):
         }
         return State(rngs, arrays, np.zeros(members, dtype=np.int64))
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Put a network in the place of the last child of each population."""
         state.arrays["population"][:, -1] = parameters
         state.arrays["stagnant"][:] = 0
@@ -262,17 +263,17 @@ class GeneticAlgorithm(Evolutionary):
     def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
         return Breeding(self, problem, state, judge)
 
-    def memory(self, problem: Problem) -> int:
+    def memory(self, problem: Problem, descent: Descent) -> int:
         # the populations, with a copy while they are at work, and for all members the children, their second parents, the noise
         d = problem.network.n_parameters
         return (2 * problem.n_members + 3) * self.size(d) * d * problem.dtype.itemsize
 
-    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
+    def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:
         better = watched < state.arrays["best"]
         state.arrays["stagnant"][:] = np.where(better, 0, state.arrays["stagnant"] + 1)
         state.arrays["best"][better] = watched[better]
 
-    def forget(self, problem: Problem, state: State) -> None:
+    def forget(self, problem: Problem, descent: Descent, state: State) -> None:
         state.arrays["best"][:] = np.inf
         state.arrays["stagnant"][:] = 0
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nnexp.network.pieces import Sweep
 from nnexp.training.algorithm import Algorithm, Progress, State
 from nnexp.training.history import History
-from nnexp.training.problem import Problem
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -124,6 +124,7 @@ class Training:
     ----------
     algorithm : Algorithm
     problem : Problem
+    descent : Descent
     parameters : array of shape (members, D)
         The first parameters.
     rngs : sequence of numpy.random.Generator
@@ -150,11 +151,12 @@ class Training:
         self,
         algorithm: Algorithm,
         problem: Problem,
+        descent: Descent,
         parameters: Array,
         rngs: Sequence[np.random.Generator],
     ) -> None:
-        check_memory(algorithm, problem)
-        state = algorithm.start(problem, parameters, list(rngs))
+        check_memory(algorithm, problem, descent)
+        state = algorithm.start(problem, descent, parameters, list(rngs))
         self._set(algorithm, Members.at_start(parameters), [""] * problem.n_members, state, History(), 0.0)
 
     def _set(
@@ -206,6 +208,7 @@ class Training:
     def run(
         self,
         problem: Problem,
+        descent: Descent,
         stopping: Stopping,
         on_step: Callable[[Training], str | None] | None = None,
         new_data: bool = False,
@@ -217,6 +220,7 @@ class Training:
         ----------
         problem : Problem
             The same as before, or with other data where training goes on with them.
+        descent : Descent
         stopping : Stopping
             ``max_iter`` counts the steps of this call.
         on_step : callable, default=None
@@ -235,9 +239,9 @@ class Training:
             self.stop_reason = [""] * problem.n_members
         begun = time.perf_counter()
         with np.errstate(all="ignore"):
-            self.algorithm.resume(problem, self.state)
+            self.algorithm.resume(problem, descent, self.state)
             if new_data:
-                self._forget(problem)
+                self._forget(problem, descent)
             if not resume:
                 self.members.good[...] = self.parameters
             room = max(1, self.GROUP_BYTES // (4 * self.parameters[:1].nbytes))
@@ -247,7 +251,7 @@ class Training:
                 for equal in problem.groups(np.arange(problem.n_members)):
                     for part in np.array_split(equal, -(-len(equal) // room)):
                         alive = np.array([member for member in part if not self.stop_reason[member]], dtype=int)
-                        self._groups += _groups_by_phase(self.algorithm, problem, self.state, alive)
+                        self._groups += _groups_by_phase(self.algorithm, problem, descent, self.state, alive)
                 while self._groups:
                     self._begun = time.perf_counter()
                     for group in self._groups:
@@ -309,7 +313,7 @@ class Training:
             max(part.seconds for part in parts),
         )
 
-    def _forget(self, problem: Problem) -> None:
+    def _forget(self, problem: Problem, descent: Descent) -> None:
         """Judge the kept parameters by the new data."""
         for members in problem.groups(np.arange(problem.n_members)):
             judge = _Judge(problem.select(members), self.algorithm)
@@ -317,7 +321,7 @@ class Training:
         self.members.mark[:] = self.members.lowest[:] = self.best_error
         self.members.mark_step[:] = self.n_iter
         self.judged_from[:] = self.n_iter
-        self.algorithm.forget(problem, self.state)
+        self.algorithm.forget(problem, descent, self.state)
 
     def _advance(self, group: _Group) -> None:
         """Do one step of a group."""
@@ -339,7 +343,7 @@ class Training:
         if start is not None:
             good[members[finite]] = start[finite]
             self.parameters[members[~finite]] = good[members[~finite]]
-        self.algorithm.observe(group.problem, group.state, watched, verdict.each)
+        self.algorithm.observe(group.problem, group.descent, group.state, watched, verdict.each)
         nothing = np.full(len(members), np.nan)
         columns = {
             "step": self.n_iter[members],
@@ -357,12 +361,14 @@ class Training:
 class _Group:
     """Members with equally many rows, which train in step."""
 
-    def __init__(self, algorithm: Algorithm, problem: Problem, state: State, members: Array) -> None:
+    def __init__(self, algorithm: Algorithm, problem: Problem, descent: Descent, state: State, members: Array) -> None:
         self.members = members
-        self._algorithm, self._whole, self._state = algorithm, problem, state
-        self.problem, self.state = problem.select(members), state.select(members)
+        self._algorithm, self._whole, self._state = algorithm, (problem, descent), state
+        self.problem, self.descent = problem.select(members), descent.select(members)
+        self.state = state.select(members)
         self.phase = int(algorithm.phase(self.state)[0])
-        self.step, self.judge = algorithm.bind(self.problem, self.state), _Judge(self.problem, algorithm.at(self.phase))
+        self.step = algorithm.bind(self.problem, self.descent, self.state)
+        self.judge = _Judge(self.problem, algorithm.at(self.phase))
         self.finite = np.ones(len(members), dtype=bool)
         self.cost: Any = 0
 
@@ -375,7 +381,9 @@ class _Group:
         diverged = ~self.finite
         training.diverged[members] = diverged
         impatient = now - all_members.mark_step[members] >= stopping.patience
-        handed = self._algorithm.hand_over(self.problem, self.state, training.parameters[members], impatient)
+        handed = self._algorithm.hand_over(
+            self.problem, self.descent, self.state, training.parameters[members], impatient
+        )
         if handed.any():  # the next algorithm has its own patience, and may watch another error
             self._begin_anew(training, handed)
             impatient &= ~handed
@@ -383,9 +391,7 @@ class _Group:
         if (after != self.phase).any():
             validation = 0 if self.problem.validation_rows is None else self.problem.validation_rows.shape[1]
             sizes = self.problem.training_rows.shape[1], validation
-            costs = {
-                p: self._algorithm.cost_in(p, self.problem.network, *sizes, self.problem.descent) for p in set(after)
-            }
+            costs = {p: self._algorithm.cost_in(p, self.problem.network, *sizes, self.descent) for p in set(after)}
             self.cost = np.array([costs[phase] for phase in after])
         all_members.out_of_patience[members] = impatient
         finished = now - first[members] >= stopping.max_iter
@@ -431,18 +437,20 @@ class _Group:
         if going.all() and (self._algorithm.phase(self.state) == self.phase).all():
             return [self]
         self._state.put(self.members, self.state)
-        return _groups_by_phase(self._algorithm, self._whole, self._state, self.members[going])
+        return _groups_by_phase(self._algorithm, *self._whole, self._state, self.members[going])
 
 
-def _groups_by_phase(algorithm: Algorithm, problem: Problem, state: State, members: Array) -> list[_Group]:
+def _groups_by_phase(
+    algorithm: Algorithm, problem: Problem, descent: Descent, state: State, members: Array
+) -> list[_Group]:
     """Return a group for each phase that some of the members are in."""
     phases = algorithm.phase(state)[members]
-    return [_Group(algorithm, problem, state, members[phases == phase]) for phase in np.unique(phases)]
+    return [_Group(algorithm, problem, descent, state, members[phases == phase]) for phase in np.unique(phases)]
 
 
-def check_memory(algorithm: Algorithm, problem: Problem) -> None:
+def check_memory(algorithm: Algorithm, problem: Problem, descent: Descent) -> None:
     """Raise a MemoryError if an algorithm needs more memory than the machine has free."""
-    needed = algorithm.memory(problem)
+    needed = algorithm.memory(problem, descent)
     if needed > 1 << 28:  # nothing to ask for less
         free = psutil.virtual_memory().available
         if needed > free:

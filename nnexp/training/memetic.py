@@ -5,17 +5,19 @@ can guide evolution", for learning that is not inherited).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Algorithm, State, generators
+from nnexp.training.algorithm import ALGORITHMS, Algorithm, State, Step, generators
 from nnexp.training.backprop import Backprop, Epoch
-from nnexp.training.generation import Breeder
+from nnexp.training.evolutionary import Evolutionary
 from nnexp.training.genetic import Breeding, GeneticAlgorithm
 from nnexp.training.population import Scores
 from nnexp.training.problem import Descent, Problem
@@ -24,13 +26,22 @@ Array = NDArray[Any]
 
 # Updates of a child in a generation, at most.
 MOST_UPDATES = 100_000
+# How networks are bred unless a user says otherwise, where that differs from `GeneticAlgorithm`.
+RECIPE: dict[str, Any] = {
+    "population_size": None,
+    "elite": 1,
+    "selection": {"name": "truncation", "share": 0.75},
+    "crossover": "arithmetic",
+    "crossover_rate": 1.0,
+    "mutation": {"name": "scaled", "sigma": 0.01},
+}
 LEARNING = {
     "lamarckian": "children inherit what their parents have learnt",
     "baldwinian": "children inherit the weights that their parents were born with; learning decides who becomes a parent",
 }
 
 
-class Memetic(GeneticAlgorithm):
+class Memetic(Evolutionary):
     """Evolves a population whose children learn by gradient before they are judged, all together in one stack.
 
     The gradient steps are those of descent: the estimator's ``descent``, ``batch_size``, ``optimizer``, ``learning_rate`` and
@@ -39,7 +50,7 @@ class Memetic(GeneticAlgorithm):
     Parameters
     ----------
     gradient_share : float, default=0.99
-        What part of the evaluations gradients get, in [0, 1]: 0 is a `GeneticAlgorithm` and 1 descent of one network, to
+        What part of the evaluations gradients get, in [0, 1]: 0 is the evolution alone and 1 descent of one network, to
         the same bits.
     gradient_steps : int or None, default=None
         Updates that a child learns for; None for as many as gradient_share says, but at least 1.
@@ -47,21 +58,12 @@ class Memetic(GeneticAlgorithm):
         Whether children inherit what their parents have learnt.
     clones : float, default=0.5
         The share of the children, in [0, 1], that are copies of one parent and only learn.
-    population_size : int or None, default=None
-        Networks in a generation, at least 2. None for 128 times what gradients do not get, and at least 4.
-    elite : int, default=1
-        The best networks of an island that survive unchanged.
-    selection : str, mapping or Selection, default={"name": "truncation", "share": 0.75}
-        Which networks become parents.
-    crossover : str, mapping or Crossover, default="arithmetic"
-        How a child's weights come from two parents: networks that descend from one have much in common, and their mean is
-        often better than both.
-    crossover_rate : float, default=1.0
-        The probability that a child that is no clone has two parents, in [0, 1].
-    mutation : str, mapping or Mutation, default={"name": "scaled", "sigma": 0.01}
-        How weights change at random.
-    batch_size, islands, migration_interval, migrants, immigrants, stagnation, evolve, activations, structure_rate, parsimony
-        As for `GeneticAlgorithm`.
+    evolution : GeneticAlgorithm, mapping or None, default=None
+        How networks are bred. None for a `GeneticAlgorithm` with ``elite=1``, parents from the better three quarters,
+        ``crossover="arithmetic"``, since networks that descend from one have much in common and their mean is often better than
+        both, ``crossover_rate=1.0`` and a mutation of sigma 0.01; its ``population_size`` is 128 times what gradients do not get, at
+        least 4. A mapping without a name changes settings of that one, such as ``{"population_size": 6}``. A `GeneticAlgorithm` is
+        taken as it is.
 
     Notes
     -----
@@ -74,11 +76,16 @@ class Memetic(GeneticAlgorithm):
     >>> model = BackpropMLP(hidden_layer_sizes=(4,), algorithm=Memetic(), random_state=0).fit(X, y)
     >>> model.score(X, y)
     1.0
+    >>> breeding = Memetic(evolution={"population_size": 8}).set_params(evolution__elite=2).breeding()
+    >>> breeding.population_size, breeding.elite, breeding.crossover
+    (8, 2, 'arithmetic')
     """
 
     name: ClassVar[str] = "memetic"
     uses_gradient = True
     advice = "A lower learning_rate or standardised inputs help."
+    keeps = ("connections", "activations")
+    knows_errors = True
 
     def __init__(
         self,
@@ -86,37 +93,57 @@ class Memetic(GeneticAlgorithm):
         gradient_steps: int | None = None,
         learning: str = "lamarckian",
         clones: float = 0.5,
-        population_size: int | None = None,
-        elite: int = 1,
-        selection: Any = {"name": "truncation", "share": 0.75},  # noqa: B006 - it is never changed
-        crossover: Any = "arithmetic",
-        crossover_rate: float = 1.0,
-        mutation: Any = {"name": "scaled", "sigma": 0.01},  # noqa: B006
-        batch_size: int | None = 512,
-        islands: int = 1,
-        migration_interval: int = 10,
-        migrants: int = 1,
-        immigrants: float = 0.0,
-        stagnation: int = 20,
-        evolve: Sequence[str] = ("weights",),
-        activations: Sequence[Any] = ("tanh", "relu", "sine"),
-        structure_rate: float = 0.01,
-        parsimony: float = 0.0,
+        evolution: Any = None,
     ) -> None:
-        super().__init__(
-            population_size, elite, selection, crossover, crossover_rate, mutation, batch_size, islands, migration_interval,  # type: ignore[arg-type]
-            migrants, immigrants, stagnation, evolve, activations, structure_rate, parsimony,
-        )  # fmt: skip
         self.gradient_share = gradient_share
         self.gradient_steps = gradient_steps
         self.learning = learning
         self.clones = clones
+        self.evolution = evolution
+
+    def _given(self) -> GeneticAlgorithm:
+        """Return the evolution as an object."""
+        given: Any = {} if self.evolution is None else self.evolution
+        if isinstance(given, Mapping) and "name" not in given:
+            given = {"name": GeneticAlgorithm.name, **RECIPE, **given}
+        own = ALGORITHMS.resolve(given, "Memetic(evolution=...)")
+        if not isinstance(own, GeneticAlgorithm):
+            raise TypeError(f"Memetic(evolution=...) must be a GeneticAlgorithm. Got {quoted(own)}.")
+        return own
+
+    def breeding(self) -> GeneticAlgorithm:
+        """Return the evolution as it is used, with a size."""
+        own = self._given()
+        if own.population_size is None:
+            wanted, islands = max(4, round(128 * (1.0 - self.gradient_share))), int(own.islands)
+            own = copy.copy(own).set_params(population_size=-(-wanted // islands) * islands)  # type: ignore[assignment]
+        return own
+
+    def inner(self) -> dict[str, Algorithm]:
+        if isinstance(self.evolution, Algorithm):
+            return {"evolution": self.evolution}
+        try:
+            return {"evolution": self._given()}
+        except (TypeError, ValueError):  # it is said where it is checked
+            return {}
+
+    def set_params(self, **params: Any) -> Algorithm:
+        own = {name: value for name, value in params.items() if "__" not in name}
+        super().set_params(**own)
+        if len(own) < len(params) and not isinstance(self.evolution, Algorithm):
+            self.evolution = self._given()  # to be changed, it must be an object
+        return super().set_params(**{name: value for name, value in params.items() if name not in own})
+
+    @property
+    def n_candidates(self) -> int:  # type: ignore[override]
+        """The elite of all islands."""
+        return self.breeding().n_candidates
 
     def size(self, n_parameters: int) -> int:
-        if self.population_size is not None:
-            return int(self.population_size)
-        wanted = max(4, round(128 * (1.0 - self.gradient_share)))
-        return -(-wanted // int(self.islands)) * int(self.islands)
+        return self.breeding().size(n_parameters)
+
+    def batch(self, n: int) -> int:
+        return self._given().batch(n)
 
     def check(self) -> None:
         check_number(*self.said("gradient_share"), low=0, high=1)
@@ -124,17 +151,19 @@ class Memetic(GeneticAlgorithm):
             check_number(*self.said("gradient_steps"), low=1, high=MOST_UPDATES, integer=True)
         check_choice(f"{type(self).__name__}(learning=...)", self.learning, LEARNING)
         check_number(*self.said("clones"), low=0, high=1)
-        super().check()
+        given = self._given()
+        check_number("GeneticAlgorithm(islands=...)", given.islands, low=1, integer=True)
+        self.breeding().check()
 
     def choose(self, network: Network) -> Algorithm:
         if self.gradient_share == 1 and self.gradient_steps is None:
             return Backprop()
         if self.gradient_share == 0 and self.gradient_steps is None:
-            shared = {
-                name: own for name, own in self.get_params().items() if name in GeneticAlgorithm.parameter_names()
-            }
-            return GeneticAlgorithm(**shared | {"population_size": self.size(network.n_parameters)})
+            return self.breeding()
         return self
+
+    def extend(self, network: Network) -> Network:
+        return self._given().extend(network)
 
     def default_steps(self, updates: int) -> int:
         return 100
@@ -143,55 +172,58 @@ class Memetic(GeneticAlgorithm):
         """Return for how many updates each child learns in a generation, on n rows."""
         if self.gradient_steps is not None:
             return int(self.gradient_steps)
-        children = self.size(network.n_parameters) - self.n_candidates
-        scoring = super().cost(network, n, n_validation, descent)
+        breeding = self.breeding()
+        children = breeding.size(network.n_parameters) - breeding.n_candidates
+        scoring = breeding.cost(network, n, n_validation, descent)
         ratio = self.gradient_share / max(1e-9, 1.0 - self.gradient_share)
         wanted = round(ratio * scoring / (3 * descent.samples_per_update(n) * children))
         return min(max(1, wanted), MOST_UPDATES)
 
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
-        children = self.size(network.n_parameters) - self.n_candidates
+        breeding = self.breeding()
+        children = breeding.size(network.n_parameters) - breeding.n_candidates
         updates = self.updates(network, n_training, n_validation, descent)
         learnt = 3 * sum(passes(n_training, updates, descent))
-        return super().cost(network, n_training, n_validation, descent) + children * learnt
+        return breeding.cost(network, n_training, n_validation, descent) + children * learnt
 
-    def memory(self, problem: Problem) -> int:
+    def memory(self, problem: Problem, descent: Descent) -> int:
         # besides the populations their moments, twice, and for the children that learn as much again and the gradients
-        d, moments = problem.network.n_parameters, problem.descent.optimizer.n_moments
+        d, moments = problem.network.n_parameters, descent.optimizer.n_moments
         networks = problem.n_members * self.size(d) * (3 * moments + 4)
-        return super().memory(problem) + networks * d * problem.dtype.itemsize
+        return self.breeding().memory(problem, descent) + networks * d * problem.dtype.itemsize
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
-        state = super().start(problem, parameters, rngs)
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
+        state = self.breeding().start(problem, descent, parameters, rngs)
         population = state.arrays["population"]
-        for i in range(problem.descent.optimizer.n_moments):
+        for i in range(descent.optimizer.n_moments):
             state.arrays[f"moment_{i}"] = np.zeros_like(population)
         state.arrays["learnt"] = np.zeros(population.shape[:2], dtype=np.int64)
-        state.arrays |= problem.descent.schedule.start(problem.n_members)
+        state.arrays |= descent.schedule.start(problem.n_members)
         if self.learning == "baldwinian":
             state.arrays["phenotype"] = population.copy()
         return state
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
-        super().accept(problem, state, parameters)
-        for name in ("learnt", *(f"moment_{i}" for i in range(problem.descent.optimizer.n_moments))):
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
+        self._given().accept(problem, descent, state, parameters)
+        for name in ("learnt", *(f"moment_{i}" for i in range(descent.optimizer.n_moments))):
             state.arrays[name][:, -1] = 0
         if self.learning == "baldwinian":
             state.arrays["phenotype"][:, -1] = parameters
 
-    def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
-        return _Breeding(self, problem, state, judge)
+    def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
+        judge = Scores(problem, self.batch(problem.training_rows.shape[1]))
+        return self.generation(problem, state, judge, _Breeding(self, problem, descent, state, judge))
 
-    def resume(self, problem: Problem, state: State) -> None:
-        Backprop().resume(problem, state)
+    def resume(self, problem: Problem, descent: Descent, state: State) -> None:
+        Backprop().resume(problem, descent, state)
 
-    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
-        super().observe(problem, state, watched, each)
-        problem.descent.schedule.observe(state.arrays, watched)
+    def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:
+        self._given().observe(problem, descent, state, watched, each)
+        descent.schedule.observe(state.arrays, watched)
 
-    def forget(self, problem: Problem, state: State) -> None:
-        super().forget(problem, state)
-        problem.descent.schedule.forget(state.arrays)
+    def forget(self, problem: Problem, descent: Descent, state: State) -> None:
+        self._given().forget(problem, descent, state)
+        descent.schedule.forget(state.arrays)
 
 
 def passes(n: int, updates: int, descent: Descent) -> list[int]:
@@ -204,28 +236,28 @@ def passes(n: int, updates: int, descent: Descent) -> list[int]:
 class _Breeding(Breeding):
     """Breeds children that learn before they are judged."""
 
-    settings: Memetic
-
-    def __init__(self, settings: Memetic, problem: Problem, state: State, judge: Scores) -> None:
-        super().__init__(settings, problem, state, judge)
+    def __init__(self, settings: Memetic, problem: Problem, descent: Descent, state: State, judge: Scores) -> None:
+        super().__init__(settings.breeding(), problem, state, judge)
         members, n = problem.training_rows.shape
         self._inherits = settings.learning == "lamarckian"
-        size = settings.size(problem.network.n_parameters)
-        place = np.arange(size).reshape(self.islands, self.island_size)
+        place = np.arange(self.islands * self.island_size).reshape(self.islands, self.island_size)
         self._children = place[:, self.elite :].ravel()
         children = self._children.size
         self.clones = round(settings.clones * (self.island_size - self.elite))
-        self._moments = [f"moment_{i}" for i in range(problem.descent.optimizer.n_moments)]
+        self._moments = [f"moment_{i}" for i in range(descent.optimizer.n_moments)]
         # What a child of no learning inherits starts to learn anew.
         self.carried = (*self._moments, "learnt") if self._inherits else ("phenotype",)
-        self._schedule = list(problem.descent.schedule.start(1))
+        self._schedule = list(descent.schedule.start(1))
 
-        individuals = problem.select(np.repeat(np.arange(members), children))
-        first = np.zeros((members * children, problem.network.n_parameters), dtype=problem.dtype)
-        self._learner = Backprop().start(individuals, first, [rng for rng in state.rngs for _ in range(children)])
+        learners = np.repeat(np.arange(members), children)
+        individuals, steps = problem.select(learners), descent.select(learners)
+        first = np.zeros((len(learners), problem.network.n_parameters), dtype=problem.dtype)
+        self._learner = Backprop().start(
+            individuals, steps, first, [rng for rng in state.rngs for _ in range(children)]
+        )
         validation = 0 if problem.validation_rows is None else problem.validation_rows.shape[1]
-        rows = passes(n, settings.updates(problem.network, n, validation, problem.descent), problem.descent)
-        epochs = {own: Epoch(individuals, self._learner, own) for own in dict.fromkeys(rows)}
+        rows = passes(n, settings.updates(problem.network, n, validation, descent), descent)
+        epochs = {own: Epoch(individuals, steps, self._learner, own) for own in dict.fromkeys(rows)}
         self._epochs = [epochs[own] for own in rows]
         self.cost += children * 3 * sum(rows)
 

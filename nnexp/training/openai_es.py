@@ -18,7 +18,7 @@ from nnexp.training.distribution import Distribution, SearchDistribution
 from nnexp.training.generation import Breeder
 from nnexp.training.optimizers import OPTIMIZERS
 from nnexp.training.population import Scores
-from nnexp.training.problem import Problem
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -84,12 +84,12 @@ class OpenAIES(SearchDistribution):
             return int(self.population_size)
         return 2 * max(8, round(math.sqrt(n_parameters)))
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         n_moments = OPTIMIZERS.resolve(self.optimizer, "optimizer").n_moments
         moments = {f"moment_{i}": np.zeros_like(parameters) for i in range(n_moments)}
         return State(rngs, {"mean": parameters.copy(), **moments}, np.zeros(len(parameters), dtype=np.int64))
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Go on from another network, with the moments of the gradient as they are."""
         state.arrays["mean"][:] = parameters
 

@@ -98,19 +98,18 @@ class PopulationBasedTraining(Algorithm):
     def cost(self, network: Network, n_training: int, n_validation: int, descent: Descent) -> int:
         return int(self.population_size) * (3 * n_training + (n_validation or n_training))
 
-    def memory(self, problem: Problem) -> int:
+    def memory(self, problem: Problem, descent: Descent) -> int:
         # weights and moments, with a copy while they are at work, their gradients and candidates
-        networks = problem.n_members * int(self.population_size) * (2 * problem.descent.optimizer.n_moments + 5)
+        networks = problem.n_members * int(self.population_size) * (2 * descent.optimizer.n_moments + 5)
         return networks * problem.network.n_parameters * problem.dtype.itemsize
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         members, size = problem.n_members, int(self.population_size)
         population = np.empty((members, size, parameters.shape[1]), dtype=parameters.dtype)
-        settings = problem.settings
         rates = {
             "learning_rate": np.empty((members, size)),
             "l2": np.empty((members, size)),
-            "dropout": np.empty((members, size, settings.dropout.shape[1])),
+            "dropout": np.empty((members, size, descent.dropout.shape[1])),
         }
         low, high = np.log(_FIRST)
         for i, rng in enumerate(rngs):
@@ -119,53 +118,54 @@ class PopulationBasedTraining(Algorithm):
             if problem.network.zero_is_absent:
                 population[i] *= problem.network.present(parameters[i])
             for name, own in rates.items():
-                middle = getattr(settings, name)[i]
+                middle = (problem.l2 if name == "l2" else getattr(descent, name))[i]
                 own[i] = middle
                 if name in self.explore:
                     own[i, 1:] *= np.exp(rng.uniform(low, high, own[i, 1:].shape))  # the first has the user's own
-                random = problem.descent.samples_per_update(len(problem.training[i])) < len(problem.training[i])
+                random = descent.samples_per_update(len(problem.training[i])) < len(problem.training[i])
                 if name == "dropout" and name in self.explore and random and not np.any(middle):
                     own[i, 1:] = rng.uniform(0.0, 0.2, own[i, 1:].shape)
         rates["dropout"] = np.minimum(rates["dropout"], 0.9)
-        individuals = self._individuals(problem, rates)
+        individuals, steps = self._individuals(problem, descent, rates)
         own_rngs = [rng for rng in rngs for _ in range(size)]
-        learner = Backprop().start(individuals, population.reshape(-1, population.shape[2]), own_rngs)
+        learner = Backprop().start(individuals, steps, population.reshape(-1, population.shape[2]), own_rngs)
         state = State(rngs, dict(rates), np.zeros(members, dtype=np.int64))
         arrays = {name: values.reshape(members, size, *values.shape[1:]) for name, values in learner.arrays.items()}
         state.embed("networks", State(rngs, arrays, np.zeros((members, size), dtype=np.int64)))
         return state
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Put a network in the place of the last one."""
         for name, values in state.arrays.items():
             if name.startswith(("networks.moment_", "networks.updates")):
                 values[:, -1] = 0
         state.arrays["networks.parameters"][:, -1] = parameters
 
-    def bind(self, problem: Problem, state: State) -> Step:
-        return _Step(self, problem, state)
+    def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
+        return _Step(self, problem, descent, state)
 
-    def resume(self, problem: Problem, state: State) -> None:
+    def resume(self, problem: Problem, descent: Descent, state: State) -> None:
         size = int(self.population_size)
-        for name, values in problem.descent.schedule.start(problem.n_members * size).items():
+        for name, values in descent.schedule.start(problem.n_members * size).items():
             state.arrays.setdefault(f"networks.{name}", values.reshape(problem.n_members, size, *values.shape[1:]))
 
-    def forget(self, problem: Problem, state: State) -> None:
-        problem.descent.schedule.forget(state.part("networks", int(self.population_size)).arrays)
+    def forget(self, problem: Problem, descent: Descent, state: State) -> None:
+        descent.schedule.forget(state.part("networks", int(self.population_size)).arrays)
 
-    def _individuals(self, problem: Problem, rates: dict[str, Array]) -> Problem:
-        """Return the problem in which each network of a population is a member, with settings that are those arrays."""
-        spread = problem.select(np.repeat(np.arange(problem.n_members), int(self.population_size)))
-        own = {name: rates[name].reshape(spread.n_members, *rates[name].shape[2:]) for name in EXPLORED}
-        return replace(spread, settings=replace(spread.settings, **own))
+    def _individuals(self, problem: Problem, descent: Descent, rates: dict[str, Array]) -> tuple[Problem, Descent]:
+        """Return what is learned, and how, where each network of a population is a member, with settings that are those arrays."""
+        spread = np.repeat(np.arange(problem.n_members), int(self.population_size))
+        own: dict[str, Any] = {name: rates[name].reshape(len(spread), *rates[name].shape[2:]) for name in EXPLORED}
+        l2 = own.pop("l2")
+        return replace(problem.select(spread), l2=l2), replace(descent.select(spread), **own)
 
-    def individuals(self, problem: Problem, state: State) -> Problem:
-        """Return that problem for a state; what changes in the state's settings changes in it."""
-        return self._individuals(problem, state.arrays)
+    def individuals(self, problem: Problem, descent: Descent, state: State) -> tuple[Problem, Descent]:
+        """Return these for a state; what changes in the state's settings changes in them."""
+        return self._individuals(problem, descent, state.arrays)
 
-    def observe(self, problem: Problem, state: State, watched: Array, each: Array) -> None:
+    def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:
         size = int(self.population_size)
-        problem.descent.schedule.observe(state.part("networks", size).arrays, each.reshape(-1))
+        descent.schedule.observe(state.part("networks", size).arrays, each.reshape(-1))
         count = max(1, int(self.share * size))
         for member, rng in enumerate(state.rngs):
             if state.updates[member] % int(self.interval):
@@ -184,11 +184,10 @@ class PopulationBasedTraining(Algorithm):
 class _Step:
     """One epoch of all networks of all members."""
 
-    def __init__(self, settings: PopulationBasedTraining, problem: Problem, state: State) -> None:
+    def __init__(self, settings: PopulationBasedTraining, problem: Problem, descent: Descent, state: State) -> None:
         self._problem, self._state, self._size = problem, state, int(settings.population_size)
-        self._individuals = settings.individuals(problem, state)
         self._learner = state.part("networks", self._size)
-        self._epoch = Epoch(self._individuals, self._learner)
+        self._epoch = Epoch(*settings.individuals(problem, descent, state), self._learner)
         self._errors = np.full((problem.n_members, self._size), np.nan)
 
     def __call__(self) -> Progress:

@@ -1,9 +1,9 @@
-"""What is to be learned: the network, its error, the data, and the rows and settings of each member."""
+"""What is to be learned: the network, its error, the data, and the rows of each member. And how gradient steps are made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from nnexp.network.error_functions import Objective
 from nnexp.network.network import Network, shares
 from nnexp.network.samples import Samples
 from nnexp.training.optimizers import Optimizer
-from nnexp.training.schedules import Constant, Schedule
+from nnexp.training.schedules import Schedule
 
 Array = NDArray[Any]
 
@@ -28,7 +28,9 @@ DESCENT_MODES = {
 
 @dataclass(frozen=True)
 class Descent:
-    """The settings of gradient steps that all members of a stack share.
+    """How gradient steps are made: settings that all members of a stack share, and arrays in which they may differ.
+
+    Two that are equal in what is shared can train as one stack.
 
     Attributes
     ----------
@@ -43,30 +45,7 @@ class Descent:
         How the learning rates change.
     horizon : int
         The steps that the schedule is laid out for.
-    """
-
-    mode: str
-    batch_size: int
-    optimizer: Optimizer
-    shuffle: bool = True
-    schedule: Schedule = Constant()  # noqa: RUF009 - it is immutable
-    horizon: int = 1
-
-    def samples_per_update(self, n_samples: int) -> int:
-        """Return how many samples one update averages over."""
-        sizes = {"stochastic": 1, "mini-batch": min(self.batch_size, n_samples), "batch": n_samples}
-        return sizes[self.mode]
-
-
-@dataclass(frozen=True)
-class Hyperparameters:
-    """The settings in which the members of a stack may differ: arrays with a first axis of members.
-
-    Attributes
-    ----------
     learning_rate : array of shape (members,)
-    l1, l2 : array of shape (members,)
-        Add l1 · Σ |w| and ½ · l2 · Σ w² over all but bias weights to the error.
     weight_decay : array of shape (members,)
         λ of w ← w − η λ w at each update, on all but bias weights.
     clip_norm : array of shape (members,)
@@ -77,46 +56,64 @@ class Hyperparameters:
         The probability that a neuron's output is left out of an update.
     """
 
-    learning_rate: Array
-    l1: Array
-    l2: Array
-    weight_decay: Array
-    clip_norm: Array
-    label_smoothing: Array
-    dropout: Array
+    mode: str
+    batch_size: int
+    optimizer: Optimizer
+    shuffle: bool
+    schedule: Schedule
+    horizon: int
+    learning_rate: Array = field(compare=False)
+    weight_decay: Array = field(compare=False)
+    clip_norm: Array = field(compare=False)
+    label_smoothing: Array = field(compare=False)
+    dropout: Array = field(compare=False)
 
     @staticmethod
-    def of(
+    def alike(
         members: int,
-        hidden_layers: int,
+        dropout: Sequence[float],
         learning_rate: float = 0.001,
-        l1: float = 0.0,
-        l2: float = 0.0,
         weight_decay: float = 0.0,
         clip_norm: float = np.inf,
         label_smoothing: float = 0.0,
-        dropout: float | Sequence[float] = 0.0,
-    ) -> Hyperparameters:
-        """Return the same settings for a number of members."""
-        rates = np.empty((members, hidden_layers))
-        rates[:] = dropout
+    ) -> dict[str, Array]:
+        """Return the arrays for a number of members with the same settings, by name."""
+        given = {
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "clip_norm": clip_norm,
+            "label_smoothing": label_smoothing,
+        }
+        arrays = {name: np.full(members, float(value)) for name, value in given.items()}
+        return arrays | {"dropout": np.tile(np.array(dropout, dtype=float), (members, 1))}
 
-        def same(value: float) -> Array:
-            return np.full(members, float(value))
+    def samples_per_update(self, n_samples: int) -> int:
+        """Return how many samples one update averages over."""
+        return samples_per_update(self.mode, self.batch_size, n_samples)
 
-        return Hyperparameters(
-            same(learning_rate), same(l1), same(l2), same(weight_decay), same(clip_norm), same(label_smoothing), rates
-        )
+    def laid_out(self, steps: int) -> Descent:
+        """Return the same, with a schedule for another number of steps."""
+        return replace(self, horizon=steps)
 
-    def select(self, members: Array) -> Hyperparameters:
-        """Return the settings of some of the members."""
-        return Hyperparameters(**{name.name: getattr(self, name.name)[members] for name in fields(self)})
+    def select(self, members: Array) -> Descent:
+        """Return how steps of some of the members are made, by number or by a mask."""
+        arrays: dict[str, Any] = {name: getattr(self, name)[members] for name in _OF_MEMBERS}
+        return replace(self, **arrays)
 
     @staticmethod
-    def join(parts: Sequence[Hyperparameters]) -> Hyperparameters:
-        """Return the settings of several stacks, one after the other."""
-        names = [name.name for name in fields(Hyperparameters)]
-        return Hyperparameters(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+    def join(parts: Sequence[Descent]) -> Descent:
+        """Return that of several stacks, one after the other, that share what is to be shared."""
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_MEMBERS}
+        return replace(parts[0], **arrays)
+
+
+_OF_MEMBERS = [own.name for own in fields(Descent) if not own.compare]
+
+
+def samples_per_update(mode: str, batch_size: int, n_samples: int) -> int:
+    """Return how many samples one update averages over."""
+    sizes = {"stochastic": 1, "mini-batch": min(batch_size, n_samples), "batch": n_samples}
+    return sizes[mode]
 
 
 Scorer = Callable[[Array, Array], float]
@@ -125,7 +122,7 @@ Fitness = Callable[[Array, Array, Array], float]
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be learned: the network and its error, the data, and which rows and settings each member has.
+    """What is to be learned: the network and its error, the data, and which rows each member has. How is not said here.
 
     Attributes
     ----------
@@ -144,9 +141,8 @@ class Problem:
     shift : array of int, shape (members,)
         What is added to a row's number to find its expected outputs and its weight: members may share inputs and
         expect different outputs, as where each standardises them by its own rows.
-    settings : Hyperparameters
-    descent : Descent
-        The settings of gradient steps, for algorithms that make any.
+    l1, l2 : array of shape (members,)
+        Add l1 · Σ |w| and ½ · l2 · Σ w² over all but bias weights to the error.
     scorers : sequence of callables, or None
         For each member a function of its outputs on its validation rows, shape (n, n_outputs), and of its parameters,
         shape (D,), that returns a score.
@@ -166,8 +162,8 @@ class Problem:
     training: Sequence[Array]
     validation: Sequence[Array] | None
     shift: Array
-    settings: Hyperparameters
-    descent: Descent
+    l1: Array
+    l2: Array
     scorers: Sequence[Scorer] | None = None
     score_decides: bool = False
     fitness: Sequence[Fitness] | None = None
@@ -217,9 +213,9 @@ class Problem:
     def penalty_of(self, member: int, parameters: Array) -> Array:
         """Return the same for networks of one member, shape (..., D): (...)."""
         total = np.zeros(parameters.shape[:-1])
-        if l2 := float(self.settings.l2[member]):
+        if l2 := float(self.l2[member]):
             total += 0.5 * l2 * (np.square(parameters) @ self._penalised)
-        if l1 := float(self.settings.l1[member]):
+        if l1 := float(self.l1[member]):
             total += l1 * np.abs(parameters) @ self._penalised
         return total
 
@@ -233,7 +229,7 @@ class Problem:
         own = {name.name: getattr(self, name.name) for name in fields(self)}
         for name in ("training", "validation", "scorers", "fitness"):
             own[name] = None if own[name] is None else [own[name][i] for i in numbers]
-        return Problem(**own | {"shift": self.shift[numbers], "settings": self.settings.select(numbers)})
+        return Problem(**own | {name: own[name][numbers] for name in ("shift", "l1", "l2")})
 
     def groups(self, members: Array) -> list[Array]:
         """Cut members into those with equally many rows, so that each group is one rectangle of rows."""
@@ -245,7 +241,7 @@ class Problem:
 
     @staticmethod
     def join(problems: Sequence[Problem]) -> Problem:
-        """Return one problem with the members of several that have the same network, objective and descent."""
+        """Return one problem with the members of several that have the same network and objective."""
         first = problems[0]
         tables = list({id(problem.samples): problem.samples for problem in problems}.values())
         starts = dict(zip(map(id, tables), np.cumsum([0, *map(len, tables)]), strict=False))
@@ -277,8 +273,8 @@ class Problem:
             training=training,
             validation=validation or None,
             shift=np.concatenate(shifts),
-            settings=Hyperparameters.join([problem.settings for problem in problems]),
-            descent=first.descent,
+            l1=np.concatenate([problem.l1 for problem in problems]),
+            l2=np.concatenate([problem.l2 for problem in problems]),
             scorers=scorers or None,
             score_decides=first.score_decides,
             fitness=fitness or None,

@@ -16,7 +16,7 @@ from nnexp.training.algorithm import State
 from nnexp.training.distribution import Distribution, SearchDistribution, utilities
 from nnexp.training.generation import Breeder
 from nnexp.training.population import Scores
-from nnexp.training.problem import Problem
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -77,12 +77,12 @@ class SNES(SearchDistribution):
             return int(self.population_size)
         return max(4 + int(3 * math.log(n_parameters)), round(2 * math.sqrt(n_parameters)))
 
-    def start(self, problem: Problem, parameters: Array, rngs: list[np.random.Generator]) -> State:
+    def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         scale = problem.network.initial_scale.astype(parameters.dtype)
         arrays = {"mean": parameters.copy(), "spread": np.tile(self.sigma * scale, (len(parameters), 1))}
         return State(rngs, arrays, np.zeros(len(parameters), dtype=np.int64))
 
-    def accept(self, problem: Problem, state: State, parameters: Array) -> None:
+    def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
         """Go on around another network, as widely as before."""
         state.arrays["mean"][:] = parameters
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nnexp._threads import one_thread
 from nnexp.training.algorithm import Algorithm
 from nnexp.training.loop import Stopping, Training
-from nnexp.training.problem import Problem
+from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
 
@@ -30,6 +30,9 @@ class Task:
     ----------
     algorithm : Algorithm
     problem : Problem
+        What is to be learned.
+    descent : Descent
+        How gradient steps are made, by algorithms that make any.
     stopping : Stopping
     parameters : array of shape (members, D)
         The first parameters.
@@ -39,6 +42,7 @@ class Task:
 
     algorithm: Algorithm
     problem: Problem
+    descent: Descent
     stopping: Stopping
     parameters: Array
     rngs: list[np.random.Generator]
@@ -49,7 +53,7 @@ class Task:
         return (
             a.network == b.network
             and a.objective == b.objective
-            and a.descent == b.descent
+            and self.descent == other.descent
             and self.algorithm == other.algorithm
             and self.stopping == other.stopping
             and a.dtype == b.dtype
@@ -121,6 +125,7 @@ def _join(tasks: list[Task]) -> Task:
     return Task(
         first.algorithm,
         Problem.join([task.problem for task in tasks]),
+        Descent.join([task.descent for task in tasks]),
         first.stopping,
         np.concatenate([task.parameters for task in tasks]),
         [rng for task in tasks for rng in task.rngs],
@@ -130,7 +135,14 @@ def _join(tasks: list[Task]) -> Task:
 def _train_in_processes(task: Task, jobs: int) -> Training:
     parts = np.array_split(np.arange(task.problem.n_members), min(jobs, task.problem.n_members))
     cut = [
-        Task(task.algorithm, task.problem.select(p), task.stopping, task.parameters[p], [task.rngs[i] for i in p])
+        Task(
+            task.algorithm,
+            task.problem.select(p),
+            task.descent.select(p),
+            task.stopping,
+            task.parameters[p],
+            [task.rngs[i] for i in p],
+        )
         for p in parts
     ]
     return Training.join(Parallel(n_jobs=jobs)(delayed(_train)(part) for part in cut))
@@ -138,5 +150,5 @@ def _train_in_processes(task: Task, jobs: int) -> Training:
 
 def _train(task: Task, on_step: Callable[[Training], str | None] | None = None) -> Training:
     with one_thread():
-        training = Training(task.algorithm, task.problem, task.parameters, task.rngs)
-        return training.run(task.problem, task.stopping, on_step)
+        training = Training(task.algorithm, task.problem, task.descent, task.parameters, task.rngs)
+        return training.run(task.problem, task.descent, task.stopping, on_step)

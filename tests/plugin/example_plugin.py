@@ -65,10 +65,10 @@ class RandomSearch(Algorithm):
     def __init__(self, draws=20):
         self.draws = draws
 
-    def start(self, problem, parameters, rngs):
+    def start(self, problem, descent, parameters, rngs):
         return State(rngs, {"first": parameters.copy()}, np.zeros(len(parameters), dtype=np.int64))
 
-    def bind(self, problem, state):
+    def bind(self, problem, descent, state):
         def step():
             drawn = np.stack([problem.network.initialize(self.draws, rng, problem.dtype) for rng in state.rngs])
             return Progress(drawn, np.full(problem.n_members, np.nan), evaluations=0)

@@ -1,17 +1,16 @@
 """Small problems for tests of training."""
 
+import inspect
+
 import numpy as np
 
 from nnexp import Network
 from nnexp.network.error_functions import make_objective, resolve_error_function
 from nnexp.network.samples import Samples
-from nnexp.training import OPTIMIZERS, Descent, Hyperparameters, Problem, resolve_schedule
+from nnexp.training import OPTIMIZERS, Descent, Problem, resolve_schedule
 
 
-def make_problem(
-    members=1, n=60, mode="mini-batch", batch_size=16, optimizer="adam", learning_rate=0.01, validation=0,
-    weight=None, dtype=np.float64, network=None, seed=0, schedule="constant", horizon=12, **settings,
-):  # fmt: skip
+def make_problem(members=1, n=60, validation=0, weight=None, dtype=np.float64, network=None, seed=0, l1=0.0, l2=0.0):
     rng = np.random.default_rng(seed)
     network = network or Network((3, 6, 2), "tanh", "softmax")
     X = rng.normal(size=(n, 3))
@@ -26,11 +25,33 @@ def make_problem(
         training=list(rows[:, validation:]),
         validation=list(rows[:, :validation]) if validation else None,
         shift=np.zeros(members, dtype=int),
-        settings=Hyperparameters.of(members, network.n_layers - 2, learning_rate=learning_rate, **settings),
-        descent=Descent(
-            mode, batch_size, OPTIMIZERS.resolve(optimizer, "optimizer"), True, resolve_schedule(schedule), horizon
-        ),
+        l1=np.full(members, l1),
+        l2=np.full(members, l2),
     )
+
+
+def make_descent(
+    members=1, mode="mini-batch", batch_size=16, optimizer="adam", schedule="constant", horizon=12, dropout=(0.0,),
+    learning_rate=0.01, **settings,
+):  # fmt: skip
+    arrays = Descent.alike(members, dropout, learning_rate, **settings)
+    return Descent(
+        mode,
+        batch_size,
+        OPTIMIZERS.resolve(optimizer, "optimizer"),
+        True,
+        resolve_schedule(schedule),
+        horizon,
+        **arrays,
+    )
+
+
+def make_both(members=1, **settings):
+    """Return what is to be learned, and how."""
+    of_problem = {name: settings.pop(name) for name in inspect.signature(make_problem).parameters if name in settings}
+    problem = make_problem(members, **of_problem)
+    settings.setdefault("dropout", [0.0] * (problem.network.n_layers - 2))
+    return problem, make_descent(members, **settings)
 
 
 def seeds(members, first=0):

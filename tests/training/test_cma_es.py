@@ -7,7 +7,7 @@ import pytest
 
 from nnexp import CMAES, BackpropMLP, Network, SeparableCMAES
 from nnexp.network.activations import OneOf, ReLU, Tanh
-from tests.training.problems import make_problem, seeds
+from tests.training.problems import make_both, seeds
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 
@@ -32,11 +32,11 @@ class Numbers:
 @pytest.mark.parametrize(("own", "theirs"), [(CMAES, cmaes.CMA), (SeparableCMAES, cmaes.SepCMA)])
 def test_it_goes_where_the_library_goes_in_units_of_the_initial_scales(own, theirs):
     algorithm = own(population_size=10, sigma=0.4, batch_size=None)
-    problem = make_problem()
+    problem, descent = make_both()
     network, scale = problem.network, problem.network.initial_scale
     first = network.initialize(1, seeds(1))
-    state = algorithm.start(problem, first, seeds(1))
-    step = algorithm.bind(problem, state)
+    state = algorithm.start(problem, descent, first, seeds(1))
+    step = algorithm.bind(problem, descent, state)
     X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
     for _ in range(8):
         # The library's own object, as it was saved, draws the same numbers and is told the same errors.
@@ -54,10 +54,10 @@ def test_it_goes_where_the_library_goes_in_units_of_the_initial_scales(own, thei
 @pytest.mark.parametrize("kind", [CMAES, SeparableCMAES])
 def test_absent_connections_stay_at_0(kind):
     network = Network((3, 6, 2), "tanh", "softmax", connections=0.5)
-    problem = make_problem(network=network)
+    problem, descent = make_both(network=network)
     algorithm = kind()
-    state = algorithm.start(problem, network.initialize(1, seeds(1)), seeds(1))
-    step = algorithm.bind(problem, state)
+    state = algorithm.start(problem, descent, network.initialize(1, seeds(1)), seeds(1))
+    step = algorithm.bind(problem, descent, state)
     for _ in range(5):
         assert not step().candidates[0][:, ~network.mask].any()
 
@@ -72,8 +72,8 @@ def test_a_network_too_large_for_the_full_matrix_is_refused_with_what_to_use():
 
 def test_nan_errors_rank_last_and_leave_the_distribution_finite():
     algorithm = SeparableCMAES(population_size=8)
-    problem = make_problem()
-    state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
+    problem, descent = make_both()
+    state = algorithm.start(problem, descent, problem.network.initialize(1, seeds(1)), seeds(1))
     sampler = algorithm.breeder(problem, state, None)
     population = sampler.ask(0, state.rngs[0])
     sampler.tell(0, population, np.array([np.inf, 1.0, np.inf, 2.0, np.inf, np.inf, np.inf, 3.0]))
@@ -93,11 +93,11 @@ def test_impossible_settings_name_the_parameter(kind, settings):
 @pytest.mark.parametrize("kind", [CMAES, SeparableCMAES])
 def test_a_network_that_is_handed_over_is_the_new_middle(kind):
     among = OneOf((Tanh(), ReLU()))
-    problem = make_problem(network=Network((3, 6, 2), "tanh", "softmax").evolvable(among))
+    problem, descent = make_both(network=Network((3, 6, 2), "tanh", "softmax").evolvable(among))
     algorithm = kind()
-    state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
+    state = algorithm.start(problem, descent, problem.network.initialize(1, seeds(1)), seeds(1))
     other = problem.network.initialize(1, seeds(1, 5))
-    algorithm.accept(problem, state, other)
+    algorithm.accept(problem, descent, state, other)
     np.testing.assert_allclose(algorithm.breeder(problem, state, None).middle(0), other[0], atol=1e-12)
-    algorithm.accept(problem, state, np.full_like(other, 1e200))  # beyond what the library takes
-    assert np.isfinite(algorithm.bind(problem, state)().candidates).all()
+    algorithm.accept(problem, descent, state, np.full_like(other, 1e200))  # beyond what the library takes
+    assert np.isfinite(algorithm.bind(problem, descent, state)().candidates).all()

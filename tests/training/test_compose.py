@@ -5,7 +5,7 @@ from sklearn.base import clone
 from nnexp import Alternate, Backprop, BackpropMLP, Chain, GeneticAlgorithm
 from nnexp.training import Algorithm, Stopping, Training
 from nnexp.training.algorithm import Progress, State
-from tests.training.problems import make_problem, seeds
+from tests.training.problems import make_both, seeds
 
 X, Y = np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
 
@@ -21,10 +21,10 @@ class Counting(Algorithm):
     def cost(self, network, n_training, n_validation, descent):
         return self.cost_of_a_step
 
-    def start(self, problem, parameters, rngs):
+    def start(self, problem, descent, parameters, rngs):
         return State(rngs, {"w": parameters.copy()}, np.zeros(len(parameters), dtype=np.int64))
 
-    def bind(self, problem, state):
+    def bind(self, problem, descent, state):
         def step():
             state.arrays["w"] += self.size
             state.updates += 1
@@ -41,16 +41,16 @@ class Counting(Algorithm):
 class Settled(Counting):
     """Goes on from another's network without forgetting how far it was."""
 
-    def accept(self, problem, state, parameters):
+    def accept(self, problem, descent, state, parameters):
         state.arrays["w"][:] = parameters
 
 
 def run(algorithm, steps, horizon=None, patience=1000, members=1):
-    problem = make_problem(members=members, horizon=horizon or steps)
+    problem, descent = make_both(members=members, horizon=horizon or steps)
     first = np.zeros((members, problem.network.n_parameters))
-    training = Training(algorithm, problem, first, seeds(members))
+    training = Training(algorithm, problem, descent, first, seeds(members))
     seen = []
-    training.run(problem, Stopping(steps, patience, 0.0), lambda t: seen.append(t.parameters[:, 0].copy()))
+    training.run(problem, descent, Stopping(steps, patience, 0.0), lambda t: seen.append(t.parameters[:, 0].copy()))
     return training, np.array(seen)
 
 
@@ -77,8 +77,8 @@ def test_the_last_of_a_chain_stops_as_it_would_alone():
 
 def test_members_of_a_stack_hand_on_at_their_own_steps():
     class Lucky(Counting):
-        def bind(self, problem, state):
-            step = super().bind(problem, state)
+        def bind(self, problem, descent, state):
+            step = super().bind(problem, descent, state)
 
             def own():
                 progress = step()
@@ -88,11 +88,11 @@ def test_members_of_a_stack_hand_on_at_their_own_steps():
 
             return own
 
-    problem = make_problem(members=4, horizon=20)
+    problem, descent = make_both(members=4, horizon=20)
     even = problem.training_rows[:, 0] % 2 == 0
     assert 0 < even.sum() < 4
-    training = Training(Chain(Lucky(1.0), Counting(100.0)), problem, np.zeros((4, 38)), seeds(4))
-    training.run(problem, Stopping(20, 3, 0.0))
+    training = Training(Chain(Lucky(1.0), Counting(100.0)), problem, descent, np.zeros((4, 38)), seeds(4))
+    training.run(problem, descent, Stopping(20, 3, 0.0))
     # Those that do not improve hand on after 4 steps, the others after 10.
     expected = np.where(even, 10 + 10 * 100, 4 + 16 * 100)
     np.testing.assert_array_equal(training.parameters[:, 0], expected)
@@ -103,37 +103,39 @@ def test_alternating_algorithms_take_turns_and_keep_what_they_remember():
     watched = [1, 2, 102, 202, 302, 303, 304, 404, 504, 604]
     assert len(seen) == 10
     algorithm = Alternate(Settled(1.0), Settled(100.0), steps=(2, 3))
-    problem = make_problem(horizon=10)
-    state = algorithm.start(problem, np.zeros((1, 38)), seeds(1))
+    problem, descent = make_both(horizon=10)
+    state = algorithm.start(problem, descent, np.zeros((1, 38)), seeds(1))
     got, updates = [], []
     for _ in range(10):
-        candidate = algorithm.bind(problem, state)().candidates[0, 0]
+        candidate = algorithm.bind(problem, descent, state)().candidates[0, 0]
         got.append(candidate[0])
         updates.append((int(state.arrays["0.updates"][0]), int(state.arrays["1.updates"][0])))
-        algorithm.hand_over(problem, state, candidate[np.newaxis], np.zeros(1, dtype=bool))
+        algorithm.hand_over(problem, descent, state, candidate[np.newaxis], np.zeros(1, dtype=bool))
     assert got == watched
     assert updates[-1] == (4, 6)  # counted on over the turns
 
 
 def test_gradient_after_evolution_is_gradient_from_the_best_network_evolved():
     """Full batches draw no random numbers, so that the second part can be done by itself."""
-    problem = make_problem(mode="batch", optimizer="sgd", learning_rate=0.1, horizon=30)
+    problem, descent = make_both(mode="batch", optimizer="sgd", learning_rate=0.1, horizon=30)
     genetic = GeneticAlgorithm(population_size=20, elite=2, batch_size=None)
     chain = Chain(genetic, Backprop(), shares=(1e9, 1))  # all but the least for the first
-    steps = chain.phase_steps(problem)
+    steps = chain.phase_steps(problem, descent)
     first = problem.network.initialize(1, seeds(1))
-    training = Training(chain, problem, first, seeds(1)).run(problem, Stopping(steps[0] + 1, 1000, 0.0))
-    alone = Training(genetic, problem, first, seeds(1)).run(problem, Stopping(steps[0], 1000, 0.0))
+    training = Training(chain, problem, descent, first, seeds(1)).run(
+        problem, descent, Stopping(steps[0] + 1, 1000, 0.0)
+    )
+    alone = Training(genetic, problem, descent, first, seeds(1)).run(problem, descent, Stopping(steps[0], 1000, 0.0))
     inputs, expected = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
     _, gradient = problem.network.error_and_gradient(alone.parameters[0], inputs, expected, "cross_entropy")
     np.testing.assert_allclose(training.parameters[0], alone.parameters[0] - 0.1 * gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_a_schedule_is_laid_out_for_the_steps_of_its_own_part():
-    problem = make_problem(schedule="cosine", horizon=60)
+    problem, descent = make_both(schedule="cosine", horizon=60)
     chain = Chain(Counting(cost_of_a_step=180), Backprop(), shares=(1, 2))  # a step of both costs 180
-    assert chain.phase_steps(problem) == [20, 40]
-    assert [own.descent.horizon for own in chain._laid_out(problem)] == [20, 40]
+    assert chain.phase_steps(problem, descent) == [20, 40]
+    assert [own.horizon for own in chain._laid_out(problem, descent)] == [20, 40]
 
 
 def test_a_budget_is_shared_by_evaluations():
@@ -214,26 +216,26 @@ def test_a_part_that_chooses_goes_on_from_the_network_it_was_given():
     worse = Counting(1.0, errors=[0.01] + [5.0] * 100)
     training, _ = run(Chain(worse, GeneticAlgorithm(population_size=10, elite=2, batch_size=None)), 40)
     assert training.best_error[0] > 0.05  # on data that no network of this size gets all right at once
-    problem = make_problem(horizon=40)
+    problem, descent = make_both(horizon=40)
     inputs, expected = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)
     error, _ = problem.network.error_and_gradient(training.parameters[0], inputs, expected, "cross_entropy")
     assert training.best_error[0] == pytest.approx(error)
 
 
 def test_descent_in_turn_keeps_its_moments_and_its_schedule():
-    problem = make_problem(horizon=70, schedule="cosine")
+    problem, descent = make_both(horizon=70, schedule="cosine")
     algorithm = Alternate("snes", "backprop", steps=(2, 5))
     first = problem.network.initialize(1, seeds(1))
-    training = Training(algorithm, problem, first, seeds(1)).run(problem, Stopping(70, 1000, 0.0))
+    training = Training(algorithm, problem, descent, first, seeds(1)).run(problem, descent, Stopping(70, 1000, 0.0))
     updates = -(-60 // 16)
     assert training.state.arrays["1.steps"][0] == 50
     assert training.state.arrays["1.updates"][0] == 50 * updates
 
 
 def test_every_part_has_a_step_however_small_its_share():
-    problem = make_problem(horizon=20)
+    problem, descent = make_both(horizon=20)
     chain = Chain(Counting(cost_of_a_step=1), Counting(cost_of_a_step=10_000))
-    assert chain.phase_steps(problem) == [19, 1]
+    assert chain.phase_steps(problem, descent) == [19, 1]
 
 
 def test_a_budget_is_kept_where_the_next_part_is_dearer():

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from nnexp import BackpropMLP, OpenAIES
-from tests.training.problems import make_problem, seeds
+from tests.training.problems import make_both, seeds
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 
 
 def setup(algorithm):
-    problem = make_problem()
-    state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
+    problem, descent = make_both()
+    state = algorithm.start(problem, descent, problem.network.initialize(1, seeds(1)), seeds(1))
     return problem, state, algorithm.breeder(problem, state, None)
 
 

@@ -14,7 +14,7 @@ from sklearn.preprocessing import scale
 from nnexp import BackpropMLP, GeneticAlgorithm, Network, load
 from nnexp.training.population import Scores
 from tests.algorithms import EVERY, EVOLVING, small
-from tests.training.problems import make_problem
+from tests.training.problems import make_descent, make_problem
 
 CANCER = scale(load_breast_cancer().data)[::3], load_breast_cancer().target[::3]
 DIABETES = scale(load_diabetes().data)[::3], load_diabetes().target[::3]
@@ -133,11 +133,12 @@ def test_the_zero_one_error_of_several_labels_counts_each_label():
 def test_more_memory_than_the_machine_has_is_refused_before_it_is_taken(algorithm, monkeypatch):
     network = Network((3, 1000, 2), "tanh", "softmax")
     problem = make_problem(network=small(algorithm).extend(network) if algorithm != "cma_es" else network)
-    one, two = small(algorithm).memory(problem), small(algorithm).memory(problem.select(np.array([0, 0])))
+    twice = problem.select(np.array([0, 0])), make_descent(2)
+    one, two = small(algorithm).memory(problem, make_descent()), small(algorithm).memory(*twice)
     assert one >= 8 * problem.network.n_parameters * 4  # no less than 4 networks
     assert one < two <= 2 * one  # what all members share is counted once
     monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(available=1 << 20))
-    monkeypatch.setattr(type(small(algorithm)), "memory", lambda self, problem: 1 << 31)
+    monkeypatch.setattr(type(small(algorithm)), "memory", lambda self, problem, descent: 1 << 31)
     with pytest.raises(MemoryError, match=r"needs about 2.1 GB .* 0.0 GB are free. A smaller population or network"):
         BackpropMLP(**QUICK, algorithm=small(algorithm)).fit(*CANCER)
 

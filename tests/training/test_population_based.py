@@ -3,22 +3,25 @@ import pytest
 
 from nnexp import BackpropMLP, PopulationBasedTraining
 from nnexp.training import Backprop, Stopping, Training
-from tests.training.problems import make_problem, seeds
+from tests.training.problems import make_both, seeds
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 
 
-def start(algorithm, problem):
+def start(algorithm, problem, descent):
     state = algorithm.start(
-        problem, problem.network.initialize(problem.n_members, seeds(problem.n_members)), seeds(problem.n_members)
+        problem,
+        descent,
+        problem.network.initialize(problem.n_members, seeds(problem.n_members)),
+        seeds(problem.n_members),
     )
-    return state, algorithm.bind(problem, state)
+    return state, algorithm.bind(problem, descent, state)
 
 
 def test_the_first_settings_are_the_users_and_spread_around_them():
     algorithm = PopulationBasedTraining(2000)
-    problem = make_problem(learning_rate=0.02, l2=0.01)
-    state, _ = start(algorithm, problem)
+    problem, descent = make_both(learning_rate=0.02, l2=0.01)
+    state, _ = start(algorithm, problem, descent)
     assert state.arrays["learning_rate"][0, 0] == 0.02
     assert state.arrays["l2"][0, 0] == 0.01
     assert state.arrays["dropout"][0, 0, 0] == 0
@@ -37,15 +40,15 @@ def test_the_first_settings_are_the_users_and_spread_around_them():
 def test_without_exchange_each_network_descends_as_it_would_alone():
     """Full batches draw no random numbers."""
     algorithm = PopulationBasedTraining(4, interval=1000, explore=("learning_rate", "l2"))
-    problem = make_problem(mode="batch", learning_rate=0.02, l2=0.01)
-    state, step = start(algorithm, problem)
+    problem, descent = make_both(mode="batch", learning_rate=0.02, l2=0.01)
+    state, step = start(algorithm, problem, descent)
     first = state.arrays["networks.parameters"][0].copy()
     rates, strengths = state.arrays["learning_rate"][0].copy(), state.arrays["l2"][0].copy()
     for _ in range(6):
         step()
     for i in range(4):
-        own = make_problem(mode="batch", learning_rate=rates[i], l2=strengths[i])
-        alone = Training(Backprop(), own, first[i : i + 1], seeds(1)).run(own, Stopping(6, 100, 0.0))
+        own, descent = make_both(mode="batch", learning_rate=rates[i], l2=strengths[i])
+        alone = Training(Backprop(), own, descent, first[i : i + 1], seeds(1)).run(own, descent, Stopping(6, 100, 0.0))
         np.testing.assert_allclose(
             state.arrays["networks.parameters"][0, i], alone.parameters[0], rtol=1e-9, atol=1e-12
         )
@@ -53,16 +56,16 @@ def test_without_exchange_each_network_descends_as_it_would_alone():
 
 def test_the_worst_take_over_the_best_and_change_the_settings_by_the_factor():
     algorithm = PopulationBasedTraining(8, interval=2, share=0.25, factor=1.5)
-    problem = make_problem(learning_rate=0.02, l2=0.01, dropout=0.1)
-    state, step = start(algorithm, problem)
+    problem, descent = make_both(learning_rate=0.02, l2=0.01, dropout=0.1)
+    state, step = start(algorithm, problem, descent)
     step()
     before = {name: values.copy() for name, values in state.arrays.items()}
     each = np.array([[3.0, 1.0, 8.0, 5.0, np.nan, 2.0, 4.0, 6.0]])
-    algorithm.observe(problem, state, np.array([1.0]), each)  # after one step it is not yet time
+    algorithm.observe(problem, descent, state, np.array([1.0]), each)  # after one step it is not yet time
     assert all((values == before[name]).all() for name, values in state.arrays.items())
     step()
     before = {name: values.copy() for name, values in state.arrays.items()}
-    algorithm.observe(problem, state, np.array([1.0]), each)
+    algorithm.observe(problem, descent, state, np.array([1.0]), each)
     worst, best = [4, 2], [1, 5]  # NaN is the worst
     for i in range(8):
         weights = state.arrays["networks.parameters"][0, i]
@@ -78,8 +81,8 @@ def test_the_worst_take_over_the_best_and_change_the_settings_by_the_factor():
 
 def test_changed_settings_act_in_the_next_epoch():
     algorithm = PopulationBasedTraining(2, interval=1000, explore=())
-    problem = make_problem(mode="batch", optimizer="sgd", learning_rate=0.1)
-    state, step = start(algorithm, problem)
+    problem, descent = make_both(mode="batch", optimizer="sgd", learning_rate=0.1)
+    state, step = start(algorithm, problem, descent)
     step()
     state.arrays["learning_rate"][0, 0], state.arrays["l2"][0, 0] = 0.3, 0.5
     before = state.arrays["networks.parameters"][0, 0].copy()
@@ -128,11 +131,11 @@ def test_networks_without_hidden_layers_train_too():
 
 
 def test_a_plateau_lowers_the_rate_of_each_network():
-    problem = make_problem(schedule={"name": "plateau", "patience": 3}, learning_rate=0.001)
+    problem, descent = make_both(schedule={"name": "plateau", "patience": 3}, learning_rate=0.001)
     algorithm = PopulationBasedTraining(4, interval=1000)
-    state, step = start(algorithm, problem)
+    state, step = start(algorithm, problem, descent)
     each = np.array([[1.0, 1.0, 2.0, 2.0]])
     for number in range(5):
         step()
-        algorithm.observe(problem, state, np.array([1.0]), each - [[0, 0.1 * number, 0, 0.1 * number]])
+        algorithm.observe(problem, descent, state, np.array([1.0]), each - [[0, 0.1 * number, 0, 0.1 * number]])
     np.testing.assert_array_equal(state.arrays["networks.plateau_factor"][0], [0.5, 1.0, 0.5, 1.0])

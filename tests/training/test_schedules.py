@@ -5,7 +5,7 @@ import pytest
 
 from nnexp.training import SCHEDULES, Backprop, Stopping, Training, resolve_schedule
 from nnexp.training.schedules import Constant, Cosine, CosLog, Exponential, OneCycle, Plateau
-from tests.training.problems import make_problem, seeds
+from tests.training.problems import make_both, seeds
 
 T = np.linspace(0, 1, 41)
 
@@ -49,9 +49,13 @@ def test_warm_up_rises_in_proportion_and_leaves_the_rest_to_the_schedule(name):
 
 def test_descent_takes_the_rate_of_the_fraction_done_at_each_update():
     """Plain descent by hand over 3 epochs of 4 batches."""
-    problem = make_problem(optimizer="sgd", learning_rate=0.3, schedule="exponential", horizon=3, batch_size=16)
+    problem, descent = make_both(optimizer="sgd", learning_rate=0.3, schedule="exponential", horizon=3, batch_size=16)
     parameters = problem.network.initialize(1, np.random.default_rng(0))
-    trained = Training(Backprop(), problem, parameters, seeds(1)).run(problem, Stopping(3, 10, 0.0)).parameters[0]
+    trained = (
+        Training(Backprop(), problem, descent, parameters, seeds(1))
+        .run(problem, descent, Stopping(3, 10, 0.0))
+        .parameters[0]
+    )
     expected, rng, update = parameters[0].copy(), seeds(1)[0], 0
     for _ in range(3):
         order = rng.permutation(problem.training[0])
@@ -80,10 +84,10 @@ def test_a_schedule_goes_on_where_training_goes_on(schedule):
     settings = dict(schedule=schedule, horizon=20, validation=15, learning_rate=0.05)
 
     def run(*parts):
-        problem = make_problem(**settings)
-        training = Training(Backprop(), problem, problem.network.initialize(1, seeds(1, 5)), seeds(1))
+        problem, descent = make_both(**settings)
+        training = Training(Backprop(), problem, descent, problem.network.initialize(1, seeds(1, 5)), seeds(1))
         for steps in parts:
-            training.run(problem, Stopping(steps, 1000, 0.0))
+            training.run(problem, descent, Stopping(steps, 1000, 0.0))
         return training
 
     np.testing.assert_array_equal(run(20).parameters, run(7, 13).parameters)
@@ -91,16 +95,17 @@ def test_a_schedule_goes_on_where_training_goes_on(schedule):
 
 
 def test_members_at_different_steps_have_different_rates():
-    problem = make_problem(members=2, schedule="cosine", horizon=20)
+    problem, descent = make_both(members=2, schedule="cosine", horizon=20)
     first = problem.network.initialize(2, seeds(2, 5))
-    together = Training(Backprop(), problem, first, seeds(2))
-    ahead = problem.select(np.array([0]))
-    alone = Training(Backprop(), ahead, first[:1], seeds(1)).run(ahead, Stopping(4, 1000, 0.0))
+    together = Training(Backprop(), problem, descent, first, seeds(2))
+    ahead, behind = np.array([0]), np.array([1])
+    one, how = problem.select(ahead), descent.select(ahead)
+    alone = Training(Backprop(), one, how, first[:1], seeds(1)).run(one, how, Stopping(4, 1000, 0.0))
     together.state.put(np.array([0]), alone.state)
-    together.run(problem, Stopping(3, 1000, 0.0))
-    behind = problem.select(np.array([1]))
-    other = Training(Backprop(), behind, first[1:], seeds(1, 1)).run(behind, Stopping(3, 1000, 0.0))
-    alone.run(ahead, Stopping(3, 1000, 0.0))
+    together.run(problem, descent, Stopping(3, 1000, 0.0))
+    two, other_how = problem.select(behind), descent.select(behind)
+    other = Training(Backprop(), two, other_how, first[1:], seeds(1, 1)).run(two, other_how, Stopping(3, 1000, 0.0))
+    alone.run(one, how, Stopping(3, 1000, 0.0))
     np.testing.assert_allclose(together.state.arrays["parameters"][1], other.parameters[0], rtol=1e-7)
     assert together.state.arrays["steps"].tolist() == [7, 3]
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from nnexp import SNES, BackpropMLP, Network
-from tests.training.problems import make_problem, seeds
+from tests.training.problems import make_both, seeds
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 
 
 def setup(algorithm, network=None):
-    problem = make_problem(network=network)
+    problem, descent = make_both(network=network)
     first = problem.network.initialize(1, seeds(1))
-    state = algorithm.start(problem, first, seeds(1))
+    state = algorithm.start(problem, descent, first, seeds(1))
     return problem, state, algorithm.breeder(problem, state, None)
 
 
@@ -69,9 +69,9 @@ def test_the_population_grows_with_the_root_of_the_weights():
 
 def test_candidates_are_the_mean_after_the_update_and_the_best_network_drawn():
     algorithm = SNES(population_size=12, batch_size=None)
-    problem = make_problem()
-    state = algorithm.start(problem, problem.network.initialize(1, seeds(1)), seeds(1))
-    step = algorithm.bind(problem, state)
+    problem, descent = make_both()
+    state = algorithm.start(problem, descent, problem.network.initialize(1, seeds(1)), seeds(1))
+    step = algorithm.bind(problem, descent, state)
     progress = step()
     np.testing.assert_array_equal(progress.candidates[0, 0], state.arrays["mean"][0])
     X, Y = problem.samples.block(problem.training[0])[:, :3], problem.expected_of(problem.training[0], 0)

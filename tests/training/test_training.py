@@ -10,7 +10,7 @@ from nnexp import Algorithm, GeneticAlgorithm, Network
 from nnexp.training import Backprop, Stopping, Training
 from nnexp.training.algorithm import Progress, State
 from tests.algorithms import EVERY, EVOLVING, small
-from tests.training.problems import make_problem, seeds
+from tests.training.problems import make_both, seeds
 
 # The mode of descent says nothing to what has no gradient.
 MODES = [
@@ -23,13 +23,13 @@ LONG = Stopping(max_iter=12, patience=1000, tol=0.0)
 
 def problem_of(algorithm, **settings):
     """Make a problem with the network that an algorithm trains."""
-    return make_problem(network=small(algorithm).extend(Network((3, 6, 2), "tanh", "softmax")), **settings)
+    return make_both(network=small(algorithm).extend(Network((3, 6, 2), "tanh", "softmax")), **settings)
 
 
-def train(algorithm, problem, stopping=LONG, first=0):
+def train(algorithm, problem, descent, stopping=LONG, first=0):
     members = problem.n_members
     parameters = problem.network.initialize(members, seeds(members, 50 + first), problem.dtype)
-    return Training(algorithm, problem, parameters, seeds(members, first)).run(problem, stopping)
+    return Training(algorithm, problem, descent, parameters, seeds(members, first)).run(problem, descent, stopping)
 
 
 @pytest.mark.parametrize(("algorithm", "mode"), MODES)
@@ -37,11 +37,11 @@ def train(algorithm, problem, stopping=LONG, first=0):
 @pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "weights"])
 def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone(algorithm, mode, validation, weighted):
     weight = np.random.default_rng(2).uniform(0.1, 3, 60) if weighted else None
-    problem = problem_of(algorithm, members=8, mode=mode, validation=validation, weight=weight)
-    together = train(small(algorithm), problem)
+    problem, descent = problem_of(algorithm, members=8, mode=mode, validation=validation, weight=weight)
+    together = train(small(algorithm), problem, descent)
     for i in range(8):
-        only = problem.select(np.arange(8) == i)
-        alone = train(small(algorithm), only, first=i)
+        own = np.arange(8) == i
+        alone = train(small(algorithm), problem.select(own), descent.select(own), first=i)
         np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-7, atol=1e-9)
         assert together.evaluations[i] == alone.evaluations[0]
         assert together.n_iter[i] == alone.n_iter[0]
@@ -49,12 +49,13 @@ def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone
 
 @pytest.mark.parametrize("algorithm", EVERY)
 def test_members_that_stop_early_do_not_disturb_the_others(algorithm):
-    problem = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
+    problem, descent = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
     stopping = Stopping(max_iter=60, patience=3, tol=0.0)
-    together = train(small(algorithm), problem, stopping)
+    together = train(small(algorithm), problem, descent, stopping)
     assert len(set(together.n_iter)) > 1
     for i in range(4):
-        alone = train(small(algorithm), problem.select(np.arange(4) == i), stopping, first=i)
+        own = np.arange(4) == i
+        alone = train(small(algorithm), problem.select(own), descent.select(own), stopping, first=i)
         assert together.n_iter[i] == alone.n_iter[0]
         assert together.stop_reason[i] == alone.stop_reason[0]
         np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-6, atol=1e-8)
@@ -64,10 +65,10 @@ def test_members_that_stop_early_do_not_disturb_the_others(algorithm):
 @pytest.mark.parametrize("algorithm", EVERY)
 @pytest.mark.parametrize("between", [copy.deepcopy, lambda training: pickle.loads(pickle.dumps(training))])
 def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, between):
-    problem = problem_of(algorithm, optimizer="adam")
-    whole = train(small(algorithm), problem, Stopping(20, 1000, 0.0))
-    parts = between(train(small(algorithm), problem, Stopping(8, 1000, 0.0)))
-    parts.run(problem, Stopping(12, 1000, 0.0))
+    problem, descent = problem_of(algorithm, optimizer="adam")
+    whole = train(small(algorithm), problem, descent, Stopping(20, 1000, 0.0))
+    parts = between(train(small(algorithm), problem, descent, Stopping(8, 1000, 0.0)))
+    parts.run(problem, descent, Stopping(12, 1000, 0.0))
     np.testing.assert_array_equal(parts.parameters, whole.parameters)
     assert [row["error"] for row in parts.history[0]] == [row["error"] for row in whole.history[0]]
 
@@ -75,14 +76,14 @@ def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, betw
 @pytest.mark.parametrize("algorithm", EVERY)
 def test_a_stack_whose_members_stopped_at_different_steps_goes_on_like_each_alone(algorithm):
     """Patience is set so that members stop by it at different steps; then all go on for some steps."""
-    problem = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
+    problem, descent = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
     stopping, more = Stopping(max_iter=60, patience=3, tol=0.0), Stopping(max_iter=5, patience=1000, tol=0.0)
-    together = pickle.loads(pickle.dumps(train(small(algorithm), problem, stopping)))
+    together = pickle.loads(pickle.dumps(train(small(algorithm), problem, descent, stopping)))
     assert len(set(together.n_iter)) > 1
-    together.run(problem, more)
+    together.run(problem, descent, more)
     for i in range(4):
-        only = problem.select(np.arange(4) == i)
-        alone = train(small(algorithm), only, stopping, first=i).run(only, more)
+        only, how = problem.select(np.arange(4) == i), descent.select(np.arange(4) == i)
+        alone = train(small(algorithm), only, how, stopping, first=i).run(only, how, more)
         assert together.n_iter[i] == alone.n_iter[0]
         np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-6, atol=1e-8)
         last = [(t.history[k][-1]["error"]) for t, k in ((together, i), (alone, 0))]
@@ -91,9 +92,9 @@ def test_a_stack_whose_members_stopped_at_different_steps_goes_on_like_each_alon
 
 def test_patience_counts_on_where_training_goes_on():
     def steps(*parts):
-        training = train(Scripted([5.0] + [4.0] * 40), make_problem(), Stopping(parts[0], 10, 0.0))
+        training = train(Scripted([5.0] + [4.0] * 40), *make_both(), Stopping(parts[0], 10, 0.0))
         for part in parts[1:]:
-            training.run(make_problem(), Stopping(part, 10, 0.0))
+            training.run(*make_both(), Stopping(part, 10, 0.0))
         return training.n_iter[0]
 
     assert steps(30) == steps(8, 22) == steps(4, 4, 22) == 12
@@ -102,12 +103,12 @@ def test_patience_counts_on_where_training_goes_on():
 
 @pytest.mark.parametrize("algorithm", EVERY)
 def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm):
-    problem = problem_of(algorithm, validation=20, learning_rate=0.05)
-    turned = problem_of(algorithm, validation=20, learning_rate=0.05)
+    problem, descent = problem_of(algorithm, validation=20, learning_rate=0.05)
+    turned, _ = problem_of(algorithm, validation=20, learning_rate=0.05)
     turned.expected[:] = turned.expected[:, ::-1]
-    training = train(small(algorithm), problem, Stopping(60, 1000, 0.0))
+    training = train(small(algorithm), problem, descent, Stopping(60, 1000, 0.0))
     before = training.parameters.copy()
-    training.run(turned, Stopping(60, 1000, 0.0), new_data=True)
+    training.run(turned, descent, Stopping(60, 1000, 0.0), new_data=True)
     rows = turned.validation[0]
     X, Y = turned.samples.values[rows, :-1], turned.expected[rows]
     old, _ = turned.network.error_and_gradient(before[0], X, Y, "cross_entropy")
@@ -118,8 +119,8 @@ def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm)
 
 @pytest.mark.parametrize("algorithm", EVERY)
 def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorithm):
-    problem = problem_of(algorithm, validation=20, learning_rate=0.1, n=40)
-    training = train(small(algorithm), problem, Stopping(80, 1000, 0.0))
+    problem, descent = problem_of(algorithm, validation=20, learning_rate=0.1, n=40)
+    training = train(small(algorithm), problem, descent, Stopping(80, 1000, 0.0))
     errors = [row["validation_error"] for row in training.history[0]]
     assert training.best_error[0] == min(errors)
     assert np.argmin(errors) < 79  # it got worse again, or the test shows nothing
@@ -131,10 +132,10 @@ def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorith
 
 
 def test_without_validation_data_descent_keeps_its_last_network_and_evolution_its_best():
-    problem = make_problem()
-    descent = train(Backprop(), problem)
-    np.testing.assert_array_equal(descent.parameters, descent.state.arrays["parameters"])
-    evolution = train(small("genetic"), problem)
+    problem, descent = make_both()
+    descended = train(Backprop(), problem, descent)
+    np.testing.assert_array_equal(descended.parameters, descended.state.arrays["parameters"])
+    evolution = train(small("genetic"), problem, descent)
     best, _ = problem.network.error_and_gradient(
         evolution.parameters[0], problem.samples.values[:, :-1], problem.expected, "cross_entropy"
     )
@@ -149,10 +150,10 @@ class Scripted(Algorithm):
     def __init__(self, errors=()):
         self.errors = errors
 
-    def start(self, problem, parameters, rngs):
+    def start(self, problem, descent, parameters, rngs):
         return State(rngs, {"parameters": np.zeros_like(parameters)}, np.zeros(len(parameters), dtype=int))
 
-    def bind(self, problem, state):
+    def bind(self, problem, descent, state):
         def step():
             state.arrays["parameters"][:, 0] += 1
             return Progress(
@@ -182,9 +183,9 @@ class Scripted(Algorithm):
     ],
 )
 def test_stopping(errors, stopping, steps, kept, reason):
-    problem = make_problem()
+    problem, descent = make_both()
     first = np.zeros((1, problem.network.n_parameters))
-    training = Training(Scripted(errors), problem, first, seeds(1)).run(problem, stopping)
+    training = Training(Scripted(errors), problem, descent, first, seeds(1)).run(problem, descent, stopping)
     assert training.n_iter[0] == steps
     assert training.parameters[0, 0] == kept
     assert reason in training.stop_reason[0]
@@ -192,14 +193,14 @@ def test_stopping(errors, stopping, steps, kept, reason):
 
 def test_the_cost_is_counted_in_evaluations():
     n, validation = 60, 15
-    descent = train(Backprop(), make_problem(validation=validation))
+    descent = train(Backprop(), *make_both(validation=validation))
     assert descent.evaluations[0] == 12 * (3 * (n - validation) + validation)
     evolution = GeneticAlgorithm(population_size=10, elite=2, batch_size=20)
-    assert train(evolution, make_problem(validation=validation)).evaluations[0] == 12 * (10 * 20 + 2 * validation)
-    assert train(evolution, make_problem()).evaluations[0] == 12 * (10 * 20 + 2 * n)
+    assert train(evolution, *make_both(validation=validation)).evaluations[0] == 12 * (10 * 20 + 2 * validation)
+    assert train(evolution, *make_both()).evaluations[0] == 12 * (10 * 20 + 2 * n)
     # With all data as the batch the errors of the elite are known already.
     evolution = GeneticAlgorithm(population_size=10, elite=2, batch_size=None)
-    assert train(evolution, make_problem()).evaluations[0] == 12 * 10 * n
+    assert train(evolution, *make_both()).evaluations[0] == 12 * 10 * n
 
 
 def test_an_algorithm_has_parameters_like_an_estimator():
