@@ -61,9 +61,9 @@ class Memetic(Evolutionary):
     evolution : GeneticAlgorithm, mapping or None, default=None
         How networks are bred. None for a `GeneticAlgorithm` with ``elite=1``, parents from the better three quarters,
         ``crossover="arithmetic"``, since networks that descend from one have much in common and their mean is often better than
-        both, ``crossover_rate=1.0`` and a mutation of sigma 0.01; its ``population_size`` is 128 times what gradients do not get, at
-        least 4. A mapping without a name changes settings of that one, such as ``{"population_size": 6}``. A `GeneticAlgorithm` is
-        taken as it is.
+        both, ``crossover_rate=1.0`` and a mutation of sigma 0.01; its ``population_size`` is 128 times what gradients do not get,
+        at least 4. A mapping without a name changes settings of that one, such as ``{"population_size": 6}``. An object is taken as
+        it is.
 
     Notes
     -----
