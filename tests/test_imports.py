@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "experiment": {"network", "training", "fitting.settings", "estimator", "together", "engine", "sweep", "parts"},
     "report": {"experiment.results"},
     "verify": {"experiment", "report"},
+    "testing": {"network", "training", "experiment.datasets"},
     "_output": set(),
     "_signals": set(),
     "cli": {
@@ -47,7 +48,7 @@ MAY_IMPORT = {
 FOREIGN = {
     "sklearn": {"fitting", "estimator", "together", "sweep", "experiment"},
     "optuna": {"sweep"},
-    "pandas": {"estimator", "sweep", "experiment", "report", "verify"},
+    "pandas": {"estimator", "sweep", "experiment", "report", "verify", "testing"},
 }
 
 

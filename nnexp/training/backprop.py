@@ -60,6 +60,11 @@ class Backprop(Algorithm):
     def forget(self, problem: Problem, descent: Descent, state: State) -> None:
         descent.schedule.forget(state.arrays)
 
+    def memory(self, problem: Problem, descent: Descent) -> int:
+        # weights and moments, with a copy while they are at work; gradients, strengths, the best and the last good ones
+        networks = problem.n_members * (2 * (1 + descent.optimizer.n_moments) + 6)
+        return networks * problem.network.n_parameters * problem.dtype.itemsize
+
     def default_steps(self, updates: int) -> int:
         return max(100, -(-1000 // updates))
 
@@ -226,6 +231,7 @@ class Epoch:
         self._chunks = _plan(n, self._batch, per_sample, self.CHUNK_BYTES, Sweep.PIECE_BYTES)
         if not all(all(chunk.closes) for chunk in self._chunks):
             self._piece_gradient = np.zeros_like(self._parameters)
+        self._decayed, self._strengths = network.penalty_mask.astype(problem.dtype), dict[str, Array]()
         self._buffers: dict[int, _Buffers] = {}
         for chunk in self._chunks:
             if chunk.size not in self._buffers:
@@ -243,14 +249,9 @@ class Epoch:
         """Read the settings, and the structures that are a part of the parameters, which may have changed."""
         problem, descent = self._problem, self._descent
         network, dtype = problem.network, problem.dtype
-        decayed = network.penalty_mask.astype(dtype)
-
-        def of_weights(strength: Array) -> Array | None:
-            """Return the strength for each parameter, 0 for bias weights, or None if all are 0."""
-            return decayed * strength.astype(dtype).reshape((*self._leading, 1)) if strength.any() else None
-
-        self._l1, self._l2 = of_weights(problem.l1), of_weights(problem.l2)
-        self._decay = of_weights(descent.weight_decay + getattr(descent.optimizer, "weight_decay", 0.0))
+        decay = descent.weight_decay + getattr(descent.optimizer, "weight_decay", 0.0)
+        self._l1, self._l2 = self._of_weights("l1", problem.l1), self._of_weights("l2", problem.l2)
+        self._decay = self._of_weights("decay", decay)
         clip = descent.clip_norm
         self._clip = clip.astype(dtype).reshape((*self._leading, 1)) if np.isfinite(clip).any() else None
         self._present: Array | None = None
@@ -264,6 +265,15 @@ class Epoch:
             buffers.workspace.bind(self._parameters, self._piece_gradient)
             if buffers.dropout is not None:
                 buffers.dropout.refresh()
+
+    def _of_weights(self, name: str, strength: Array) -> Array | None:
+        """Return a strength for each parameter, 0 for bias weights, or None if all are 0; in the same place each time."""
+        if not strength.any():
+            return None
+        if name not in self._strengths:
+            self._strengths[name] = np.empty_like(self._parameters)
+        out = self._strengths[name]
+        return np.multiply(self._decayed, strength.astype(out.dtype).reshape((*self._leading, 1)), out=out)
 
     def __call__(self) -> Progress:
         problem, state, n = self._problem, self._state, self._n

@@ -96,6 +96,9 @@ class SeparableCMAES(SearchDistribution):
         state.arrays["first"][:] = parameters
         state.arrays["cma_mean"][:] = np.clip(parameters[:, free] / scale[free], -1e30, 1e30)
 
+    def room(self, network: Network) -> float:
+        return 8.0 * self.size(network.n_parameters)  # in double precision, and the library's own copies
+
     def optimizer(self, problem: Problem, parameters: Array) -> Any:
         """Return the library's object for one member."""
         import cmaes  # loads much of SciPy
@@ -149,9 +152,13 @@ class CMAES(SeparableCMAES):
         super().__init__(population_size, sigma, batch_size)
 
     def memory(self, problem: Problem, descent: Descent) -> int:
-        # for each member the matrix, its eigenvectors and what is saved; for all the library's outer products of a population
+        # for each member the matrix, its eigenvectors and what is saved
         d = problem.network.n_parameters
-        return super().memory(problem, descent) + 8 * d * d * (5 * problem.n_members + self.size(d))
+        return super().memory(problem, descent) + 8 * d * d * 5 * problem.n_members
+
+    def room(self, network: Network) -> float:
+        d = network.n_parameters
+        return super().room(network) + 2.2 * self.size(d) * d  # the library's outer products of a population
 
 
 def _remembered(optimizer: Any) -> dict[str, Array]:

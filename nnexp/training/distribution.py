@@ -37,9 +37,10 @@ class SearchDistribution(Evolutionary):
         check_number(*self.said("sigma"), low=0, high=1e6, open_low=True)
 
     def memory(self, problem: Problem, descent: Descent) -> int:
-        # the distributions, with a copy while they are at work, and for all members the networks of one and the noise
-        d = problem.network.n_parameters
-        return (4 * problem.n_members + 2 * self.size(d) + self.n_candidates) * d * problem.dtype.itemsize
+        # the distributions, with a copy while they are at work; the networks and the noise of one member at a time
+        kept = 4 * problem.n_members + self.n_candidates + 2 * self.size(problem.network.n_parameters)
+        networks = kept + self.room(problem.network)
+        return int(networks * problem.network.n_parameters * problem.dtype.itemsize)
 
 
 class Distribution(Breeder):

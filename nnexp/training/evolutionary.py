@@ -92,9 +92,14 @@ class Evolutionary(Algorithm):
         return network
 
     def memory(self, problem: Problem, descent: Descent) -> int:
-        # the populations, with a copy while they are at work, and for all members what is bred of one
+        # the populations, with a copy while they are at work, and what is made for one member at a time
         d = problem.network.n_parameters
-        return (2 * problem.n_members + 3) * self.scored(d) * d * problem.dtype.itemsize
+        networks = 2 * problem.n_members * self.scored(d) + self.room(problem.network)
+        return int(networks * d * problem.dtype.itemsize)
+
+    def room(self, network: Network) -> float:
+        """Return for how many networks a generation needs room besides the populations, for one member at a time."""
+        return 4.0 * self.scored(network.n_parameters)
 
     def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
         made = [self.first(problem, own, rng) for own, rng in zip(parameters, rngs, strict=True)]

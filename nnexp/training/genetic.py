@@ -263,10 +263,10 @@ class GeneticAlgorithm(Evolutionary):
     def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
         return Breeding(self, problem, state, judge)
 
-    def memory(self, problem: Problem, descent: Descent) -> int:
-        # the populations, with a copy while they are at work, and for all members the children, their second parents, the noise
-        d = problem.network.n_parameters
-        return (2 * problem.n_members + 3) * self.size(d) * d * problem.dtype.itemsize
+    def room(self, network: Network) -> float:
+        _, _, mutation = self.operators()
+        more = 4.0 if self.evolves_structure or isinstance(mutation, Safe) else 0.0
+        return super().room(network) + more * self.size(network.n_parameters)
 
     def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:
         better = watched < state.arrays["best"]
@@ -420,7 +420,7 @@ class Breeding(Breeder):
         parents[crossed:, 1] = parents[crossed:, 0]
         np.take(population, parents[:, 0], axis=0, out=children, mode="clip")
         if crossed:
-            others = genome.buffer("others", crossed)
+            others = genome.buffer("others", len(children))[:crossed]
             np.take(population, parents[:crossed, 1], axis=0, out=others, mode="clip")
             two = children[:crossed]
             kept = None if self._crossover.exchanges else two[:, genome.choices]
