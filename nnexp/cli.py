@@ -40,7 +40,7 @@ from nnexp.experiment import (
 )
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.experiment.results import SWEEP_TABLES
-from nnexp.experiment.runs import check_models, load_data, sweeps_of
+from nnexp.experiment.runs import Beginning, Observer, check_models, load_data, sweeps_of
 from nnexp.experiment.schema import NAME_RULE, is_name
 from nnexp.experiment.specification import TRUST
 from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
@@ -287,6 +287,20 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
         f"(or {TRUST} in the environment)",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="2 folds, 1 repeat, 10 steps, 8 trials: to try a file")
+    versions = parser.add_mutually_exclusive_group()
+    versions.add_argument(
+        "--redo", action="store_const", const="redo", dest="other_versions",
+        help="do finished runs again that were made with other versions of nnexp or its libraries",
+    )  # fmt: skip
+    versions.add_argument(
+        "--keep", action="store_const", const="keep", dest="other_versions",
+        help="keep them, marked in runs.csv and in the report",
+    )  # fmt: skip
+
+
+def _is_dialogue() -> bool:
+    """Whether somebody at a terminal can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _positive(text: str) -> int:
@@ -312,7 +326,7 @@ def _specification(given: argparse.Namespace) -> Specification:
 
 
 def _load(given: argparse.Namespace, changes: dict[str, str]) -> Specification:
-    ask = _ask if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else None
+    ask = _ask if _is_dialogue() else None
     return load_specification(given.file, changes, given.quick, given.tables, allow_modules=given.modules, ask=ask)
 
 
@@ -403,10 +417,9 @@ def _run(given: argparse.Namespace, console: Terminal) -> int:
             specification,
             given.results,
             n_jobs=jobs,
-            on_start=progress.start,
-            on_run=progress.advance,
+            observer=progress,
+            other_versions=given.other_versions,
             command=_command(given, specification),
-            on_trial=progress.trial,
             storage=given.storage,
             backend=given.backend,
             scheduler=given.scheduler,
@@ -456,7 +469,7 @@ def _command(given: argparse.Namespace, specification: Specification) -> str:
     return shlex.join(parts).encode(errors="backslashreplace").decode()
 
 
-class _Progress:
+class _Progress(Observer):
     """A bar with the time left on a terminal; a line for each tenth elsewhere."""
 
     def __init__(self, console: Terminal, question: str) -> None:
@@ -481,10 +494,25 @@ class _Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:  # else it would leave an empty line
+            self._bar.stop()
 
-    def start(self, planned: int, known: int, trials: int, known_trials: int, again: str) -> None:
+    def ask(self, question: str) -> str | None:
+        """Ask on a terminal what becomes of runs that were made with other versions."""
+        if not _is_dialogue():
+            return None
+        self._console.print(escape(question), style="yellow")
+        try:
+            answer = input("Do them again, or keep them, marked as such? [redo/keep] ")
+        except EOFError:
+            return None
+        found = [name for name in ("redo", "keep") if answer.strip() and name.startswith(answer.strip().lower())]
+        return found[0] if found else None
+
+    def begin(self, beginning: Beginning) -> None:
         """Begin with the numbers of planned and of known runs and trials, and what is done again."""
+        planned, known, again = beginning.runs, beginning.known_runs, beginning.again
+        trials, known_trials = beginning.trials, beginning.known_trials
         self._planned, self._known, self._trials, self._known_trials = planned, known, trials, known_trials
         found = f", {known} of them finished before" if known else ""
         self._console.print(f"[bold]{escape(self._question)}[/bold]")
@@ -529,7 +557,7 @@ class _Progress:
         else:
             self._console.print(f"{number} of {self._trials} trials finished{escape(said)}")
 
-    def advance(self, row: dict[str, Any]) -> None:
+    def run(self, row: dict[str, Any]) -> None:
         """Count a finished run."""
         self._done += 1
         if row["status"] == "failed":

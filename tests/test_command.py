@@ -174,11 +174,47 @@ def on_a_terminal(folder, *arguments, answer=b""):
         if not part:
             break
         shown += part
-        if answer and b"[y/N]" in shown:
+        if answer and (b"[y/N]" in shown or b"[redo/keep]" in shown):
             os.write(terminal, answer)
             answer = b""
     os.close(terminal)
     return shown.decode(errors="replace"), os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
+
+
+def made_elsewhere(folder):
+    """Run an experiment, and let its journal say that another version of NumPy has made it."""
+    assert on_a_terminal(folder, "run", "fast.toml", "--jobs", "1")[1] == 0
+    journal = folder / "results" / "fast" / "journal.jsonl"
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    for record in records:
+        record["key"] = "0" + record["key"][1:] if record["key"][0] != "0" else "1" + record["key"][1:]
+        record["decided_by"]["numpy"] = "1.99.0"
+    journal.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+@pytest.mark.parametrize(("answer", "marked"), [(b"k\n", True), (b"redo\n", False)])
+def test_a_terminal_is_asked_what_becomes_of_runs_of_other_versions(folder, answer, marked):
+    made_elsewhere(folder)
+    shown, status = on_a_terminal(folder, "run", "fast.toml", "--jobs", "1", answer=answer)
+    assert status == 0, shown
+    assert "were made with other versions: numpy 1.99.0" in shown
+    assert ("made_with" in (folder / "results" / "fast" / "runs.csv").read_text()) == marked
+    assert ("were made with other versions than" in (folder / "results" / "fast" / "report.md").read_text()) == marked
+    shown, status = on_a_terminal(folder, "run", "fast.toml", "--jobs", "1")  # it is settled
+    assert (status, "redo" in shown) == (0, False)
+
+
+def test_without_a_terminal_the_answer_is_an_option(folder):
+    made_elsewhere(folder)
+    command = [NNEXP, "run", "fast.toml", "--jobs", "1"]
+    given = {"cwd": folder, "env": ENVIRONMENT, "capture_output": True, "text": True, "timeout": 120}
+    refused = subprocess.run(command, **given, stdin=subprocess.DEVNULL)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--redo does them again, --keep keeps them" in refused.stderr
+    kept = subprocess.run([*command, "--keep"], **given, stdin=subprocess.DEVNULL)
+    assert (kept.returncode, kept.stderr) == (0, "")
+    assert "made_with" in (folder / "results" / "fast" / "runs.csv").read_text()
+    assert subprocess.run([*command, "--keep", "--redo"], **given, stdin=subprocess.DEVNULL).returncode == 2
 
 
 ODD = "\x1b]0;owned\x07\x1b[2J\x9b31m‮x"

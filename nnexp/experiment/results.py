@@ -51,6 +51,8 @@ BEFORE_SCORES = [
     "data", "task", "model", "repeat", "fold", "seed", "fingerprint", "split", "n_train", "n_test", "status", "problem",
 ]  # fmt: skip
 AFTER_SCORES = ["evaluations", "n_iter", "n_parameters", "stop_reason", "warnings"]
+# With which other versions a run was made that has been kept; the column is there where one has.
+MADE_WITH = "made_with"
 _COLUMNS = {
     "runs.csv": [*RUN_KEYS, "task", "n_train", "n_test", "status", "problem", "evaluations", "warnings"],
     "curves.csv": [*RUN_KEYS, "step", "error", "validation_error", "evaluations"],
@@ -352,6 +354,8 @@ def write_tables(folder: Path, records: Iterable[dict[str, Any]], metrics: list[
     joined = pd.concat(curves) if curves else pd.DataFrame(columns=_COLUMNS["curves.csv"])
     joined = joined.reindex(columns=[*_COLUMNS["curves.csv"], *_ADDED["curves.csv"]])
     columns = [column for part in (BEFORE_SCORES, metrics, AFTER_SCORES) for column in part]
+    if any(row.get(MADE_WITH) for row in rows):
+        columns.append(MADE_WITH)
     runs, spent = pd.DataFrame(rows, columns=columns), pd.DataFrame(times, columns=_COLUMNS["times.csv"])
     write_atomically(folder / "runs.csv", runs.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "times.csv", spent.to_csv(index=False, lineterminator="\n"))

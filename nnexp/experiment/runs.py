@@ -9,7 +9,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from nnexp._errors import is_of_the_machine, reason, shortened
 from nnexp._files import as_path
 from nnexp._identity import FITTING, key_of, libraries, own_code
+from nnexp._names import check_choice
 from nnexp._version import __version__
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
@@ -44,6 +45,7 @@ from nnexp.experiment.datasets import (
 from nnexp.experiment.details import details_of, write_details
 from nnexp.experiment.results import (
     DETAIL_TABLES,
+    MADE_WITH,
     POPULATION,
     SWEEP_TABLES,
     Journal,
@@ -227,7 +229,8 @@ def plan(
     metrics = evaluation.metrics.model_dump()
     # What decides all runs. Each part has a name, so that it can be said which of them has changed.
     versions = dict(libraries())
-    shared = {"nnexp": key_of(__version__, own_code(*FITTING, "experiment")), **versions}
+    code = key_of(__version__, own_code(*FITTING, "experiment"))
+    shared = {"nnexp": code, **versions}
     code_of_model = {model.name: _code_of(model) for model in specification.models}
     runs = []
     for name, own in data.items():
@@ -259,6 +262,7 @@ def plan(
                 }
                 key = key_of(name, model.name, repeat, fold, decided_by)
                 decided_by = {part: value if part in versions else value[:8] for part, value in decided_by.items()}
+                decided_by["nnexp"] = f"{__version__}+{code[:8]}"
                 facts = (fold, seed, training, test, metrics[own.task], fingerprint, problem, decided_by)
                 runs.append(Run(key, name, own.task, model, repeat, *facts))
     names = list(data)
@@ -277,27 +281,86 @@ def _code_of(model: ModelSpecification) -> dict[str, str]:
     return found
 
 
-def _done_again(runs: list[Run], journal: Journal) -> str:
-    """Say how many finished runs are done again, and what has changed; nothing where none is."""
-    known = {_place_of(record["row"]): record for record in journal.records.values()}
-    planned = {run.key for run in runs}
-    changes: dict[str, None] = {}
-    count = 0
-    for run in runs:
-        record = known.get((run.data, run.model.name, run.repeat, run.fold))
-        if run.key in journal.records or record is None or record["key"] in planned:
-            continue
-        count += 1
-        before = record.get("decided_by")
-        now = run.decided_by
-        if before is None:
-            changes["the version of nnexp, or something else"] = None
-            continue
-        changes |= dict.fromkeys(part for part in {**before, **now} if before.get(part) != now.get(part))
-    if not count:
-        return ""
-    what = ", ".join(changes)
-    return f"{count} finished runs are done again, because of what has changed since: {what}."
+@dataclass(frozen=True)
+class Changes:
+    """What has become of finished runs, where something that decides them has changed.
+
+    Attributes
+    ----------
+    again : int
+        Runs that are done again, since more has changed than versions.
+    what : tuple of str
+        What has changed for them.
+    of_version : tuple of Run
+        Runs that were made with other versions of nnexp or of its libraries, and differ in nothing else.
+    versions : dict
+        These: with what they were made, and with what they would be now, by name.
+    """
+
+    again: int
+    what: tuple[str, ...]
+    of_version: tuple[Run, ...]
+    versions: dict[str, tuple[str, str]]
+
+    @staticmethod
+    def of(runs: list[Run], journal: Journal) -> Changes:
+        """Compare the runs that are not finished with those of the journal at their places."""
+        known = {_place_of(record["row"]): record for record in journal.records.values()}
+        planned = {run.key for run in runs}
+        what: dict[str, None] = {}
+        versions: dict[str, tuple[str, str]] = {}
+        of_version = []
+        again = 0
+        for run in runs:
+            record = known.get((run.data, run.model.name, run.repeat, run.fold))
+            if run.key in journal.records or record is None or record["key"] in planned:
+                continue
+            before, now = record.get("decided_by"), run.decided_by
+            if before is None:
+                again, what["the version of nnexp, or something else"] = again + 1, None
+                continue
+            changed = [part for part in {**before, **now} if before.get(part) != now.get(part)]
+            if set(changed) <= {"nnexp", *libraries()}:
+                of_version.append(run)
+                versions |= {part: (before.get(part, "none"), now.get(part, "none")) for part in changed}
+            else:
+                again += 1
+                what |= dict.fromkeys(changed)
+        return Changes(again, tuple(what), tuple(of_version), versions)
+
+    def said(self) -> str:
+        """Say how many runs are done again because of what has changed; nothing where none is."""
+        if not self.again:
+            return ""
+        return f"{self.again} finished runs are done again, because of what has changed since: {', '.join(self.what)}."
+
+    def question(self) -> str:
+        """Say which runs were made with other versions; nothing where none was."""
+        if not self.of_version:
+            return ""
+        made = "; ".join(
+            f"{name} {_version(*both)}, here {_version(*both[::-1])}" for name, both in self.versions.items()
+        )
+        return f"{len(self.of_version)} finished runs were made with other versions: {made}."
+
+    def keep(self, journal: Journal) -> None:
+        """Let the runs that were made with other versions stand, marked in their rows."""
+        known = {_place_of(record["row"]): record for record in journal.records.values()}
+        for run in self.of_version:
+            record = known[run.data, run.model.name, run.repeat, run.fold]
+            before, now = record["decided_by"], run.decided_by
+            made = dict(own.split(" ", 1) for own in filter(None, record["row"].get(MADE_WITH, "").split(", ")))
+            for part in {**before, **now}:
+                if before.get(part) != now.get(part):
+                    made.setdefault(part, _version(before.get(part, "none"), now.get(part, "none")))
+            row = {**record["row"], MADE_WITH: ", ".join(f"{name} {version}" for name, version in made.items())}
+            journal.append({**record, "key": run.key, "row": row, "decided_by": run.decided_by})
+
+
+def _version(one: str, other: str) -> str:
+    """Return a version; with the hash of the code, which nnexp's has, where only that tells it from another."""
+    short = one.partition("+")[0]
+    return one if short == other.partition("+")[0] else short
 
 
 def _place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -310,15 +373,49 @@ def _seed(*parts: Any) -> int:
     return int.from_bytes(digest[:4], "little")
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """With what an experiment begins: how many runs and trials are planned, and how many of them were finished before.
+
+    Attributes
+    ----------
+    runs, known_runs, trials, known_trials : int
+    again : str
+        A sentence where finished runs are done again, else empty.
+    """
+
+    runs: int
+    known_runs: int
+    trials: int
+    known_trials: int
+    again: str
+
+
+class Observer:
+    """Is told how an experiment goes. Each method does nothing: a subclass has those that it wants."""
+
+    def begin(self, beginning: Beginning) -> None:
+        """Begin."""
+
+    def run(self, row: dict[str, Any]) -> None:
+        """Take note of a finished run, by its row."""
+
+    def trial(self, sweep: ModelSweep, outcome: Outcome, trials: list[Trial]) -> None:
+        """Take note of how a trial of a sweep has ended, with all its trials."""
+
+    def ask(self, question: str) -> str | None:
+        """Say what becomes of finished runs that were made with other versions: "redo", "keep", or None for no answer."""
+        return None
+
+
 def run_experiment(
     specification: Specification,
     results: str | Path = "results",
     n_jobs: int = 1,
-    on_start: Callable[[int, int, int, int, str], None] | None = None,
-    on_run: Callable[[dict[str, Any]], None] | None = None,
-    command: str = "",
     *,
-    on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None = None,
+    observer: Observer | None = None,
+    other_versions: str | None = None,
+    command: str = "",
     storage: str | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
@@ -332,15 +429,13 @@ def run_experiment(
         The folder in which the experiment's folder stands.
     n_jobs : int, default=1
         Processes. The tables do not depend on it, but for elastic sweeps.
-    on_start : callable, default=None
-        Is given the numbers of planned and of known runs, of planned and of known trials, and a sentence where finished runs
-        are done again.
-    on_run : callable, default=None
-        Is given each finished run's row.
+    observer : Observer, default=None
+        Is told how it goes.
+    other_versions : {"redo", "keep"} or None, default=None
+        What becomes of finished runs that were made with other versions of nnexp, NumPy, SciPy, pandas, scikit-learn or joblib, and
+        differ in nothing else: they are done again, or kept and marked. None asks the observer, and is refused without an answer.
     command : str, default=""
         The command to be recorded.
-    on_trial : callable, default=None
-        Is given the sweep, how a trial of it ended, and all its trials.
     storage : str, default=None
         Where the sweeps' trials are kept: a folder, or the URL of a PostgreSQL database. None for the experiment's folder.
     backend : {"loky", "dask"}, default="loky"
@@ -350,7 +445,14 @@ def run_experiment(
     Returns
     -------
     Summary
+
+    Raises
+    ------
+    ResultsError
+        If the results cannot be written, or were made with other versions and nobody says what becomes of them.
     """
+    if other_versions is not None:
+        check_choice("other_versions", other_versions, ["redo", "keep"])
     data = load_data(specification)
     check_models(specification, data)
     folder = as_path(results, "The folder of results") / specification.name
@@ -365,9 +467,9 @@ def run_experiment(
     with Engine(n_jobs, backend, scheduler) as engine:
         journal = Journal(folder)
         try:
-            return _run(
-                specification, data, folder, journal, sweeps, engine, place, command, on_start, on_run, on_trial
-            )
+            work = _Work(specification, data, folder, journal, sweeps, place, observer or Observer(), command)
+            work.settle(other_versions)
+            return work.do(engine)
         except OSError as error:
             raise ResultsError(f"The results cannot be written to {folder}: {reason(error)}.") from error
         finally:
@@ -381,65 +483,106 @@ def sweeps_of(specification: Specification, data: dict[str, DataSet], store: Sto
     return plan_sweeps(specification, data, lambda name: outer_splits(specification, data[name]), store, make_model)
 
 
-def _run(
-    specification: Specification,
-    data: dict[str, DataSet],
-    folder: Path,
-    journal: Journal,
-    sweeps: list[ModelSweep],
-    engine: Engine,
-    place: str,
-    command: str,
-    on_start: Callable[[int, int, int, int, str], None] | None,
-    on_run: Callable[[dict[str, Any]], None] | None,
-    on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None,
-) -> Summary:
-    n_trials = sum(own.study.n_trials for own in sweeps)
-    before = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
-    runs = plan(specification, data, _winners(sweeps))
-    known = sum(run.key in journal.records for run in runs)
-    if on_start:
-        on_start(len(runs), known, n_trials, before, _done_again(runs, journal))
-    notes = [journal.lost] if journal.lost else []
-    notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
-    notes += [note for own in data.values() for note in doubtful_columns(own)]
-    environment = _environment(specification, data, command, len(runs))
-    write_atomically(folder / "experiment.json", json.dumps(specification.as_dict(folder), indent=2) + "\n")
-    write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
-    interrupted = False
-    try:
-        run_sweeps(sweeps, engine, place, on_trial)
-        runs = plan(specification, data, _winners(sweeps))
-        known = sum(run.key in journal.records for run in runs)
-        wanted = {run.key for run in runs if run.key not in journal.records}
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """An experiment that is being run."""
+
+    specification: Specification
+    data: dict[str, DataSet]
+    folder: Path
+    journal: Journal
+    sweeps: list[ModelSweep]
+    place: str
+    observer: Observer
+    command: str
+
+    def plan(self) -> list[Run]:
+        """List all runs, as far as the sweeps have come."""
+        return plan(self.specification, self.data, _winners(self.sweeps))
+
+    def known(self, runs: list[Run]) -> int:
+        """Return how many runs are finished."""
+        return sum(run.key in self.journal.records for run in runs)
+
+    def settle(self, other_versions: str | None) -> None:
+        """Keep finished runs that were made with other versions, or not."""
+        runs = self.plan()
+        if other_versions == "redo":  # also what was kept before
+            for run in runs:
+                if self.journal.records.get(run.key, {}).get("row", {}).get(MADE_WITH):
+                    del self.journal.records[run.key]
+        changes = Changes.of(runs, self.journal)
+        if not changes.of_version:
+            return
+        answer = other_versions or self.observer.ask(changes.question())
+        if answer is None:
+            raise ResultsError(
+                f"{self.folder}: {changes.question()} Say what becomes of them: --redo does them again, --keep keeps them, marked "
+                "in runs.csv and in the report."
+            )
+        if answer == "keep":
+            changes.keep(self.journal)
+
+    def do(self, engine: Engine) -> Summary:
+        """Run what is missing, and write the tables."""
+        folder, journal, sweeps, observer = self.folder, self.journal, self.sweeps, self.observer
+        n_trials = sum(own.study.n_trials for own in sweeps)
+        before = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
+        runs = self.plan()
+        known = self.known(runs)
+        changes = Changes.of(runs, journal)
+        again = " ".join(
+            filter(None, (changes.said(), changes.question() and f"{changes.question()} They are done again."))
+        )
+        observer.begin(Beginning(len(runs), known, n_trials, before, again))
+        notes = [journal.lost] if journal.lost else []
+        notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
+        notes += [note for own in self.data.values() for note in doubtful_columns(own)]
+        environment = _environment(self.specification, self.data, self.command, len(runs))
+        write_atomically(folder / "experiment.json", json.dumps(self.specification.as_dict(folder), indent=2) + "\n")
+        write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        interrupted = False
+        try:
+            run_sweeps(sweeps, engine, self.place, observer.trial)
+            runs = self.plan()
+            known = self.known(runs)
+            self._finish(runs, engine)
+        except KeyboardInterrupt:
+            interrupted = True
+            journal.read()  # it may have come between a line's writing and its counting
+        if sweeps:
+            write_sweep_tables(folder, sweeps)
+        finished = self._write(runs)
+        record_hashes(folder, environment)
+        results = self.known(runs)
+        notes += [
+            f"{said_of_given_up(own.study.name, lost)} `nnexp doctor {self.place} --give-up` counts it as failed, and the sweep "
+            "goes on."
+            for own in sweeps
+            if (lost := own.study.given_up())
+        ]
+        failed = sum(record["row"]["status"] == "failed" for record in finished)
+        trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.trials()[: own.study.n_trials])
+        return Summary(folder, len(runs), known, results - known, failed, interrupted, notes, n_trials, trials_done)
+
+    def _finish(self, runs: list[Run], engine: Engine) -> None:
+        """Do the runs that are missing, each kept as it is finished."""
+        wanted = {run.key for run in runs if run.key not in self.journal.records}
         decided_by = {run.key: run.decided_by for run in runs}
-        for record in _execute(_units(runs, wanted), data, engine):
-            if record["key"] not in wanted:
-                continue
-            journal.append({**record, "decided_by": decided_by[record["key"]]})
-            if on_run:
-                on_run(record["row"])
-    except KeyboardInterrupt:
-        interrupted = True
-        journal.read()  # it may have come between a line's writing and its counting
-    if sweeps:
-        write_sweep_tables(folder, sweeps)
-    kept = [journal.row_of(run.key) for run in _by_name(runs, specification)]
-    finished = [record for record in kept if record is not None]
-    results = sum(run.key in journal.records for run in runs)
-    notes += [
-        f"{said_of_given_up(own.study.name, lost)} `nnexp doctor {place} --give-up` counts it as failed, and the sweep goes on."
-        for own in sweeps
-        if (lost := own.study.given_up())
-    ]
-    metrics = specification.evaluation.metrics.model_dump()
-    tasks = dict.fromkeys(own.task for own in data.values())
-    write_tables(folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
-    write_details(folder, finished)
-    record_hashes(folder, environment)
-    failed = sum(record["row"]["status"] == "failed" for record in finished)
-    trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.trials()[: own.study.n_trials])
-    return Summary(folder, len(runs), known, results - known, failed, interrupted, notes, n_trials, trials_done)
+        for record in _execute(_units(runs, wanted), self.data, engine):
+            if record["key"] in wanted:
+                self.journal.append({**record, "decided_by": decided_by[record["key"]]})
+                self.observer.run(record["row"])
+
+    def _write(self, runs: list[Run]) -> list[dict[str, Any]]:
+        """Write the tables of runs, and return their records."""
+        kept = [self.journal.row_of(run.key) for run in _by_name(runs, self.specification)]
+        finished = [record for record in kept if record is not None]
+        metrics = self.specification.evaluation.metrics.model_dump()
+        tasks = dict.fromkeys(own.task for own in self.data.values())
+        write_tables(self.folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
+        write_details(self.folder, finished)
+        return finished
 
 
 def record_hashes(folder: Path, environment: dict[str, Any]) -> None:

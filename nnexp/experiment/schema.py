@@ -357,7 +357,7 @@ TABLES: dict[str, dict[str, str]] = {
 _MORE: dict[str, dict[str, str]] = {
     "runs": {
         "fingerprint": "text", "split": "text", "seed": "number?", "n_iter": "count?", "n_parameters": "count?",
-        "stop_reason": "text",
+        "stop_reason": "text", "made_with": "text",
     },
 }  # fmt: skip
 _OTHERS = {"runs": "number?", "curves": "real?", "times": "number?"}  # of what is named nowhere, such as scores

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from nnexp.experiment.results import Results
+from nnexp.experiment.results import MADE_WITH, Results
 from nnexp.report.tables import Claim, Comparison
 from nnexp.report.words import listed, ratio_in_words
 
@@ -36,6 +36,7 @@ def cautions_of(results: Results, runs: pd.DataFrame, comparison: Comparison) ->
         *_notes(results),
         *_unfinished(results),
         *_other_data(runs, results),
+        *_other_versions(runs),
         *_unpaired(runs, comparison),
         *_missing(comparison, results),
         *_failed(comparison),
@@ -87,6 +88,21 @@ def _other_data(runs: pd.DataFrame, results: Results) -> Iterator[Claim]:
                 f"Different data under one name: the runs on {name} used {what}{against}. Their scores cannot be compared.",
                 test, [str(name)],
             )  # fmt: skip
+
+
+def _other_versions(runs: pd.DataFrame) -> Iterator[Claim]:
+    """Find runs that were made with other versions and kept."""
+    if MADE_WITH not in runs:
+        return
+    kept = runs[runs[MADE_WITH].fillna("") != ""]
+    if len(kept):
+        versions = list(dict.fromkeys(own for row in kept[MADE_WITH] for own in str(row).split(", ")))
+        yield _caution(
+            f"{len(kept)} of {len(runs)} runs were made with other versions than environment.json has, and kept: "
+            f"{listed(versions)}. Scores can differ for that alone.",
+            "Rows of runs.csv whose made_with is not empty.",
+            list(dict.fromkeys(kept["data"])), list(dict.fromkeys(kept["model"])),
+        )  # fmt: skip
 
 
 def _unpaired(runs: pd.DataFrame, comparison: Comparison) -> Iterator[Claim]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from nnexp._errors import ExpectedError, quoted
+from nnexp._identity import libraries
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
 from nnexp.sweep.evaluation import Evaluation, Job, code_of_evaluations, points_of_curves
@@ -126,6 +127,7 @@ class Study:
             "objectives": list(self.evaluation.objectives),
             "space": self.evaluation.space.declaration,
             "code": code_of_evaluations(),
+            "libraries": dict(libraries()),
             "evaluation": self.key,
         }
 
@@ -142,6 +144,9 @@ class Study:
             "evaluation": "other data, splits, scores or fixed parameters",
         }
         for key, value in self.declared.items():
+            if key == "libraries":
+                self._check_libraries(there.get(key), where)
+                continue
             if there.get(key) != json.loads(json.dumps(value)):
                 what = words.get(
                     key, f"another {key.replace('_', ' ')} ({_short(there.get(key))}, not {_short(value)})"
@@ -155,6 +160,17 @@ class Study:
                 raise StudyError(
                     f"{where}, made with {what}. Take another name for this one, or delete that one if it is not needed."
                 )
+
+    def _check_libraries(self, there: Any, where: str) -> None:
+        """Raise a StudyError where a study was made with other versions; one of an earlier version of nnexp does not say."""
+        if not isinstance(there, dict):
+            return
+        other = [f"{name} {there.get(name)}, here {own}" for name, own in libraries().items() if there.get(name) != own]
+        if other:
+            raise StudyError(
+                f"{where}, made with other versions: {'; '.join(other)}. Install those to go on with it, take another name, or "
+                "delete it if it is not needed."
+            )
 
     def open(self) -> None:
         """Make the study in the store if it is not there."""

@@ -13,11 +13,22 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 from nnexp import BackpropMLP, load_results
+from nnexp._identity import libraries
 from nnexp.cli import main
-from nnexp.experiment import DataError, ResultsError, SpecificationError, load_specification, run_experiment
+from nnexp.experiment import (
+    DataError,
+    Observer,
+    ResultsError,
+    SpecificationError,
+    load_specification,
+    run_experiment,
+    runs,
+)
 from nnexp.experiment.datasets import load_bundled, make_preparation
 from nnexp.experiment.results import Journal
 from nnexp.experiment.runs import load_data, plan
+from nnexp.report import compare
+from nnexp.verify import verify
 
 TABLES = ["runs.csv", "curves.csv"]
 
@@ -374,10 +385,108 @@ def test_what_is_announced_as_finished_is_on_the_disk_by_then(small, tmp_path, m
         os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_size), real(descriptor))[1]
     )
     journal = tmp_path / "results" / "small" / "journal.jsonl"
-    run(small, tmp_path / "results", on_run=lambda row: order.append((journal.read_bytes().count(b"\n"), synced[-1])))
+
+    class Counting(Observer):
+        def run(self, row):
+            order.append((journal.read_bytes().count(b"\n"), synced[-1]))
+
+    run(small, tmp_path / "results", observer=Counting())
     assert [count for count, _ in order] == list(range(1, 37))
     sizes = np.cumsum([len(line) for line in journal.read_bytes().splitlines(keepends=True)])
     assert [size for _, size in order] == sizes.tolist()
+
+
+OTHER = {"numpy": "1.99.0", "scipy": "1.1"}
+
+
+@pytest.fixture
+def made_elsewhere(small, tmp_path, monkeypatch):
+    """Return the folder of an experiment that was run with other versions of two libraries."""
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "libraries", lambda: {**libraries(), **OTHER})
+        return run(small, tmp_path / "results").folder
+
+
+class Answers(Observer):
+    """Answers as a terminal does, and notes what is asked and said."""
+
+    def __init__(self, answer):
+        self.answer, self.asked, self.again = answer, [], None
+
+    def ask(self, question):
+        self.asked.append(question)
+        return self.answer
+
+    def begin(self, beginning):
+        self.again = beginning.again
+
+
+def test_runs_of_other_versions_are_refused_unless_somebody_says_what_becomes_of_them(small, made_elsewhere):
+    before = {path.name: path.read_bytes() for path in made_elsewhere.iterdir() if path.is_file()}
+    with pytest.raises(ResultsError) as caught:
+        run(small, made_elsewhere.parent)
+    said = str(caught.value)
+    assert "36 finished runs were made with other versions: numpy 1.99.0, here" in said
+    assert f"scipy 1.1, here {libraries()['scipy']}" in said
+    assert "--redo does them again, --keep keeps them" in said
+    assert {path.name: path.read_bytes() for path in made_elsewhere.iterdir() if path.is_file()} == before
+    with pytest.raises(ValueError, match="other_versions"):
+        run(small, made_elsewhere.parent, other_versions="both")
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["beforehand", "on a terminal"])
+def test_runs_of_other_versions_are_kept_and_marked_or_done_again(small, made_elsewhere, tmp_path, asked):
+    def again(answer):
+        observer = Answers(answer)
+        summary = run(small, made_elsewhere.parent, observer=observer, other_versions=None if asked else answer)
+        return observer, summary, load_results(summary.folder)
+
+    plain = load_results(made_elsewhere).runs
+    observer, summary, results = again("keep")
+    assert len(observer.asked) == asked
+    assert (summary.known, summary.done) == (36, 0)
+    assert (results.runs["made_with"] == "numpy 1.99.0, scipy 1.1").all()
+    pd.testing.assert_frame_equal(results.runs.drop(columns="made_with"), plain)
+    claims = [claim.text for claim in compare(results).cautions]
+    assert any(
+        text.startswith("36 of 36 runs were made with other versions than environment.json has") for text in claims
+    )
+    assert "differs" not in {finding.status for finding in verify(summary.folder)}
+    # what is kept stays kept, and another model runs with what is here
+    observer, summary, _ = again(None)
+    assert (observer.asked, summary.done) == ([], 0)
+    small.write_text(small.read_text() + "\n[model.late]\nhidden_layer_sizes = []\n")
+    observer, summary, results = again(None)
+    assert (observer.asked, summary.done) == ([], 12)
+    assert results.runs.loc[results.runs["model"] == "late", "made_with"].eq("").all()
+    # done again, also what was kept before, it is as from scratch
+    run(small, tmp_path / "whole")
+    summary = run(small, made_elsewhere.parent, other_versions="redo")
+    assert summary.done == 36
+    assert tables(summary.folder) == tables(tmp_path / "whole" / "small")
+
+
+def test_runs_of_other_versions_are_done_again_with_a_sentence(small, made_elsewhere):
+    observer = Answers("redo")
+    assert run(small, made_elsewhere.parent, observer=observer).done == 36
+    assert observer.again.endswith("They are done again.")
+    assert "made_with" not in load_results(made_elsewhere).runs
+
+
+def test_runs_in_which_more_has_changed_than_versions_are_not_asked_about(small, made_elsewhere):
+    small.write_text(small.read_text().replace("max_iter = ", "max_iter = 1"))
+    observer = Answers(None)
+    assert run(small, made_elsewhere.parent, observer=observer).done == 36
+    assert observer.asked == []
+    assert "because of what has changed since" in observer.again
+
+
+def test_of_two_upgrades_the_first_versions_are_remembered(small, made_elsewhere, monkeypatch):
+    run(small, made_elsewhere.parent, other_versions="keep")
+    monkeypatch.setattr(runs, "libraries", lambda: {**libraries(), "numpy": "9.0", "pandas": "9.1"})
+    run(small, made_elsewhere.parent, other_versions="keep")
+    kept = load_results(made_elsewhere).runs["made_with"].unique()
+    assert list(kept) == [f"numpy 1.99.0, scipy 1.1, pandas {libraries()['pandas']}"]
 
 
 def test_data_of_the_other_task_added_later_give_the_tables_of_a_run_from_scratch(small, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnexp._identity import libraries
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.evaluation import Evaluation
 from nnexp.sweep.store import Trial, owner_name
@@ -399,6 +400,17 @@ def test_an_older_version_is_refused(place, monkeypatch):
     run(place, toy())
     monkeypatch.setattr("nnexp.sweep.study.__version__", "99.0")
     with pytest.raises(StudyError, match="another version of nnexp"):
+        run(place, toy())
+
+
+def test_a_study_made_with_other_libraries_is_refused_with_both_versions(place, monkeypatch):
+    with monkeypatch.context() as patch:
+        for module in ("study", "evaluation"):
+            patch.setattr(f"nnexp.sweep.{module}.libraries", lambda: {**libraries(), "numpy": "1.99.0"})
+        run(place, toy())
+    with pytest.raises(
+        StudyError, match=rf"made with other versions: numpy 1.99.0, here {libraries()['numpy']}\. Install those"
+    ):
         run(place, toy())
 
 
