@@ -170,3 +170,35 @@ def test_every_part_has_its_rule():
 def test_the_public_names_are_there():
     for name in nnexp.__all__:
         assert hasattr(nnexp, name)
+
+
+# What users call may have as many parameters as they want to set.
+LONG_SIGNATURES = {
+    "estimator.BackpropMLP.__init__",
+    "experiment.runs.run_experiment",
+    "sweep.search.SweepCV.__init__",
+    "sweep.sweep.Sweep.__init__",
+    "together.cross_validate",
+    "training.genetic.GeneticAlgorithm.__init__",
+}
+
+
+def test_no_function_but_a_public_one_has_more_than_8_parameters():
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for name, function in functions(ast.parse(path.read_text())):
+            every = function.args
+            own = [a.arg for a in (*every.posonlyargs, *every.args, *every.kwonlyargs) if a.arg not in ("self", "cls")]
+            if len(own) > 8:
+                found.add(f"{module}.{name}")
+    assert found == LONG_SIGNATURES
+
+
+def functions(node, prefix=""):
+    """Yield each function below a node, with its name in full."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{prefix}{child.name}", child
+        named = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        yield from functions(child, f"{prefix}{child.name}." if named else prefix)

@@ -29,12 +29,11 @@ class Workspace:
     ----------
     network : Network
     objective : Objective
-    leading : tuple of int
-        The shape of the stack, (P,) or (): the axes of the parameters before the last one.
-    n_samples : int
+    shape : tuple of int
+        The shape of the stack, (P,) or (), which are the axes of the parameters before the last one; then the samples.
     dtype : dtype
-    gradient : bool, default=False
-        Whether `backward` is wanted.
+    gradient : {"", "parameters", "inputs"}, default=""
+        By what `backward` is to compute the derivative, if it is wanted: the parameters, or the inputs too.
     shared : bool, default=False
         Whether all networks of the stack see the same samples: the product with the inputs is then one matrix
         product for the whole stack.
@@ -42,36 +41,34 @@ class Workspace:
         How many passes keep their outputs, so that their errors can be computed together.
     dropout : bool, default=False
         Whether outputs of hidden neurons are to be multiplied by `keep`, which the caller fills before each pass.
-    by_inputs : bool, default=False
-        Whether `backward` is to compute the derivative by the inputs too.
 
     Attributes
     ----------
     keep : list of arrays of shape (*leading, neurons, n_samples)
         For each layer, with ``dropout``: 0 for what is dropped, and a factor for what is kept.
     input_gradient : array of shape (*leading, n_inputs, n_samples)
-        With ``by_inputs``, after `backward`.
+        After `backward`, where the derivative by the inputs is wanted.
     """
 
     def __init__(
         self,
         network: Network,
         objective: Objective,
-        leading: tuple[int, ...],
-        n_samples: int,
+        shape: tuple[int, ...],
         dtype: DTypeLike,
         *,
-        gradient: bool = False,
+        gradient: str = "",
         shared: bool = False,
         slots: int = 1,
         dropout: bool = False,
-        by_inputs: bool = False,
     ) -> None:
         self.network, self.objective = network, objective
+        *stack, n_samples = shape
+        leading = tuple(stack)
         self.leading, self.n_samples, self.dtype = leading, n_samples, np.dtype(dtype)
         bias, last = network.bias, network.n_layers - 1
         sizes = network.layer_sizes
-        self._with_gradient = gradient
+        self._with_gradient, self._by_inputs = bool(gradient), gradient == "inputs"
         self._folded = shared and bool(leading)
 
         def buffer(neurons: int) -> Array:
@@ -107,8 +104,7 @@ class Workspace:
         if gradient:
             for layer in range(1, last + 1):
                 self._da[layer], self._dz[layer] = buffer(sizes[layer]), buffer(sizes[layer])
-        self._by_inputs = by_inputs
-        if by_inputs:
+        if self._by_inputs:
             self._da[0] = self.input_gradient = buffer(sizes[0])
             self._scratch[0] = buffer(sizes[0])
         mask = network.mask

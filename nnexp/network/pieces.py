@@ -113,12 +113,10 @@ class Sweep:
             self._workspaces[key] = Workspace(
                 self.network,
                 self.objective,
-                (n_networks,),
-                n_samples,
+                (n_networks, n_samples),
                 self.dtype,
-                gradient=self._gradient,
+                gradient="inputs" if self._by_inputs else "parameters" if self._gradient else "",
                 shared=self._shared,
-                by_inputs=self._by_inputs,
             )
         return self._workspaces[key]
 

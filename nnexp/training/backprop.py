@@ -102,7 +102,7 @@ class _Buffers:
         network, dtype = problem.network, problem.dtype
         self.dropout = _Dropout(problem, descent, leading, size) if descent.dropout.any() else None
         self.workspace = Workspace(
-            network, problem.objective, leading, size, dtype, gradient=True, slots=n_pieces,
+            network, problem.objective, (*leading, size), dtype, gradient="parameters", slots=n_pieces,
             dropout=self.dropout is not None,
         )  # fmt: skip
         self.inputs = np.empty((n_pieces, *leading, size, problem.samples.width), dtype=dtype)

@@ -53,7 +53,7 @@ class Genome:
         self.population = np.empty((0, self.network.n_parameters), dtype=problem.dtype)
         self._sample: Callable[[int], Array] = self._no_sample
         self._outputs: Sequence[Array] | None = None
-        self._workspaces: dict[tuple[int, int, bool], Workspace] = {}
+        self._workspaces: dict[tuple[int, int, str], Workspace] = {}
         self._buffers: dict[str, Array] = {}
 
     def _no_sample(self, count: int) -> Array:
@@ -77,7 +77,7 @@ class Genome:
         """
         if self._outputs is None:
             inputs = self._sample(rows)
-            workspace = self._workspace(len(self.population), len(inputs), False)
+            workspace = self._workspace(len(self.population), len(inputs), "")
             workspace.bind(self.population).forward(inputs.T)
             self._outputs = [workspace.fed(layer).copy() for layer in range(1, self.network.n_layers - 1)]
         return self._outputs
@@ -89,7 +89,7 @@ class Genome:
         of Lehman et al. 2018).
         """
         inputs = self._sample(rows)
-        workspace = self._workspace(len(parameters), len(inputs), True)
+        workspace = self._workspace(len(parameters), len(inputs), "parameters")
         workspace.bind(parameters).forward(inputs.T)
         total = np.zeros_like(parameters)
         for output in range(self.network.n_outputs):
@@ -99,11 +99,11 @@ class Genome:
             total += np.square(workspace.gradient)
         return np.sqrt(total)
 
-    def _workspace(self, networks: int, rows: int, gradient: bool) -> Workspace:
+    def _workspace(self, networks: int, rows: int, gradient: str) -> Workspace:
         key = networks, rows, gradient
         if key not in self._workspaces:
             objective = _OutputInputs(self._problem.objective.activation, self._problem.objective.error_function)
             self._workspaces[key] = Workspace(
-                self.network, objective, (networks,), rows, self.dtype, gradient=gradient, shared=True
+                self.network, objective, (networks, rows), self.dtype, gradient=gradient, shared=True
             )
         return self._workspaces[key]

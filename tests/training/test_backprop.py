@@ -201,7 +201,7 @@ def test_with_dropout_the_gradient_is_that_of_the_thinned_network(leading):
     inputs = np.ascontiguousarray(Samples(rng.normal(size=(6, 3)), True, np.float64).values.T)
     expected = np.eye(2)[:, rng.integers(0, 2, 6)]
     parameters = network.initialize(max(1, *leading, 1), rng).reshape((*leading, -1)) + 0.1
-    workspace = Workspace(network, objective, leading, 6, np.float64, gradient=True, dropout=True)
+    workspace = Workspace(network, objective, (*leading, 6), np.float64, gradient="parameters", dropout=True)
     for keep in workspace.keep[1:-1]:
         keep[...] = rng.integers(0, 2, keep.shape) * 2.0
 
