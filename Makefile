@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check bench soak fuzz example clean
+.PHONY: help demo test slow check lowest package bench soak fuzz example clean
 N ?= 100
 SEED ?= 0
 
@@ -13,6 +14,8 @@ help:
 	@echo "make test     install what tests need, and run them"
 	@echo "make slow     more of the same: further algorithms, stores, simulations"
 	@echo "make check    format, lint, types and tests, as a reviewer will"
+	@echo "make lowest   what people do, with the lowest versions that are allowed: the same numbers as with the newest"
+	@echo "make package  build what a package index gets, install it and look at it"
 	@echo "make bench    print the benchmarks: speed, what evolution needs, what sweeps cost"
 	@echo "make soak     faults at operations on files, signals and killed workers: N=1000 SEED=0"
 	@echo "make fuzz     damaged files given to what reads them: N=20000 SEED=0"
@@ -46,6 +49,21 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto -q
 
+$(LOWEST)/installed: $(VENV)/installed-dev tests/lowest/versions.py
+	@echo "Installing the lowest versions into $(LOWEST); this takes about a minute."
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(BIN)/python -m tests.lowest.versions > $(LOWEST)/constraints.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt --editable .
+	@touch $@
+
+lowest: $(LOWEST)/installed
+	$(BIN)/python -m tests.lowest write $(LOWEST)/newest.json > $(LOWEST)/newest.log
+	$(LOWEST)/bin/python -m tests.lowest write $(LOWEST)/lowest.json > $(LOWEST)/lowest.log
+	$(BIN)/python -m tests.lowest compare $(LOWEST)/newest.json $(LOWEST)/lowest.json
+
+package: $(VENV)/installed-dev
+	$(BIN)/python -m tests.packaging
+
 bench: $(VENV)/installed-dev
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.speed
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.evolution
@@ -64,4 +82,4 @@ example: $(VENV)/installed-dev
 	$(BIN)/python -m tests.report.picture results/example
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -212,25 +212,41 @@ def _signs(n: int) -> Array:
 
 
 def signed_rank_probabilities(differences: Array, rope: float) -> Array:
-    """Return the probabilities that a model is practically behind, equal and ahead on a further data set: baycomp's test."""
-    import baycomp
+    """Return the probabilities that a model is practically behind, equal and ahead on a further data set.
 
-    differences = np.asarray(differences, dtype=float)
-    # baycomp names what is in favour of its first and of its second argument.
-    return np.asarray(
-        baycomp.SignedRankTest.probs(np.zeros(len(differences)), differences, rope, nsamples=_SAMPLES, random_state=0)
-        if rope > 0
-        else _without_rope(differences)
-    )
+    The Bayesian signed-rank test (Benavoli et al. 2014, ICML): how the differences of data sets are spread is drawn from a
+    Dirichlet process whose prior is half an observation of no difference, and in each draw the most probable of the three wins.
+
+    Parameters
+    ----------
+    differences : array of shape (data sets,)
+    rope : float
+        Half the width of the region of practical equivalence; 0 for none.
+
+    Returns
+    -------
+    array of shape (3,)
+    """
+    values = np.concatenate([[0.0], np.asarray(differences, dtype=float)])
+    weights = np.ones(len(values))
+    weights[0] = 0.5
+    sums = values[:, np.newaxis] + values
+    shares = np.random.RandomState(0).dirichlet(weights, _SAMPLES)
+    ahead = _expected(_above(sums, 2 * rope), shares)
+    behind = _expected(_above(-sums, 2 * rope), shares) if rope > 0 else 1.0 - ahead
+    equal = 1.0 - behind - ahead if rope > 0 else np.zeros_like(ahead)
+    winners = np.argmax(np.stack([behind, equal, ahead], axis=1), axis=1)
+    return np.bincount(winners, minlength=3) / _SAMPLES
 
 
-def _without_rope(differences: Array) -> tuple[float, float, float]:
-    import baycomp
+def _above(sums: Array, threshold: float) -> Array:
+    """Return 1 where a sum is above a threshold, ½ where it is equal."""
+    return (sums > threshold) + 0.5 * (sums == threshold)
 
-    behind, ahead = baycomp.SignedRankTest.probs(
-        np.zeros(len(differences)), differences, 0, nsamples=_SAMPLES, random_state=0
-    )
-    return behind, 0.0, ahead
+
+def _expected(pairs: Array, shares: Array) -> Array:
+    """Return Σ wᵢ wⱼ pairsᵢⱼ for each draw of shares w, shape (draws, n)."""
+    return np.einsum("ni,ni->n", shares @ pairs, shares)
 
 
 def median_interval(differences: Array) -> tuple[float, float]:

@@ -225,8 +225,10 @@ class OptunaSampler:
             "tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler,
         }  # fmt: skip
         settings: dict[str, Any] = {**self._settings}
-        if self._name == "tpe" and self._space.is_conditional:
-            settings.setdefault("group", True)
+        if self._name == "tpe":  # what Optuna 5 takes by default, said so that earlier versions take it too
+            settings.setdefault("group", self._space.is_conditional)
+            settings.setdefault("multivariate", len(self._directions) == 1 or settings["group"])
+            settings.setdefault("constant_liar", True)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what is experimental

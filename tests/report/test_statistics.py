@@ -99,6 +99,15 @@ def test_holm_leaves_what_is_unknown_out():
     assert np.isnan(adjusted[1])
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("rope", [0.0, 0.01, 0.2])
+def test_the_bayesian_signed_rank_test_is_baycomps(seed, rope):
+    rng = np.random.default_rng(seed)
+    d = rng.normal(0.01, 0.03, rng.integers(3, 25)).round(2)  # with ties
+    behind, *equal, ahead = baycomp.SignedRankTest.probs(np.zeros(len(d)), d, rope, nsamples=10_000, random_state=0)
+    np.testing.assert_allclose(signed_rank_probabilities(d, rope), [behind, *(equal or [0.0]), ahead], atol=1e-3)
+
+
 @pytest.mark.parametrize(("folds", "runs", "rope"), [(5, 2, 0.01), (10, 10, 0.02), (10, 1, 0.0)])
 def test_the_bayesian_correlated_test_is_baycomps(folds, runs, rope):
     for shift in (-0.03, 0.0, 0.005, 0.04):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,9 @@ from nnexp.report.figures.drawing import (
     to_svg,
 )
 from nnexp.report.tables import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def scores(comparison: Comparison) -> Figure | None:
@@ -166,8 +170,7 @@ def differences(comparison: Comparison) -> Figure | None:
 
 
 def critical_difference(comparison: Comparison) -> Figure | None:
-    """Draw the critical-difference diagram of Demšar (2006), joined by Wilcoxon's tests: scikit-posthocs draws it."""
-    import scikit_posthocs
+    """Draw the critical-difference diagram of Demšar (2006), joined by Wilcoxon's tests."""
     from matplotlib import rc_context
 
     drawn = [
@@ -178,38 +181,94 @@ def critical_difference(comparison: Comparison) -> Figure | None:
     parts, said = [], []
     with rc_context(STYLE):
         tallest = max(int(row["models"]) for _, row in drawn)
-        figure, panels = grid(len(drawn), height=0.7 + 0.17 * tallest, columns=1, width=8.6)
+        figure, panels = grid(len(drawn), height=0.8 + 0.14 * tallest, columns=1, width=8.6)
         for panel, (metric, _) in zip(panels, drawn, strict=False):
             pairs = comparison.across[comparison.across["metric"] == metric]
             models = list(dict.fromkeys([*pairs["model"], *pairs["other"]]))
             cells = comparison.cells[comparison.cells["data"].map(comparison.metric) == metric]
             means = cells.pivot(index="data", columns="model", values="mean")[models]
-            mean_ranks = means.rank(axis=1, ascending=False).mean()
-            matrix = pd.DataFrame(1.0, index=models, columns=models)
-            for _, row in pairs.iterrows():
-                matrix.loc[row["model"], row["other"]] = matrix.loc[row["other"], row["model"]] = row["p_holm"]
-            names = {model: short(model) for model in models}
-            scikit_posthocs.critical_difference_diagram(
-                mean_ranks.rename(names), matrix.rename(index=names, columns=names), ax=panel,
-                label_fmt_left="{label} ({rank:.2f})", label_fmt_right="({rank:.2f}) {label}",
-                color_palette=dict.fromkeys(names.values(), INK), marker_props={"s": 16}, elbow_props={"linewidth": 0.8},
-                crossbar_props={"color": COLORS[0], "linewidth": 3.5}, label_props={"va": "center"},
-            )  # fmt: skip
+            ranks = means.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
+            differ = {
+                frozenset((row["model"], row["other"])) for _, row in pairs.iterrows() if row["p_holm"] < st.LEVEL
+            }
+            _draw_ranks(panel, ranks, joined(list(ranks.index), differ))
             panel.set_title(f"{metric}: mean rank over {len(means)} data sets, 1 is best", pad=14)
-            parts.append(pd.DataFrame({"metric": metric, "model": models, "mean_rank": mean_ranks[models].to_numpy()}))
-            first = mean_ranks.sort_values(kind="stable")
+            parts.append(pd.DataFrame({"metric": metric, "model": models, "mean_rank": ranks[models].to_numpy()}))
             said.append(
-                f"for {metric} {first.index[0]} ({first.iloc[0]:.2f}) to {first.index[-1]} ({first.iloc[-1]:.2f})"
+                f"for {metric} {ranks.index[0]} ({ranks.iloc[0]:.2f}) to {ranks.index[-1]} ({ranks.iloc[-1]:.2f})"
             )
         alt = f"Mean ranks of the models on a line, {'; '.join(said)}; models that do not differ clearly are joined by a bar."
         nemenyi = ", ".join(f"{row['critical_difference']:.2f} for {metric}" for metric, row in drawn)
         caption = (
-            "Models joined by a bar do not differ by Wilcoxon's signed-rank test after Holm's adjustment at 5 "
-            "%. The classic critical "
-            f"difference of Nemenyi, which depends on who else takes part, is {nemenyi}."
+            "Of the models joined by a bar no two differ by Wilcoxon's signed-rank test after Holm's adjustment at 5 %. The "
+            f"classic critical difference of Nemenyi, which depends on who else takes part, is {nemenyi}."
         )
         svg = to_svg(figure, "critical-difference", alt)
         return Figure("critical-difference", "Critical-difference diagram", caption, alt, svg, pd.concat(parts))
+
+
+def joined(order: Sequence[str], differ: Collection[frozenset[str]]) -> list[tuple[int, int]]:
+    """Return the longest runs of models, by rank, of which no two differ: the places of the first and the last.
+
+    Examples
+    --------
+    >>> joined("abcd", {frozenset("ad"), frozenset("bd")})
+    [(0, 2), (2, 3)]
+    """
+    runs: list[tuple[int, int]] = []
+    for first in range(len(order)):
+        last = first
+        while last + 1 < len(order) and all(
+            frozenset((order[last + 1], other)) not in differ for other in order[first : last + 1]
+        ):
+            last += 1
+        if last > first and not (runs and runs[-1][1] >= last):
+            runs.append((first, last))
+    return runs
+
+
+def _draw_ranks(panel: Axes, ranks: pd.Series, bars: Sequence[tuple[int, int]]) -> None:
+    """Draw a line of ranks, the best half of the models on its left, the others on its right, and bars below it."""
+    places, n = ranks.to_numpy(), len(ranks)
+    low, high = 1.0, float(max(n, 2))
+    margin = 0.06 * (high - low)
+    levels: list[float] = []  # where the last bar of each line of bars ends
+    for first, last in bars:
+        level = next((i for i, end in enumerate(levels) if end < places[first]), len(levels))
+        levels[level : level + 1] = [places[last]]
+        panel.plot(
+            [places[first] - margin / 4, places[last] + margin / 4],
+            [-0.6 - 0.55 * level] * 2,
+            color=COLORS[0],
+            linewidth=3.5,
+        )
+    half = (n + 1) // 2
+    for i, (name, rank) in enumerate(zip(ranks.index, places, strict=True)):
+        is_left = i < half
+        y = -1.3 - 0.55 * len(levels) - (i if is_left else n - 1 - i)
+        x = low - margin if is_left else high + margin
+        panel.plot([rank, rank, x], [0, y, y], color=INK, linewidth=0.8)
+        panel.plot(rank, 0, "o", color=INK, markersize=4)
+        said = f"{short(str(name))} ({rank:.2f})" if is_left else f"({rank:.2f}) {short(str(name))}"
+        panel.annotate(
+            said,
+            (x, y),
+            (-4 if is_left else 4, 0),
+            textcoords="offset points",
+            va="center",
+            ha="right" if is_left else "left",
+        )
+    panel.set_xlim(low - margin, high + margin)
+    panel.set_ylim(-1.9 - 0.55 * len(levels) - (half - 1), 0.4)
+    panel.xaxis.tick_top()
+    panel.locator_params(axis="x", integer=True, nbins=min(n, 12))
+    panel.set_yticks([])
+    panel.grid(False)
+    for side in ("left", "right", "bottom"):
+        panel.spines[side].set_visible(False)
+    panel.spines["top"].set_position(("data", 0))
+    panel.spines["top"].set_bounds(low, high)
+    panel.spines["top"].set_visible(True)
 
 
 def cost(comparison: Comparison, column: str) -> Figure | None:
