@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from nnexp._version import __version__
 
 if TYPE_CHECKING:
+    from nnexp.by_task import BackpropMLPClassifier, BackpropMLPRegressor, load
     from nnexp.callbacks import Checkpoint, ProgressBar
-    from nnexp.estimator import BackpropMLP, load
+    from nnexp.estimator import BackpropMLP
     from nnexp.experiment.results import Results, load_results
     from nnexp.network import Activation, ErrorFunction, Network
     from nnexp.sweep import OptunaPruning, Space, Sweep, SweepCV, SweepResult
@@ -35,15 +36,19 @@ if TYPE_CHECKING:
         Selection,
         SeparableCMAES,
     )
+    from nnexp.trusted import TRUSTED_TYPES
 
 __all__ = [
     "CMAES",
     "SNES",
+    "TRUSTED_TYPES",
     "Activation",
     "Algorithm",
     "Alternate",
     "Backprop",
     "BackpropMLP",
+    "BackpropMLPClassifier",
+    "BackpropMLPRegressor",
     "Chain",
     "Checkpoint",
     "Crossover",
@@ -73,12 +78,14 @@ __all__ = [
 ]
 
 _PLACES = {
+    "nnexp.by_task": ("BackpropMLPClassifier", "BackpropMLPRegressor", "load"),
     "nnexp.callbacks": ("Checkpoint", "ProgressBar"),
-    "nnexp.estimator": ("BackpropMLP", "load"),
+    "nnexp.estimator": ("BackpropMLP",),
     "nnexp.experiment.results": ("Results", "load_results"),
     "nnexp.network": ("Activation", "ErrorFunction", "Network"),
     "nnexp.sweep": ("OptunaPruning", "Space", "Sweep", "SweepCV", "SweepResult"),
     "nnexp.together": ("cross_validate", "fit_many"),
+    "nnexp.trusted": ("TRUSTED_TYPES",),
     "nnexp.training": (
         "Algorithm",
         "Alternate",

@@ -113,6 +113,10 @@ class Registry(Mapping[str, T], Generic[T]):
                 return name, {key: getattr(part, key) for key in inspect.signature(own).parameters}
         return None
 
+    def types(self) -> list[type]:
+        """Return the classes of nnexp's own parts."""
+        return list(self._own.values())
+
     def summary(self, name: str) -> str:
         """Return the first line of the part's docstring, and its settings with their defaults."""
         part = self._parts[name]

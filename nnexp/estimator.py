@@ -585,7 +585,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         return own
 
     def _given(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self._get_param_names()}
+        return {"task": self.task, **{name: getattr(self, name) for name in self._get_param_names()}}
 
     def _data(
         self,
@@ -865,6 +865,11 @@ def plan_of(
     return plan_fit(settings or Settings.of(estimator._given()), checked, estimator.with_model, shared=shared)
 
 
+def settings_of(estimator: BackpropMLP) -> Settings:
+    """Return the parameters of an estimator, checked; see `Settings.of`."""
+    return Settings.of(estimator._given())
+
+
 def outcome_of(estimator: BackpropMLP, plan: Plan, training: Training) -> Left:
     """Return what the training of an estimator's plan has come to."""
     return estimator._outcome(plan, training, estimator.warm_start)
@@ -873,26 +878,3 @@ def outcome_of(estimator: BackpropMLP, plan: Plan, training: Training) -> Left:
 def show(estimator: BackpropMLP, outcome: Left) -> None:
     """Have an estimator show what a fit has come to."""
     estimator._show(outcome)
-
-
-def load(path: str | Path) -> BackpropMLP:
-    """Read a model that `BackpropMLP.save` wrote. Nothing in the file can run code.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    BackpropMLP
-        It predicts as the saved one, to the bit.
-
-    Raises
-    ------
-    SavingError
-        If the file is damaged, is none of nnexp's or comes from a later version.
-    FileNotFoundError
-        If there is no such file.
-    """
-    model: BackpropMLP = saving.load(path, BackpropMLP)
-    return model

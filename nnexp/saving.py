@@ -153,7 +153,7 @@ def save(path: str | Path, estimator: Any) -> None:
         raise SavingError("The model is not fitted: there is nothing to save.")
     writer = _Writer()
     model: Model = estimator.model_
-    given = estimator.get_params(deep=False)
+    given = {"task": estimator.task, **estimator.get_params(deep=False)}
     params = {name: writer.value(value, name) for name, value in given.items() if name not in _LEFT_OUT}
     seed = given["random_state"]
     params["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
@@ -162,6 +162,7 @@ def save(path: str | Path, estimator: Any) -> None:
     names = model.feature_names
     header = {
         "kind": "model",
+        "class": type(estimator).__name__,
         "params": params,
         "network": _network_to_json(model.network, writer),
         "target": _target_to_json(model.target, writer),
@@ -177,15 +178,16 @@ def save(path: str | Path, estimator: Any) -> None:
     _write(path, header, writer.arrays)
 
 
-def load(path: str | Path, make: Callable[..., Any]) -> Any:
-    """Read a model that `save` wrote; make is given its parameters and returns an estimator. See `nnexp.load`."""
+def load(path: str | Path, make: Callable[[str, dict[str, Any]], Any]) -> Any:
+    """Read a model that `save` wrote; make returns an estimator by the name of its class and its parameters. See `nnexp.load`."""
     header, arrays = _read(path, "model")
     with _as_saving_error(path):
         _check_limits(header, sum(array.size for array in arrays.values()))
         reader = _Reader(arrays)
         params = {name: reader.value(value) for name, value in header["params"].items()}
-        estimator = make(**params)
-        return estimator.with_model(_model_of(header, reader, Settings.of(estimator.get_params(deep=False))))
+        estimator = make(str(header.get("class", "")), params)  # earlier versions had one class
+        given = {"task": estimator.task, **estimator.get_params(deep=False)}
+        return estimator.with_model(_model_of(header, reader, Settings.of(given)))
 
 
 def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Model:

@@ -9,6 +9,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from nnexp import (
     Alternate,
     BackpropMLP,
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
     Chain,
     DifferentialEvolution,
     GeneticAlgorithm,
@@ -31,6 +33,7 @@ FEW = {"hidden_layer_sizes": (8,), "max_iter": 60}
 TASKS = "classification", "regression"
 ESTIMATORS = [
     *[BackpropMLP(task) for task in TASKS],
+    *[cls(**FEW) for cls in (BackpropMLPClassifier, BackpropMLPRegressor)],
     BackpropMLP("regression", n_networks=3),
     BackpropMLP(algorithm=SETTINGS["genetic"], **FEW),
     BackpropMLP("regression", algorithm="snes", n_networks=3, **FEW),

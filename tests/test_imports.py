@@ -22,6 +22,8 @@ MAY_IMPORT = {
     "onnx_export": {"network", "targets"},
     "callbacks": {"training", "saving"},
     "estimator": {"network", "training", "targets", "model", "fitting", "callbacks", "saving", "onnx_export", "parts"},
+    "by_task": {"estimator", "saving"},
+    "trusted": {"network", "training", "targets", "model", "fitting", "parts", "estimator", "by_task"},
     "together": {"training", "fitting", "estimator"},
     "engine": set(),
     "sweep": {"engine", "estimator", "together", "training", "network.connections", "parts"},
@@ -46,7 +48,7 @@ MAY_IMPORT = {
     },
 }
 FOREIGN = {
-    "sklearn": {"fitting", "estimator", "together", "sweep", "experiment"},
+    "sklearn": {"fitting", "estimator", "by_task", "together", "sweep", "experiment"},
     "optuna": {"sweep"},
     "pandas": {"estimator", "sweep", "experiment", "report", "verify", "testing"},
 }

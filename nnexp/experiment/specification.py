@@ -22,7 +22,7 @@ from sklearn.utils import get_tags
 from nnexp._errors import ExpectedError, PathError, quoted, reason, shortened
 from nnexp._files import as_path, check_nesting, parse_json
 from nnexp._names import nearest
-from nnexp.estimator import BackpropMLP
+from nnexp.estimator import BackpropMLP, settings_of
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.experiment.schema import (
     DataSpecification,
@@ -32,7 +32,6 @@ from nnexp.experiment.schema import (
     SweepSpecification,
     is_name,
 )
-from nnexp.fitting.settings import Settings
 from nnexp.sweep.evaluation import directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import make_sampler
@@ -656,7 +655,7 @@ def _cannot_answer(estimator: BaseEstimator, metrics: list[str]) -> list[tuple[s
 def _impossible(estimator: BaseEstimator) -> str:
     """Return what is wrong with an estimator's parameters, or nothing."""
     if isinstance(estimator, BackpropMLP):
-        check = partial(Settings.of, estimator.get_params(deep=False))
+        check = partial(settings_of, estimator)
     elif hasattr(estimator, "_parameter_constraints"):  # scikit-learn's own estimators have rules as data
         check = estimator._validate_params
     else:
