@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+OTHERS := .venv-others
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check lowest package bench soak fuzz example clean
+.PHONY: help demo test slow check lowest others package bench soak fuzz example clean
 N ?= 100
 SEED ?= 0
 
@@ -15,6 +16,7 @@ help:
 	@echo "make slow     more of the same: further algorithms, stores, simulations"
 	@echo "make check    format, lint, types and tests, as a reviewer will"
 	@echo "make lowest   what people do, with the lowest versions that are allowed: the same numbers as with the newest"
+	@echo "make others   sktime, skforecast and imbalanced-learn with the estimators, in an environment of their own"
 	@echo "make package  build what a package index gets, install it and look at it"
 	@echo "make bench    print the benchmarks: speed, what evolution needs, what sweeps cost"
 	@echo "make soak     faults at operations on files, signals and killed workers: N=1000 SEED=0"
@@ -49,20 +51,29 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto -q
 
-$(LOWEST)/installed: $(VENV)/installed-dev tests/lowest/versions.py
+$(LOWEST)/installed: $(VENV)/installed-dev tests/environments/versions.py
 	@echo "Installing the lowest versions into $(LOWEST); this takes about a minute."
 	@$(PYTHON) -m venv $(LOWEST)
-	@$(BIN)/python -m tests.lowest.versions > $(LOWEST)/constraints.txt
+	@$(BIN)/python -m tests.environments.versions > $(LOWEST)/constraints.txt
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt --editable .
 	@touch $@
 
 lowest: $(LOWEST)/installed
-	$(BIN)/python -m tests.lowest write $(LOWEST)/newest.json > $(LOWEST)/newest.log
-	$(LOWEST)/bin/python -m tests.lowest write $(LOWEST)/lowest.json > $(LOWEST)/lowest.log
-	$(BIN)/python -m tests.lowest compare $(LOWEST)/newest.json $(LOWEST)/lowest.json
+	$(BIN)/python -m tests.environments.lowest write $(LOWEST)/newest.json > $(LOWEST)/newest.log
+	$(LOWEST)/bin/python -m tests.environments.lowest write $(LOWEST)/lowest.json > $(LOWEST)/lowest.log
+	$(BIN)/python -m tests.environments.lowest compare $(LOWEST)/newest.json $(LOWEST)/lowest.json
+
+$(OTHERS)/installed: pyproject.toml
+	@echo "Installing sktime, skforecast and imbalanced-learn into $(OTHERS); this takes about a minute."
+	@$(PYTHON) -m venv $(OTHERS)
+	@$(OTHERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable . sktime skforecast imbalanced-learn
+	@touch $@
+
+others: $(OTHERS)/installed
+	$(OTHERS)/bin/python -W ignore -m tests.environments.others
 
 package: $(VENV)/installed-dev
-	$(BIN)/python -m tests.packaging
+	$(BIN)/python -m tests.environments.package
 
 bench: $(VENV)/installed-dev
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.speed
@@ -82,4 +93,4 @@ example: $(VENV)/installed-dev
 	$(BIN)/python -m tests.report.picture results/example
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(OTHERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

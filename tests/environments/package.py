@@ -1,4 +1,4 @@
-"""Build what a package index gets, install it and look at it: `python -m tests.packaging`."""
+"""Build what a package index gets, install it and look at it: `python -m tests.environments.package`."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # All that `pip install nnexp` brings, without what Python compiles; in MiB.
 MOST_MIB = 370
 

@@ -1,6 +1,6 @@
 """Print the lowest version of each dependency that pyproject.toml allows, as constraints for pip.
 
-`python -m tests.lowest.versions > constraints.txt`
+`python -m tests.environments.versions > constraints.txt`
 """
 
 import tomllib

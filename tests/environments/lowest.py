@@ -1,6 +1,6 @@
-"""Do what people do with nnexp, and write what came of it: `python -m tests.lowest write FILE`.
+"""Do what people do with nnexp, and write what came of it: `python -m tests.environments.lowest write FILE`.
 
-`python -m tests.lowest compare ONE OTHER` says where two such files, of two environments, differ: scores by more than 1e-6, or any
+`python -m tests.environments.lowest compare ONE OTHER` says where two such files, of two environments, differ: scores by more than 1e-6, or any
 sentence of the verdict.
 """
 
