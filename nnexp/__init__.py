@@ -6,11 +6,13 @@ The public names are loaded when they are first used: a command that needs few o
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from nnexp._version import __version__
 
+TYPE_CHECKING = False  # as type checkers know it; to load typing takes as long as all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from nnexp.by_task import BackpropMLPClassifier, BackpropMLPRegressor, load
     from nnexp.callbacks import Checkpoint, ProgressBar
     from nnexp.estimator import BackpropMLP

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import unicodedata
-from concurrent.futures import BrokenExecutor
-from typing import Any
+
+TYPE_CHECKING = False  # typing itself takes as long to load as all the rest of a command that only says something
+if TYPE_CHECKING:
+    from typing import Any
+
 
 # Characters of a value that a message quotes at most.
 QUOTED = 200
@@ -95,7 +98,9 @@ def is_of_the_machine(error: BaseException | None) -> bool:
     """
     seen = 0
     while error is not None and seen < 20:
-        if isinstance(error, MemoryError | TimeoutError | ConnectionError | BrokenExecutor):
+        if isinstance(error, MemoryError | TimeoutError | ConnectionError):
+            return True
+        if any(cls.__name__ == "BrokenExecutor" for cls in type(error).__mro__):  # of concurrent.futures, slow to load
             return True
         if type(error).__name__ == "KilledWorker" or "can't start new thread" in str(error):  # Dask's; Python's own
             return True

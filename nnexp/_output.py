@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Any
-
-from rich.console import Console
-from rich.text import Text
 
 from nnexp._errors import printable
+
+TYPE_CHECKING = False  # typing itself takes as long to load as all the rest of a command that only says something
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Stream:
@@ -85,14 +85,6 @@ def outlasting_output() -> Iterator[Stream]:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         sys.stdout, sys.stderr = before
-
-
-class Terminal(Console):
-    """rich's console, on which each text is shown as it is: it colours and moves nothing by itself."""
-
-    def render_str(self, text: str, **settings: Any) -> Text:
-        """Turn a text with rich's marks into what is shown."""
-        return super().render_str(printable(text), **settings)
 
 
 def emit(text: str, end: str = "\n") -> None:

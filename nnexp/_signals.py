@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import Any
+
+TYPE_CHECKING = False  # typing itself takes as long to load as all the rest of a command that only says something
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _came, _came_at = signal.SIGINT, -1e9
 # Seconds within which signals are one.

@@ -27,8 +27,6 @@ from joblib.externals.loky.process_executor import ProcessPoolExecutor, Terminat
 from nnexp._errors import ExpectedError, reason
 from nnexp._processes import Passed, leave_with_parent
 
-BACKENDS = {"loky": "processes on this machine", "dask": "the workers of a Dask cluster"}
-
 # A unit whose process dies is tried again this often.
 RETRIES = 2
 

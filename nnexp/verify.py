@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nnexp._choices import SWEEP_TABLES
 from nnexp._errors import ExpectedError, quoted
 from nnexp._files import as_path, parse_json
 from nnexp.experiment.datasets import DataSet
 from nnexp.experiment.results import (
     DETAIL_TABLES,
     RUN_KEYS,
-    SWEEP_TABLES,
     Results,
     ResultsError,
     blocks_of,

@@ -8,7 +8,7 @@ import pytest
 import nnexp
 
 ROOT = Path(nnexp.__file__).parent
-BELOW = ("_errors", "_files", "_identity", "_names", "_plugins", "_processes", "_threads", "_version")
+BELOW = ("_choices", "_errors", "_files", "_identity", "_names", "_plugins", "_processes", "_threads", "_version")
 ANYWHERE = {f"nnexp.{name}" for name in BELOW}
 # For each part, what it may import of the others.
 MAY_IMPORT = {
@@ -33,18 +33,19 @@ MAY_IMPORT = {
     "testing": {"network", "training", "experiment.datasets"},
     "_output": set(),
     "_signals": set(),
-    "cli": {
+    "_terminal": set(),
+    "cli": {"_output", "_signals", "_terminal"},
+    "commands": {
         "_output",
         "_signals",
+        "_terminal",
         "verify",
         "network",
         "training",
         "fitting.settings",
         "experiment",
         "report",
-        "cli",
         "sweep",
-        "engine",
     },
 }
 FOREIGN = {

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from nnexp._choices import SWEEP_TABLES
 from nnexp._errors import quoted, reason
 from nnexp._files import as_path
 from nnexp.experiment.results import (
     DETAIL_TABLES,
-    SWEEP_TABLES,
     Results,
     ResultsError,
     load_environment,

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from nnexp._choices import SWEEP_TABLES
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import (
     Lock,
@@ -45,7 +46,6 @@ from nnexp.experiment.schema import (
 )
 
 DETAIL_TABLES = ["confusion", "calibration", "residuals", "boundaries", "networks"]
-SWEEP_TABLES = ["trials", "trial_curves", "trial_times", "tuned", "importances"]
 RUN_KEYS = ["data", "model", "repeat", "fold"]
 BEFORE_SCORES = [
     "data", "task", "model", "repeat", "fold", "seed", "fingerprint", "split", "n_train", "n_test", "status", "problem",

@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from nnexp._choices import SWEEP_TABLES
 from nnexp._errors import is_of_the_machine, reason, shortened
 from nnexp._files import as_path
 from nnexp._identity import FITTING, key_of, libraries, own_code
@@ -47,7 +48,6 @@ from nnexp.experiment.results import (
     DETAIL_TABLES,
     MADE_WITH,
     POPULATION,
-    SWEEP_TABLES,
     Journal,
     ResultsError,
     blocks_of,

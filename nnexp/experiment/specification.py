@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.utils import get_tags
 
+from nnexp._choices import TRUST
 from nnexp._errors import ExpectedError, PathError, quoted, reason, shortened
 from nnexp._files import as_path, check_nesting, parse_json
 from nnexp._names import nearest
@@ -148,7 +149,6 @@ class Specification:
 
 # Asks whoever runs an experiment whether it may run the code of a module.
 Ask = Callable[[str], bool]
-TRUST = "NNEXP_ALLOW_MODULES"
 
 
 @dataclass

@@ -28,10 +28,6 @@ from nnexp.sweep.store import Change, Outcome, Store, StoreError, Trial, at_work
 
 T = TypeVar("T")
 
-MODES = {
-    "deterministic": "one process asks in batches, any number evaluate: always the same trials",
-    "elastic": "any number of processes ask and evaluate for themselves, and may come and go",
-}
 BATCH = 16
 # Seconds for which a process may be silent before its trials are another's.
 LEASE = 60.0

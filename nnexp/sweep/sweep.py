@@ -19,17 +19,18 @@ from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 
+from nnexp._choices import BACKENDS, MODES
 from nnexp._errors import quoted
 from nnexp._files import as_path
 from nnexp._names import check_choice, is_integer, is_number, nearest
 from nnexp._processes import scratch_folder
-from nnexp.engine import BACKENDS, Engine, WorkerDiedError
+from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
 from nnexp.sweep.evaluation import COSTS, Evaluation, directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.space import Space, SpaceError
 from nnexp.sweep.store import JournalStore, Outcome, Store, StoreError, Trial
-from nnexp.sweep.study import BATCH, MODES, Settings, Study, StudyError
+from nnexp.sweep.study import BATCH, Settings, Study, StudyError
 from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
 
 OnTrial = Callable[[Outcome, list[Trial]], None]
