@@ -6,7 +6,7 @@ LOWEST := .venv-lowest
 OTHERS := .venv-others
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check lowest others package bench soak fuzz example clean
+.PHONY: help demo test slow check lowest others package docs bench soak fuzz example clean
 N ?= 100
 SEED ?= 0
 
@@ -17,6 +17,7 @@ help:
 	@echo "make check    format, lint, types and tests, as a reviewer will"
 	@echo "make lowest   what people do, with the lowest versions that are allowed: the same numbers as with the newest"
 	@echo "make others   sktime, skforecast and imbalanced-learn with the estimators, in an environment of their own"
+	@echo "make docs     the documentation, with its examples run, as pages to open"
 	@echo "make package  build what a package index gets, install it and look at it"
 	@echo "make bench    print the benchmarks: speed, what evolution needs, what sweeps cost"
 	@echo "make soak     faults at operations on files, signals and killed workers: N=1000 SEED=0"
@@ -71,6 +72,11 @@ $(OTHERS)/installed: pyproject.toml
 
 others: $(OTHERS)/installed
 	$(OTHERS)/bin/python -W ignore -m tests.environments.others
+
+docs: $(VENV)/installed-dev
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/sphinx-build -q -W -b doctest docs docs/_build/doctest
+	@echo "docs/_build/html/index.html"
 
 package: $(VENV)/installed-dev
 	$(BIN)/python -m tests.environments.package

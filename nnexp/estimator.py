@@ -228,7 +228,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     tol : float, default=1e-4
         What counts as an improvement, in units of the error function, or of the score.
     l1 : float, default=0.0
-        Adds l1 · Σ |w| over all but bias weights to the mean error, whatever the batch size.
+        Adds l1 · Σ abs(w) over all but bias weights to the mean error, whatever the batch size.
     l2 : float or "auto", default="auto"
         Adds ½ · l2 · Σ w² over all but bias weights to the mean error, whatever the batch size. ``"auto"`` is 0.0001
         where validation stops the training; elsewhere 0.002 for classification and 0.0003 for regression.
@@ -271,7 +271,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     classes_ : array of shape (n_classes,)
         Classification only; of a multilabel one the numbers of the labels.
     n_features_in_ : int
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of str, shape (n_features,)
         Where X has names of columns that are all strings.
     network_ : Network
         The same for all networks of a stack; they differ in their weights.

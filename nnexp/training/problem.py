@@ -142,7 +142,7 @@ class Problem:
         What is added to a row's number to find its expected outputs and its weight: members may share inputs and
         expect different outputs, as where each standardises them by its own rows.
     l1, l2 : array of shape (members,)
-        Add l1 · Σ |w| and ½ · l2 · Σ w² over all but bias weights to the error.
+        Add l1 · Σ abs(w) and ½ · l2 · Σ w² over all but bias weights to the error.
     scorers : sequence of callables, or None
         For each member a function of its outputs on its validation rows, shape (n, n_outputs), and of its parameters,
         shape (D,), that returns a score.
