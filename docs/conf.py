@@ -8,7 +8,7 @@ from nnexp import __version__
 
 project = "nnexp"
 author = "The nnexp developers"
-copyright = "The nnexp developers"  # noqa: A001 - its name in Sphinx
+copyright = "The nnexp developers"
 version = release = __version__
 
 extensions = [
@@ -86,7 +86,10 @@ def write_api_pages() -> None:
         if tables:
             lines += [f"Tables of what can be named: {', '.join(f'`{name}`' for name in tables)}.", ""]
         write(folder / f"{module}.md", lines)
-    write(folder / "index.md", ["# API", "", "Everything public, by module.", "", "```{toctree}", ":maxdepth: 1", "", *PUBLIC, "```", ""])
+    write(
+        folder / "index.md",
+        ["# API", "", "Everything public, by module.", "", "```{toctree}", ":maxdepth: 1", "", *PUBLIC, "```", ""],
+    )
 
 
 def write(path: Path, lines: list[str]) -> None:
@@ -98,7 +101,7 @@ def write(path: Path, lines: list[str]) -> None:
 
 def skip(app: object, what: str, name: str, obj: object, skipped: bool, options: object) -> bool | None:
     """Leave out what scikit-learn adds to every estimator for the routing of metadata."""
-    return True if name.startswith("set_") and name.endswith("_request") or name == "get_metadata_routing" else None
+    return True if (name.startswith("set_") and name.endswith("_request")) or name == "get_metadata_routing" else None
 
 
 def setup(app: object) -> None:

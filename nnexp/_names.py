@@ -156,9 +156,10 @@ class Registry(Mapping[str, T], Generic[T]):
             known = list(signature)
             for key in settings:
                 if key not in known:
+                    moved = getattr(cls, "MOVED", {}).get(key)
                     raise ValueError(
                         f"{parameter}: {self.kind} {quoted(part['name'])} has no parameter {quoted(key)}. "
-                        + (nearest(key, known) if known else "It has none.")
+                        + (moved or (nearest(key, known) if known else "It has none."))
                     )
             several = next((own.name for own in signature.values() if own.kind is own.VAR_POSITIONAL), "")
             positional = settings.pop(several, ())

@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     _add_experiment(run)
+    _add_versions(run)
     run.add_argument("--jobs", metavar="N", type=_positive, default=None, help="processes (default: one for each core)")
     run.set_defaults(do="run", trials=None, mode=None, storage=None, backend="loky", scheduler=None)
 
@@ -115,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     _add_experiment(sweep)
+    _add_versions(sweep)
     sweep.add_argument(
         "--workers",
         metavar="N",
@@ -264,6 +266,9 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
         f"(or {TRUST} in the environment)",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="2 folds, 1 repeat, 10 steps, 8 trials: to try a file")
+
+
+def _add_versions(parser: argparse.ArgumentParser) -> None:
     versions = parser.add_mutually_exclusive_group()
     versions.add_argument(
         "--redo", action="store_const", const="redo", dest="other_versions",
@@ -271,7 +276,7 @@ def _add_experiment(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     versions.add_argument(
         "--keep", action="store_const", const="keep", dest="other_versions",
-        help="keep them, marked in runs.csv and in the report",
+        help="keep such runs, marked in runs.csv and in the report",
     )  # fmt: skip
 
 

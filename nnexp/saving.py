@@ -119,7 +119,8 @@ class _Reader:
         if "!tuple" in value:
             return tuple(self.value(own) for own in value["!tuple"])
         if "!mapping" in value:
-            return {self.value(k): self.value(v) for k, v in value["!mapping"]}
+            made = {self.value(k): self.value(v) for k, v in value["!mapping"]}
+            return _as_now(made.get("name"), made)
         if "!dtype" in value:
             return np.dtype(value["!dtype"]).type
         if "!neurons" in value:
@@ -141,9 +142,9 @@ class _Reader:
 
 def _as_now(name: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a part as they are called today."""
-    if name == Memetic.name and "elite" in settings:  # once it had the settings of its evolution among its own
+    if name == Memetic.name:  # once it had the settings of its evolution among its own
         own = {key: settings.pop(key) for key in GeneticAlgorithm.parameter_names() if key in settings}
-        return settings | {"evolution": own}
+        return settings | ({"evolution": own} if own else {})
     return settings
 
 

@@ -22,6 +22,7 @@ from nnexp._files import as_path, parse_json
 from nnexp.experiment.datasets import DataSet
 from nnexp.experiment.results import (
     DETAIL_TABLES,
+    MADE_WITH,
     RUN_KEYS,
     Results,
     ResultsError,
@@ -381,7 +382,11 @@ def _rerun(
     """Do a sample of runs again from scratch, and compare their rows bit for bit."""
     table = _text_table(results.folder / "runs.csv")
     rows = {tuple(str(row[key]) for key in RUN_KEYS): row for row in table.to_dict("records")}
-    candidates = [run for run in planned if (run.data, run.model.name, str(run.repeat), str(run.fold)) in rows]
+    there = {run.key: rows.get((run.data, run.model.name, str(run.repeat), str(run.fold))) for run in planned}
+    kept = sum(bool((there[run.key] or {}).get(MADE_WITH)) for run in planned)
+    if kept:
+        yield Finding("unknown", f"{kept} runs were made with other versions and kept; they are not done again here.")
+    candidates = [run for run in planned if (row := there[run.key]) is not None and not row.get(MADE_WITH)]
     if not candidates:
         yield Finding("unknown", "No run can be done again.")
         return

@@ -347,7 +347,7 @@ def test_no_small_file_takes_long(content, tmp_path, change):
 def test_models_of_an_earlier_version_still_load_and_answer_alike():
     inputs = {"numbers": load_diabetes(return_X_y=True)[0], "evolved": load_diabetes(return_X_y=True)[0]}
     names = [path.stem for path in sorted(OLD.glob("*.nnexp")) if path.stem != "checkpoint"]
-    assert len(names) == 7
+    assert len(names) == 8
     for name in names:
         model = load(OLD / f"{name}.nnexp")
         found = model.predict(inputs.get(name, load_iris().data)[:5])

@@ -13,10 +13,11 @@ from sklearn.datasets import make_moons
 from nnexp import BackpropMLP
 
 X, y = make_moons(200, noise=0.15, random_state=0)
+free = {"l2": 0.0, "random_state": 0}  # nothing holds the weights back: the border may be as sharp as it likes
 models = {
-    "no hidden layer": BackpropMLP(hidden_layer_sizes=(), random_state=0),
-    "8 hidden neurons, descent": BackpropMLP(hidden_layer_sizes=(8,), learning_rate=0.05, random_state=0),
-    "8 hidden neurons, evolution": BackpropMLP(hidden_layer_sizes=(8,), algorithm="snes", random_state=0),
+    "no hidden layer": BackpropMLP(hidden_layer_sizes=(), **free),
+    "8 hidden neurons, descent": BackpropMLP(hidden_layer_sizes=(8,), learning_rate=0.05, dropout=0.0, **free),
+    "8 hidden neurons, evolution": BackpropMLP(hidden_layer_sizes=(8,), algorithm="snes", **free),
 }
 
 # %%

@@ -26,7 +26,7 @@ class Snake(Activation):
     name = "snake"
     frequency: float = 1.0
 
-    # Arrays are (..., neurons, samples): the axes before them are the networks of a stack, and none of your business.
+    # Arrays are (..., neurons, samples): axes before these two are networks of a stack, and work by themselves.
     def forward(self, z, out):
         np.multiply(z, self.frequency, out=out)
         np.sin(out, out=out)
@@ -99,7 +99,7 @@ class Sign(Optimizer):
 
 @dataclass(frozen=True)
 class InverseRoot(Schedule):
-    """1 / √(1 + k t), for t from 0 to 1 (the rate of Robbins and Monro's 1951 conditions, nearly)."""
+    """1 / √(1 + k t), for t from 0 to 1 (Robbins and Monro 1951 for rates that fall so)."""
 
     name = "inverse_root"
     k: float = 99.0
@@ -126,6 +126,12 @@ class HillClimbing(Evolutionary):
 
     def __init__(self, population_size=16, sigma=0.3, batch_size=None):
         self.population_size, self.sigma, self.batch_size = population_size, sigma, batch_size
+
+    # Impossible settings are refused with a sentence before anything begins.
+    def check(self):
+        super().check()
+        if not isinstance(self.sigma, int | float) or not 0 < self.sigma < np.inf:
+            raise ValueError(f"HillClimbing(sigma=...) must be a number above 0. Got {self.sigma!r}.")
 
     # All that a member remembers: arrays, which are saved and resumed. What is random comes from the generator given.
     def first(self, problem, parameters, rng):

@@ -283,50 +283,48 @@ def _code_of(model: ModelSpecification) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Changes:
-    """What has become of finished runs, where something that decides them has changed.
+    """Finished runs that are no longer what the plan asks for, and why.
 
     Attributes
     ----------
     again : int
-        Runs that are done again, since more has changed than versions.
+        Runs of which more has changed than versions: they are done again.
     what : tuple of str
-        What has changed for them.
-    of_version : tuple of Run
-        Runs that were made with other versions of nnexp or of its libraries, and differ in nothing else.
-    versions : dict
-        These: with what they were made, and with what they would be now, by name.
+        What has changed for them, by name.
+    of_version : dict
+        Runs that other versions of nnexp or of its libraries have made, and that differ in nothing else; each with its record.
+    unknown : int
+        Runs that an earlier version of nnexp has made, which did not note with what.
     """
 
     again: int
     what: tuple[str, ...]
-    of_version: tuple[Run, ...]
-    versions: dict[str, tuple[str, str]]
+    of_version: dict[str, tuple[Run, dict[str, Any]]]
+    unknown: int
 
     @staticmethod
     def of(runs: list[Run], journal: Journal) -> Changes:
-        """Compare the runs that are not finished with those of the journal at their places."""
-        known = {_place_of(record["row"]): record for record in journal.records.values()}
+        """Compare the runs that are not finished with what the journal has at their places."""
+        there: dict[Any, list[dict[str, Any]]] = {}
+        for record in journal.records.values():
+            there.setdefault(_place_of(record["row"]), []).append(record)
         planned = {run.key for run in runs}
         what: dict[str, None] = {}
-        versions: dict[str, tuple[str, str]] = {}
-        of_version = []
-        again = 0
+        of_version: dict[str, tuple[Run, dict[str, Any]]] = {}
+        again = unknown = 0
         for run in runs:
-            record = known.get((run.data, run.model.name, run.repeat, run.fold))
-            if run.key in journal.records or record is None or record["key"] in planned:
+            records = there.get((run.data, run.model.name, run.repeat, run.fold), [])
+            if run.key in journal.records or not records or any(record["key"] in planned for record in records):
                 continue
-            before, now = record.get("decided_by"), run.decided_by
-            if before is None:
-                again, what["the version of nnexp, or something else"] = again + 1, None
-                continue
-            changed = [part for part in {**before, **now} if before.get(part) != now.get(part)]
-            if set(changed) <= {"nnexp", *libraries()}:
-                of_version.append(run)
-                versions |= {part: (before.get(part, "none"), now.get(part, "none")) for part in changed}
+            like = [record for record in records if "decided_by" in record and _differ_in_versions(record, run)]
+            if like:  # parameters may have been others in between
+                of_version[run.key] = run, like[-1]
+            elif "decided_by" not in records[-1]:
+                unknown += 1
             else:
                 again += 1
-                what |= dict.fromkeys(changed)
-        return Changes(again, tuple(what), tuple(of_version), versions)
+                what |= dict.fromkeys(_changed(records[-1]["decided_by"], run.decided_by))
+        return Changes(again, tuple(what), of_version, unknown)
 
     def said(self) -> str:
         """Say how many runs are done again because of what has changed; nothing where none is."""
@@ -336,31 +334,49 @@ class Changes:
 
     def question(self) -> str:
         """Say which runs were made with other versions; nothing where none was."""
-        if not self.of_version:
-            return ""
-        made = "; ".join(
-            f"{name} {_version(*both)}, here {_version(*both[::-1])}" for name, both in self.versions.items()
-        )
-        return f"{len(self.of_version)} finished runs were made with other versions: {made}."
+        said = []
+        if self.of_version:
+            made: dict[str, dict[str, None]] = {}
+            here: dict[str, str] = {}
+            for run, record in self.of_version.values():
+                before, now = record["decided_by"], run.decided_by
+                for part in _changed(before, now):
+                    made.setdefault(part, {})[_version(before.get(part), now.get(part))] = None
+                    here[part] = _version(now.get(part), before.get(part))
+            parts = "; ".join(f"{name} {' and '.join(own)}, here {here[name]}" for name, own in made.items())
+            said.append(f"{len(self.of_version)} finished runs were made with other versions: {parts}.")
+        if self.unknown:
+            said.append(
+                f"{self.unknown} finished runs were made by an earlier version of nnexp, which did not note with what."
+            )
+        return " ".join(said)
 
     def keep(self, journal: Journal) -> None:
-        """Let the runs that were made with other versions stand, marked in their rows."""
-        known = {_place_of(record["row"]): record for record in journal.records.values()}
-        for run in self.of_version:
-            record = known[run.data, run.model.name, run.repeat, run.fold]
+        """Let the runs that were made with other versions stand, marked in their rows; what they were made with stays noted."""
+        for run, record in self.of_version.values():
             before, now = record["decided_by"], run.decided_by
-            made = dict(own.split(" ", 1) for own in filter(None, record["row"].get(MADE_WITH, "").split(", ")))
-            for part in {**before, **now}:
-                if before.get(part) != now.get(part):
-                    made.setdefault(part, _version(before.get(part, "none"), now.get(part, "none")))
-            row = {**record["row"], MADE_WITH: ", ".join(f"{name} {version}" for name, version in made.items())}
-            journal.append({**record, "key": run.key, "row": row, "decided_by": run.decided_by})
+            made = ", ".join(f"{part} {_version(before.get(part), now.get(part))}" for part in _changed(before, now))
+            journal.append({**record, "key": run.key, "row": {**record["row"], MADE_WITH: made}})
 
 
-def _version(one: str, other: str) -> str:
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the names of what is not the same."""
+    return [part for part in {**before, **now} if before.get(part) != now.get(part)]
+
+
+def _differ_in_versions(record: Mapping[str, Any], run: Run) -> bool:
+    """Whether a run would be what a record has, with other versions."""
+    return set(_changed(record["decided_by"], run.decided_by)) <= {"nnexp", *libraries()}
+
+
+def _version(one: str | None, other: str | None) -> str:
     """Return a version; with the hash of the code, which nnexp's has, where only that tells it from another."""
+    if one is None:
+        return "none"
     short = one.partition("+")[0]
-    return one if short == other.partition("+")[0] else short
+    if "." not in short:  # an earlier version noted the hash alone
+        return f"of code {one}"
+    return one if other is not None and short == other.partition("+")[0] else short
 
 
 def _place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -395,7 +411,7 @@ class Observer:
     """Is told how an experiment goes. Each method does nothing: a subclass has those that it wants."""
 
     def begin(self, beginning: Beginning) -> None:
-        """Begin."""
+        """Take note of how much there is to do."""
 
     def run(self, row: dict[str, Any]) -> None:
         """Take note of a finished run, by its row."""
@@ -495,6 +511,7 @@ class _Work:
     place: str
     observer: Observer
     command: str
+    redone: set[str] = field(default_factory=set)  # keys of finished runs that are to be done again
 
     def plan(self) -> list[Run]:
         """List all runs, as far as the sweeps have come."""
@@ -502,23 +519,28 @@ class _Work:
 
     def known(self, runs: list[Run]) -> int:
         """Return how many runs are finished."""
-        return sum(run.key in self.journal.records for run in runs)
+        return sum(run.key in self.journal.records and run.key not in self.redone for run in runs)
 
     def settle(self, other_versions: str | None) -> None:
         """Keep finished runs that were made with other versions, or not."""
         runs = self.plan()
         if other_versions == "redo":  # also what was kept before
-            for run in runs:
-                if self.journal.records.get(run.key, {}).get("row", {}).get(MADE_WITH):
-                    del self.journal.records[run.key]
+            records = self.journal.records
+            self.redone.update(run.key for run in runs if records.get(run.key, {}).get("row", {}).get(MADE_WITH))
         changes = Changes.of(runs, self.journal)
-        if not changes.of_version:
+        if not changes.question():
             return
         answer = other_versions or self.observer.ask(changes.question())
         if answer is None:
             raise ResultsError(
                 f"{self.folder}: {changes.question()} Say what becomes of them: --redo does them again, --keep keeps them, marked "
                 "in runs.csv and in the report."
+            )
+        check_choice("The answer of an observer", answer, ["redo", "keep"])
+        if answer == "keep" and changes.unknown:
+            raise ResultsError(
+                f"{self.folder}: {changes.question()} They cannot be kept, since nothing tells whether they are what the file asks "
+                "for. --redo does them again; another folder (--results) leaves them as they are."
             )
         if answer == "keep":
             changes.keep(self.journal)
@@ -567,11 +589,12 @@ class _Work:
 
     def _finish(self, runs: list[Run], engine: Engine) -> None:
         """Do the runs that are missing, each kept as it is finished."""
-        wanted = {run.key for run in runs if run.key not in self.journal.records}
+        wanted = {run.key for run in runs if run.key not in self.journal.records or run.key in self.redone}
         decided_by = {run.key: run.decided_by for run in runs}
         for record in _execute(_units(runs, wanted), self.data, engine):
             if record["key"] in wanted:
                 self.journal.append({**record, "decided_by": decided_by[record["key"]]})
+                self.redone.discard(record["key"])
                 self.observer.run(record["row"])
 
     def _write(self, runs: list[Run]) -> list[dict[str, Any]]:

@@ -68,6 +68,8 @@ class Workspace:
         self.leading, self.n_samples, self.dtype = leading, n_samples, np.dtype(dtype)
         bias, last = network.bias, network.n_layers - 1
         sizes = network.layer_sizes
+        if gradient not in ("", "parameters", "inputs"):
+            raise ValueError(f"gradient must be '', 'parameters' or 'inputs'. Got {gradient!r}.")
         self._with_gradient, self._by_inputs = bool(gradient), gradient == "inputs"
         self._folded = shared and bool(leading)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnexp.network.network import Network
 from nnexp.testing.algorithms import Case
-from nnexp.training.crossover import Crossover
+from nnexp.training.crossover import Aligned, Crossover
 from nnexp.training.genetic import GeneticAlgorithm
 from nnexp.training.genome import Genome
 from nnexp.training.mutation import Mutation
@@ -84,7 +84,7 @@ def check_children(crossover: Crossover) -> None:
     assert np.isfinite(children).all(), f"{crossover!r} makes weights that are infinite or NaN."
     assert not children[:, family.fixed].any(), f"{crossover!r} gives weights to connections that do not exist."
     of_one = (children == family.children) | (children == family.others)
-    assert of_one[:, weights].all() or not crossover.exchanges or type(crossover).__name__ == "Aligned", (
+    assert of_one[:, weights].all() or not crossover.exchanges or isinstance(crossover, Aligned), (
         f"{crossover!r} says exchanges=True, and makes numbers that neither parent has. Set exchanges = False."
     )
     assert (children != family.children)[:, weights].any(), (

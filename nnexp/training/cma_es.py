@@ -96,8 +96,11 @@ class SeparableCMAES(SearchDistribution):
         state.arrays["first"][:] = parameters
         state.arrays["cma_mean"][:] = np.clip(parameters[:, free] / scale[free], -1e30, 1e30)
 
-    def room(self, network: Network) -> float:
-        return 8.0 * self.size(network.n_parameters)  # in double precision, and the library's own copies
+    def networks_at_once(self, network: Network) -> float:
+        return 8.0 * self.size(network.n_parameters)  # the library's own copies too
+
+    def memory(self, problem: Problem, descent: Descent) -> int:
+        return int(super().memory(problem, descent) * 8 / problem.dtype.itemsize)  # all in double precision
 
     def optimizer(self, problem: Problem, parameters: Array) -> Any:
         """Return the library's object for one member."""
@@ -156,9 +159,11 @@ class CMAES(SeparableCMAES):
         d = problem.network.n_parameters
         return super().memory(problem, descent) + 8 * d * d * 5 * problem.n_members
 
-    def room(self, network: Network) -> float:
+    def networks_at_once(self, network: Network) -> float:
         d = network.n_parameters
-        return super().room(network) + 2.2 * self.size(d) * d  # the library's outer products of a population
+        return (
+            super().networks_at_once(network) + 2.2 * self.size(d) * d
+        )  # the library's outer products of a population
 
 
 def _remembered(optimizer: Any) -> dict[str, Array]:

@@ -26,10 +26,16 @@ class Crossover(ABC):
     ----------
     exchanges : bool
         Whether each of a child's numbers is that of one parent, and not made of both.
+    moves : bool
+        Whether it takes the weights of one neuron to another, and with them which of its connections exist.
+    copies : float
+        How many arrays of the children's size it makes for itself, for the promise of memory.
     """
 
     name: ClassVar[str]
     exchanges: ClassVar[bool] = True
+    moves: ClassVar[bool] = False
+    copies: ClassVar[float] = 0.0
 
     @abstractmethod
     def cross(self, children: Array, others: Array, parents: Array, genome: Genome, rng: np.random.Generator) -> None:
@@ -125,6 +131,7 @@ class SimulatedBinary(Crossover):
     """
 
     name: ClassVar[str] = "sbx"
+    copies: ClassVar[float] = 3.0
     exchanges: ClassVar[bool] = False
     eta: float = 15.0
 
@@ -158,6 +165,8 @@ class Aligned(Crossover):
     """
 
     name: ClassVar[str] = "aligned"
+    moves: ClassVar[bool] = True
+    copies: ClassVar[float] = 2.0
     samples: int = 64
 
     def __post_init__(self) -> None:

@@ -39,7 +39,7 @@ class SearchDistribution(Evolutionary):
     def memory(self, problem: Problem, descent: Descent) -> int:
         # the distributions, with a copy while they are at work; the networks and the noise of one member at a time
         kept = 4 * problem.n_members + self.n_candidates + 2 * self.size(problem.network.n_parameters)
-        networks = kept + self.room(problem.network)
+        networks = kept + self.networks_at_once(problem.network)
         return int(networks * problem.network.n_parameters * problem.dtype.itemsize)
 
 

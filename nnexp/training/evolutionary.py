@@ -94,11 +94,11 @@ class Evolutionary(Algorithm):
     def memory(self, problem: Problem, descent: Descent) -> int:
         # the populations, with a copy while they are at work, and what is made for one member at a time
         d = problem.network.n_parameters
-        networks = 2 * problem.n_members * self.scored(d) + self.room(problem.network)
+        networks = 2 * problem.n_members * self.scored(d) + self.networks_at_once(problem.network)
         return int(networks * d * problem.dtype.itemsize)
 
-    def room(self, network: Network) -> float:
-        """Return for how many networks a generation needs room besides the populations, for one member at a time."""
+    def networks_at_once(self, network: Network) -> float:
+        """Return how many networks a generation makes besides the populations; members take turns."""
         return 4.0 * self.scored(network.n_parameters)
 
     def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:

@@ -208,7 +208,12 @@ class GeneticAlgorithm(Evolutionary):
         return OneOf(tuple(dict.fromkeys(options)))
 
     def extend(self, network: Network) -> Network:
-        _, _, mutation = self.operators()
+        _, crossover, mutation = self.operators()
+        if network.zero_is_absent and crossover.moves and "connections" not in self.evolve:
+            raise ValueError(
+                f"crossover={crossover.name!r} takes weights from one neuron to another, and would bring back connections "
+                "that evolution has removed. After evolve='connections' use another crossover, or evolve them here too."
+            )
         if "activations" in self.evolve:
             if network.n_layers < 3:
                 raise ValueError(f"{type(self).__name__}(evolve=...): evolve='activations' needs a hidden layer.")
@@ -263,10 +268,10 @@ class GeneticAlgorithm(Evolutionary):
     def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
         return Breeding(self, problem, state, judge)
 
-    def room(self, network: Network) -> float:
-        _, _, mutation = self.operators()
-        more = 4.0 if self.evolves_structure or isinstance(mutation, Safe) else 0.0
-        return super().room(network) + more * self.size(network.n_parameters)
+    def networks_at_once(self, network: Network) -> float:
+        _, crossover, mutation = self.operators()
+        more = max(4.0 if self.evolves_structure else 0.0, crossover.copies + mutation.copies)
+        return super().networks_at_once(network) + (0.5 + more) * self.size(network.n_parameters)
 
     def observe(self, problem: Problem, descent: Descent, state: State, watched: Array, each: Array) -> None:
         better = watched < state.arrays["best"]

@@ -155,6 +155,8 @@ class Training:
         parameters: Array,
         rngs: Sequence[np.random.Generator],
     ) -> None:
+        if descent.n_members != problem.n_members:
+            raise ValueError(f"The descent is of {descent.n_members} members, and the problem of {problem.n_members}.")
         check_memory(algorithm, problem, descent)
         state = algorithm.start(problem, descent, parameters, list(rngs))
         self._set(algorithm, Members.at_start(parameters), [""] * problem.n_members, state, History(), 0.0)

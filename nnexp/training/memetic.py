@@ -63,7 +63,7 @@ class Memetic(Evolutionary):
         ``crossover="arithmetic"``, since networks that descend from one have much in common and their mean is often better than
         both, ``crossover_rate=1.0`` and a mutation of sigma 0.01; its ``population_size`` is 128 times what gradients do not get,
         at least 4. A mapping without a name changes settings of that one, such as ``{"population_size": 6}``. An object is taken as
-        it is.
+        it is, but for a ``population_size`` of None, which is as many networks as said above.
 
     Notes
     -----
@@ -86,6 +86,10 @@ class Memetic(Evolutionary):
     advice = "A lower learning_rate or standardised inputs help."
     keeps = ("connections", "activations")
     knows_errors = True
+    MOVED: ClassVar[dict[str, str]] = {
+        name: f"It is a setting of its evolution: evolution = {{{name!r}: ...}}, or evolution__{name}."
+        for name in GeneticAlgorithm.parameter_names()
+    }
 
     def __init__(
         self,
@@ -128,11 +132,19 @@ class Memetic(Evolutionary):
             return {}
 
     def set_params(self, **params: Any) -> Algorithm:
+        for name in params:
+            if name in self.MOVED:
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}. {self.MOVED[name]}")
         own = {name: value for name, value in params.items() if "__" not in name}
-        super().set_params(**own)
-        if len(own) < len(params) and not isinstance(self.evolution, Algorithm):
-            self.evolution = self._given()  # to be changed, it must be an object
-        return super().set_params(**{name: value for name, value in params.items() if name not in own})
+        changed = copy.copy(self)
+        Algorithm.set_params(changed, **own)
+        if len(own) < len(params):
+            changed.evolution = copy.copy(
+                changed._given()
+            )  # to be changed, it must be an object; none is where one fails
+            Algorithm.set_params(changed, **{name: value for name, value in params.items() if name not in own})
+        self.__dict__.update(vars(changed))
+        return self
 
     @property
     def n_candidates(self) -> int:  # type: ignore[override]

@@ -20,10 +20,17 @@ Array = NDArray[Any]
 
 
 class Mutation(ABC):
-    """Changes weights at random. A subclass is a frozen dataclass with a ``name``, ``sigma`` and the method `perturb`."""
+    """Changes weights at random. A subclass is a frozen dataclass with a ``name``, ``sigma`` and the method `perturb`.
+
+    Attributes
+    ----------
+    copies : float
+        How many arrays of the children's size it makes for itself, for the promise of memory.
+    """
 
     name: ClassVar[str]
     sigma: float
+    copies: ClassVar[float] = 0.0
 
     @abstractmethod
     def perturb(self, children: Array, sigma: Array, genome: Genome, rng: np.random.Generator) -> None:
@@ -123,6 +130,7 @@ class Polynomial(Gaussian):
     """
 
     name: ClassVar[str] = "polynomial"
+    copies: ClassVar[float] = 3.0
     sigma: float = 3.0
     eta: float = 20.0
 
@@ -217,6 +225,7 @@ class Safe(Gaussian):
     """
 
     name: ClassVar[str] = "safe"
+    copies: ClassVar[float] = 4.0
     sigma: float = 0.02
     samples: int = 64
     # What a sensitivity counts at least; the authors' code has the same bound for sums over samples instead of means.

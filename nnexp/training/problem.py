@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,11 +26,9 @@ DESCENT_MODES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Descent:
     """How gradient steps are made: settings that all members of a stack share, and arrays in which they may differ.
-
-    Two that are equal in what is shared can train as one stack.
 
     Attributes
     ----------
@@ -62,11 +60,11 @@ class Descent:
     shuffle: bool
     schedule: Schedule
     horizon: int
-    learning_rate: Array = field(compare=False)
-    weight_decay: Array = field(compare=False)
-    clip_norm: Array = field(compare=False)
-    label_smoothing: Array = field(compare=False)
-    dropout: Array = field(compare=False)
+    learning_rate: Array
+    weight_decay: Array
+    clip_norm: Array
+    label_smoothing: Array
+    dropout: Array
 
     @staticmethod
     def alike(
@@ -86,6 +84,15 @@ class Descent:
         }
         arrays = {name: np.full(members, float(value)) for name, value in given.items()}
         return arrays | {"dropout": np.tile(np.array(dropout, dtype=float), (members, 1))}
+
+    def goes_with(self, other: Descent) -> bool:
+        """Whether members of both can train as one stack: all that they share is equal."""
+        return all(getattr(self, name) == getattr(other, name) for name in _SHARED)
+
+    @property
+    def n_members(self) -> int:
+        """Of how many members it says how steps are made."""
+        return len(self.learning_rate)
 
     def samples_per_update(self, n_samples: int) -> int:
         """Return how many samples one update averages over."""
@@ -107,7 +114,8 @@ class Descent:
         return replace(parts[0], **arrays)
 
 
-_OF_MEMBERS = [own.name for own in fields(Descent) if not own.compare]
+_OF_MEMBERS = ("learning_rate", "weight_decay", "clip_norm", "label_smoothing", "dropout")
+_SHARED = [own.name for own in fields(Descent) if own.name not in _OF_MEMBERS]
 
 
 def samples_per_update(mode: str, batch_size: int, n_samples: int) -> int:

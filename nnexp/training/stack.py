@@ -53,7 +53,7 @@ class Task:
         return (
             a.network == b.network
             and a.objective == b.objective
-            and self.descent == other.descent
+            and self.descent.goes_with(other.descent)
             and self.algorithm == other.algorithm
             and self.stopping == other.stopping
             and a.dtype == b.dtype

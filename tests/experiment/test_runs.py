@@ -484,9 +484,81 @@ def test_runs_in_which_more_has_changed_than_versions_are_not_asked_about(small,
 def test_of_two_upgrades_the_first_versions_are_remembered(small, made_elsewhere, monkeypatch):
     run(small, made_elsewhere.parent, other_versions="keep")
     monkeypatch.setattr(runs, "libraries", lambda: {**libraries(), "numpy": "9.0", "pandas": "9.1"})
-    run(small, made_elsewhere.parent, other_versions="keep")
+    observer = Answers("keep")
+    run(small, made_elsewhere.parent, observer=observer)
+    assert "numpy 1.99.0, here 9.0" in observer.asked[0]  # what they were made with, not what they were kept under
     kept = load_results(made_elsewhere).runs["made_with"].unique()
     assert list(kept) == [f"numpy 1.99.0, scipy 1.1, pandas {libraries()['pandas']}"]
+    # back at the versions of the first time but for one, that one alone is another
+    monkeypatch.setattr(runs, "libraries", lambda: {**libraries(), "numpy": "1.99.0", "scipy": "1.2"})
+    run(small, made_elsewhere.parent, other_versions="keep")
+    assert list(load_results(made_elsewhere).runs["made_with"].unique()) == ["scipy 1.1"]
+
+
+def test_parameters_that_were_others_in_between_do_not_matter(small, made_elsewhere, monkeypatch):
+    text = small.read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "libraries", lambda: {**libraries(), **OTHER})
+        small.write_text(text.replace("max_iter = ", "max_iter = 1"))
+        run(small, made_elsewhere.parent)
+        small.write_text(text)
+        assert run(small, made_elsewhere.parent).done == 0
+    assert run(small, made_elsewhere.parent, other_versions="keep").done == 0
+
+
+def test_all_versions_of_a_mixed_folder_are_named(small, made_elsewhere, monkeypatch):
+    journal = made_elsewhere / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for record in lines[:10]:
+        record["decided_by"]["numpy"] = "1.50.0"
+    journal.write_text("".join(json.dumps(record) + "\n" for record in lines))
+    with pytest.raises(ResultsError, match=r"36 finished runs .*numpy 1.(50|99).0 and 1.(99|50).0, here"):
+        run(small, made_elsewhere.parent)
+
+
+def test_an_interrupted_redo_says_what_is_done_and_goes_on(small, made_elsewhere):
+    run(small, made_elsewhere.parent, other_versions="keep")
+
+    class Stops(Observer):
+        def run(self, row):
+            raise KeyboardInterrupt
+
+    summary = run(small, made_elsewhere.parent, other_versions="redo", observer=Stops())
+    assert summary.interrupted
+    assert 0 < summary.done < 36
+    assert summary.known == 0
+    kept = load_results(made_elsewhere).runs["made_with"]
+    assert (kept == "").sum() == summary.done
+    again = run(small, made_elsewhere.parent, other_versions="redo")
+    assert again.done == 36 - summary.done
+    assert "made_with" not in load_results(made_elsewhere).runs
+
+
+@pytest.mark.parametrize("answer", ["Keep", "no", ""])
+def test_an_answer_that_is_none_is_refused(small, made_elsewhere, answer):
+    with pytest.raises(ValueError, match="The answer of an observer: unknown value"):
+        run(small, made_elsewhere.parent, observer=Answers(answer))
+
+
+def test_runs_of_a_version_that_did_not_note_what_decides_cannot_be_kept(small, made_elsewhere):
+    journal = made_elsewhere / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for record in lines:
+        del record["decided_by"]
+    journal.write_text("".join(json.dumps(record) + "\n" for record in lines))
+    for answer in (None, "keep"):
+        with pytest.raises(
+            ResultsError, match="36 finished runs were made by an earlier version of nnexp, which did not note"
+        ):
+            run(small, made_elsewhere.parent, other_versions=answer)
+    assert run(small, made_elsewhere.parent, other_versions="redo").done == 36
+
+
+def test_runs_that_were_kept_are_not_done_again_to_verify_them(small, made_elsewhere):
+    run(small, made_elsewhere.parent, other_versions="keep")
+    findings = list(verify(made_elsewhere, rerun=2))
+    assert "differs" not in {finding.status for finding in findings}
+    assert any("36 runs were made with other versions and kept" in finding.text for finding in findings)
 
 
 def test_data_of_the_other_task_added_later_give_the_tables_of_a_run_from_scratch(small, tmp_path):

@@ -218,6 +218,14 @@ def test_a_generation_says_what_it_cost_with_what_operators_look_at():
 ALL = ("weights", "activations", "connections")
 
 
+def test_a_crossover_that_moves_weights_is_refused_where_connections_have_been_removed():
+    network = Network((3, 6, 2), "tanh", "softmax").evolvable(connections=True)
+    with pytest.raises(ValueError, match="crossover='aligned' takes weights from one neuron to another"):
+        GeneticAlgorithm(crossover="aligned").extend(network)
+    GeneticAlgorithm(crossover="aligned", evolve=("weights", "connections")).extend(network)
+    GeneticAlgorithm(crossover="uniform").extend(network)
+
+
 def structured(**changes):
     algorithm = GeneticAlgorithm(
         **{"population_size": 504, "evolve": ALL, "crossover_rate": 0.0, "mutation": STILL, **changes}
