@@ -72,7 +72,7 @@ class Fit:
     @property
     def network(self) -> BackpropMLP:
         """The estimator proper."""
-        last = self.model.steps[-1][1] if isinstance(self.model, Pipeline) else self.model
+        last = last_step(self.model)
         assert isinstance(last, BackpropMLP)
         return last
 
@@ -90,13 +90,18 @@ class Fit:
         self.seconds += time.perf_counter() - start
 
 
+def last_step(model: Any) -> Any:
+    """Return the estimator of a pipeline, or a model itself."""
+    return model.steps[-1][1] if isinstance(model, Pipeline) else model
+
+
 def can_stack(model: Any) -> bool:
     """Whether a model is a BackpropMLP, or a pipeline that ends in one, that can be fitted in a stack with others."""
     if isinstance(model, Pipeline):
         names = [name for name, _ in model.steps]
         if not names or len(set(names)) < len(names):
             return False
-    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    last = last_step(model)
     if not hasattr(type(model), "fit") or not hasattr(type(last), "fit"):
         return False
     own_fit = type(model).fit not in (Pipeline.fit, BackpropMLP.fit) or type(last).fit is not BackpropMLP.fit

@@ -38,7 +38,7 @@ def run(given: argparse.Namespace, console: Terminal) -> int:
     """Run an experiment, and write its tables and its report; return 1 if runs failed."""
     specification = _specification(given)
     jobs = given.jobs or _cores()
-    with _Progress(console, specification.question) as progress:
+    with _Shown(console, specification.question) as progress:
         summary = run_experiment(
             specification,
             given.results,
@@ -195,7 +195,7 @@ def _command(given: argparse.Namespace, specification: Specification) -> str:
     return shlex.join(parts).encode(errors="backslashreplace").decode()
 
 
-class _Progress(Observer):
+class _Shown(Observer):
     """A bar with the time left on a terminal; a line for each tenth elsewhere."""
 
     def __init__(self, console: Terminal, question: str) -> None:
@@ -216,7 +216,7 @@ class _Progress(Observer):
         self._told: set[str] = set()
         self._best: dict[str, tuple[float, int]] = {}
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> _Shown:
         return self
 
     def __exit__(self, *error: object) -> None:

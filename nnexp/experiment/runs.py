@@ -24,13 +24,14 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 from nnexp._choices import SWEEP_TABLES
 from nnexp._errors import is_of_the_machine, reason, shortened
 from nnexp._files import as_path
 from nnexp._identity import FITTING, key_of, libraries, own_code
 from nnexp._names import check_choice
+from nnexp._threads import one_thread
 from nnexp._version import __version__
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
@@ -58,6 +59,7 @@ from nnexp.experiment.results import (
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
 from nnexp.experiment.sweeps import UNFINISHED, ModelSweep, UnfinishedError, plan_sweeps, run_sweeps, write_sweep_tables
 from nnexp.parts import plugins_in
+from nnexp.sweep.evaluation import cost_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.sweep import open_store, said_of_given_up
 from nnexp.together import Fit, fit_together
@@ -671,7 +673,7 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
         with fit.watched():
             fit.model = make_model(run.model, data, run.seed)
     made = [fit for fit in fits if fit.error is None]
-    with threadpool_limits(1):
+    with one_thread(everything=True):
         if len(made) > 1:
             fit_together(made)
         elif made:
@@ -774,9 +776,9 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
         return facts, curve
     if isinstance(estimator, MLPClassifier | MLPRegressor):
         steps: list[Any] = list(range(1, len(getattr(estimator, "loss_curve_", [])) + 1))
-        # t_ counts the samples seen; each went forward and backward, which is three evaluations.
+        cost = cost_of(estimator)
         facts = {
-            "evaluations": 3 * int(estimator.t_) if estimator.t_ else None,
+            "evaluations": cost,
             "n_iter": int(estimator.n_iter_),
             "n_parameters": sum(w.size for w in [*estimator.coefs_, *estimator.intercepts_]),
         }
@@ -785,7 +787,7 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
             "error": [float(e) if math.isfinite(e) else None for e in getattr(estimator, "loss_curve_", [])],
             "validation_error": [None] * len(steps),
             "validation_score": [None] * len(steps),
-            "evaluations": [round(3 * int(estimator.t_) * step / max(len(steps), 1)) for step in steps],
+            "evaluations": [round((cost or 0) * step / max(len(steps), 1)) for step in steps],
         }
         return facts, curve if steps else {}
     return {}, {}

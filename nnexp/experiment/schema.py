@@ -96,7 +96,7 @@ class Metrics(_Section):
     regression: Annotated[list[Label], Field(min_length=1)] = ["r2", "neg_mean_absolute_error"]
 
 
-class Evaluation(_Section):
+class EvaluationSection(_Section):
     """How models are judged: by repeated k-fold cross-validation, stratified for classification.
 
     Attributes
@@ -167,7 +167,7 @@ class ExperimentFile(_Section):
     question: Text
     seed: Annotated[int, Field(ge=0, le=2**64)] = 0
     allow_modules: list[Module] = []
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationSection = EvaluationSection()
     data: Annotated[dict[Label, DataSpecification], Field(min_length=1)]
     defaults: dict[Label, Any] = {}
     sweep: SweepSpecification | None = None
@@ -187,7 +187,7 @@ class ExperimentRecord(ExperimentFile):
 
     name: Name
     seed: Annotated[int, Field(ge=0, le=2**64)]
-    evaluation: Evaluation
+    evaluation: EvaluationSection
     model: Annotated[dict[Label, ModelRecord], Field(min_length=1)]  # type: ignore[assignment]
 
 

@@ -27,7 +27,7 @@ from nnexp.estimator import BackpropMLP, settings_of
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.experiment.schema import (
     DataSpecification,
-    Evaluation,
+    EvaluationSection,
     ExperimentFile,
     Metrics,
     SweepSpecification,
@@ -91,7 +91,7 @@ class Specification:
     ----------
     name, question : str
     seed : int
-    evaluation : Evaluation
+    evaluation : EvaluationSection
     data : dict of DataSpecification, by name
     models : list of ModelSpecification
     allow_modules : list of str
@@ -103,7 +103,7 @@ class Specification:
     name: str
     question: str
     seed: int
-    evaluation: Evaluation
+    evaluation: EvaluationSection
     data: dict[str, DataSpecification]
     models: list[ModelSpecification]
     allow_modules: list[str]
@@ -409,7 +409,7 @@ def _explain(problem: Any) -> tuple[str, str]:
 
 def _section(location: tuple[Any, ...]) -> type[BaseModel]:
     sections: dict[str, type[BaseModel]] = {
-        "evaluation": Evaluation, "data": DataSpecification, "sweep": SweepSpecification,
+        "evaluation": EvaluationSection, "data": DataSpecification, "sweep": SweepSpecification,
     }  # fmt: skip
     if not location:
         return ExperimentFile

@@ -17,7 +17,7 @@ from nnexp.engine import Engine
 from nnexp.experiment.datasets import DataError, DataSet
 from nnexp.experiment.results import write_atomically
 from nnexp.experiment.specification import ModelSpecification, Specification
-from nnexp.sweep.evaluation import Evaluation, directions_of
+from nnexp.sweep.evaluation import TrialScorer, directions_of
 from nnexp.sweep.importance import importance_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import seed_of
@@ -134,7 +134,7 @@ def plan_sweeps(
                 if not model.space or own.task not in model.classes:
                     continue
                 estimator = make(model, own, 0)
-                evaluation = Evaluation(
+                evaluation = TrialScorer(
                     estimator, X, y, pairs, scoring, objectives, space_of(model.space, estimator),
                     Pruning(pruner, pruner_settings, directions), seed, sweep.max_seconds,
                 )  # fmt: skip

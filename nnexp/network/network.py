@@ -26,7 +26,7 @@ from nnexp.network.error_functions import (
 )
 from nnexp.network.initializers import INITIALIZERS, Initializer
 from nnexp.network.passes import OutputsThemselves
-from nnexp.network.pieces import Sweep, part_of
+from nnexp.network.pieces import PiecewisePass, part_of
 
 Array = NDArray[Any]
 
@@ -391,7 +391,7 @@ class Network:
         """
         stack, inputs, single = self._check_inputs(parameters, X)
         outputs = np.empty((stack.shape[0], inputs.shape[-2], self.n_outputs), dtype=stack.dtype)
-        sweep = Sweep(self, make_objective(self.activations[-1], SquaredError()), inputs)
+        sweep = PiecewisePass(self, make_objective(self.activations[-1], SquaredError()), inputs)
         for networks, samples, workspace in sweep.forward(stack):
             outputs[networks, samples] = workspace.outputs[0].swapaxes(-1, -2)
         return outputs[0] if single else outputs
@@ -436,7 +436,7 @@ class Network:
         weight = _check_weight(sample_weight, n_networks, n_samples, stack.dtype)
         error = np.zeros(n_networks, dtype=stack.dtype)
         gradient = np.zeros_like(stack)
-        sweep = Sweep(self, objective, inputs, gradient=True)
+        sweep = PiecewisePass(self, objective, inputs, gradient=True)
         for networks, samples, workspace in sweep.forward(stack):
             y, w = part_of(expected, networks, samples), part_of(weight, networks, samples)
             error[networks] += (workspace.errors(y) * w[..., 0, :]).sum(axis=-1)
@@ -466,7 +466,7 @@ class Network:
         stack, inputs, single = self._check_inputs(parameters, X)
         objective = OutputsThemselves(self.activations[-1], SquaredError())
         found = np.empty((len(stack), inputs.shape[-2], self.n_outputs, self.n_inputs), dtype=stack.dtype)
-        sweep = Sweep(self, objective, inputs, gradient=True, by_inputs=True)
+        sweep = PiecewisePass(self, objective, inputs, gradient=True, by_inputs=True)
         for networks, samples, workspace in sweep.forward(stack):
             for output in range(self.n_outputs):
                 one = np.zeros_like(workspace.outputs[0])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class Sweep:
+class PiecewisePass:
     """A pass of a stack over many samples, cut into pieces of networks and samples that fit the cache.
 
     Parameters

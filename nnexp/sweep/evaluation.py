@@ -23,18 +23,18 @@ from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
-from threadpoolctl import ThreadpoolController
 
 from nnexp._errors import is_of_the_machine, quoted
 from nnexp._identity import FITTING, Unstable, key_of, key_of_data, libraries, own_code
+from nnexp._threads import one_thread
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
 from nnexp.parts import plugins_in
-from nnexp.sweep.pruning import REPORTS, Judge, Pruning
+from nnexp.sweep.pruning import REPORTS, Pruning, PruningJudge
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.space import Direction, Space
 from nnexp.sweep.store import Outcome, Trial
-from nnexp.together import Fit, can_stack, fit_together
+from nnexp.together import Fit, can_stack, fit_together, last_step
 from nnexp.training import ALGORITHMS
 from nnexp.training.loop import Training
 
@@ -80,7 +80,7 @@ class Job:
 
 
 @dataclass
-class Evaluation:
+class TrialScorer:
     """Everything that the trials of a study share; it is sent to each process once.
 
     Attributes
@@ -124,7 +124,6 @@ class Evaluation:
     train_scores: bool = False
     curve_points: int = _POINTS
     _folds: dict[int, tuple[Any, Any, Any, Any]] = field(default_factory=dict, repr=False)
-    _controller: Any = field(default=None, repr=False)
     _key: str | None = field(default=None, repr=False)
     without_key: list[str] = field(default_factory=list, repr=False)
     _in_step: bool | None = field(default=None, repr=False)
@@ -135,7 +134,7 @@ class Evaluation:
         return directions_of(self.objectives)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_folds": {}, "_controller": None, "_in_step": None}
+        return {**self.__dict__, "_folds": {}, "_in_step": None}
 
     # What is worth keeping
 
@@ -173,7 +172,7 @@ class Evaluation:
         """Whether the folds of a trial are fitted one after the other, instead of as one stack."""
         if self.pruning.by_fold or not can_stack(self.estimator):
             return True
-        last = self.estimator.steps[-1][1] if isinstance(self.estimator, Pipeline) else self.estimator
+        last = last_step(self.estimator)
         names = {name.rpartition("__")[2] for name in self.space.names}
         if "algorithm" not in names and not ALGORITHMS.resolve(last.algorithm, "algorithm").stacks:
             return True
@@ -204,16 +203,10 @@ class Evaluation:
 
     def evaluate(self, jobs: Sequence[Job], shown: Sequence[Trial] = ()) -> list[Outcome]:
         """Evaluate trials, and return how each ended; nothing that goes wrong in one is raised."""
-        with self._one_thread():
+        with one_thread(everything=True):
             if self.by_fold:
                 return [self._one_by_one(job, shown) for job in jobs]
             return self._as_a_stack(jobs, shown)
-
-    def _one_thread(self) -> Any:
-        """Hold linear algebra to one thread: processes share the cores, and results stay the same."""
-        if self._controller is None:  # looking for the libraries takes milliseconds
-            self._controller = ThreadpoolController()
-        return self._controller.limit(limits=1)
 
     def raise_again(self, parameters: dict[str, Any]) -> None:
         """Fit and score each fold as a trial does, and let what goes wrong be raised."""
@@ -386,7 +379,7 @@ class _TooLongError(Exception):
 class _InTraining:
     """A trial while it is evaluated."""
 
-    def __init__(self, whole: Evaluation, job: Job, shown: Sequence[Trial]) -> None:
+    def __init__(self, whole: TrialScorer, job: Job, shown: Sequence[Trial]) -> None:
         self.job, self._whole = job, whole
         self.fits: list[int] = []
         self.error: Exception | None = None
@@ -396,7 +389,7 @@ class _InTraining:
         self._path: list[tuple[float, float]] = []
         self._scores: list[dict[str, float]] = []
         self._extra_cost = 0
-        self._judge: Judge | None = None
+        self._judge: PruningJudge | None = None
         if whole.pruning.is_on:
             self._judge = whole.pruning.judge(whole.space, shown, job.number)
 
@@ -529,7 +522,7 @@ _REPORTS = frozenset(REPORTS)
 
 def cost_of(model: Any) -> int | None:
     """Return what fitting a model cost in evaluations, if it tells."""
-    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    last = last_step(model)
     last = getattr(last, "regressor_", last)
     if isinstance(last, BackpropMLP):
         return int(getattr(last, "evaluations_", 0))
@@ -542,7 +535,7 @@ def _curves(fits: list[Fit], points: int) -> dict[str, list[Any]]:
     """Return the learning curves of the folds, thinned."""
     table: dict[str, list[Any]] = {name: [] for name in ("fold", "step", "error", "validation_error", "evaluations")}
     for fold, fit in enumerate(fits):
-        last = fit.model.steps[-1][1] if isinstance(fit.model, Pipeline) else fit.model
+        last = last_step(fit.model)
         if not isinstance(last, BackpropMLP) or not hasattr(last, "model_"):
             continue
         histories = [last.model_.history(i) for i in range(last.model_.n_networks)]

@@ -101,14 +101,14 @@ class Pruning:
         except (TypeError, ValueError) as error:
             raise SamplerError(f"The pruner {quoted(self.name)} cannot be made with these settings: {error}") from error
 
-    def judge(self, space: Space, shown: Sequence[Trial], number: int) -> Judge:
+    def judge(self, space: Space, shown: Sequence[Trial], number: int) -> PruningJudge:
         """Return what decides about one trial, by those that are shown."""
         if self.name == "dominance":
             return _Dominance(self, shown)
         return _ByOptuna(self, space, shown, number)
 
 
-class Judge:
+class PruningJudge:
     """Decides about one trial.
 
     Attributes
@@ -124,7 +124,7 @@ class Judge:
         raise NotImplementedError
 
 
-class _ByOptuna(Judge):
+class _ByOptuna(PruningJudge):
     def __init__(self, pruning: Pruning, space: Space, shown: Sequence[Trial], number: int) -> None:
         import optuna
 
@@ -159,7 +159,7 @@ class _ByOptuna(Judge):
         return dict(self._storage.get_trial(self._identity).system_attrs)
 
 
-class _Dominance(Judge):
+class _Dominance(PruningJudge):
     """Gives up where most trials were better at no higher cost, as their curves tell."""
 
     def __init__(self, pruning: Pruning, shown: Sequence[Trial]) -> None:

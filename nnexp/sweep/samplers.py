@@ -18,6 +18,7 @@ import numpy as np
 
 from nnexp._errors import ExpectedError, quoted
 from nnexp._names import nearest
+from nnexp.sweep.distributions import distribution
 from nnexp.sweep.space import Direction, Leaf, Point, Space, Value
 from nnexp.sweep.store import Trial
 
@@ -308,17 +309,6 @@ def suggest_place(trial: Any, leaf: Leaf) -> Value:
 
 def _has_places(leaf: Leaf) -> bool:
     return leaf.kind == "int" and leaf.size > 8
-
-
-def distribution(leaf: Leaf) -> Any:
-    """Return Optuna's distribution of a leaf."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if leaf.kind == "choice":
-        return CategoricalDistribution(leaf.choices)
-    if leaf.kind == "int":
-        return IntDistribution(int(leaf.low), int(leaf.high), log=leaf.log, step=int(leaf.step or 1))
-    return FloatDistribution(leaf.low, leaf.high, log=leaf.log, step=leaf.step)
 
 
 def frozen(trial: Trial, space: Space, places: bool = False) -> Any:

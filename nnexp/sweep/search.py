@@ -21,7 +21,7 @@ from nnexp._errors import quoted
 from nnexp._names import is_integer, is_number
 from nnexp._processes import scratch_folder
 from nnexp.engine import Engine
-from nnexp.sweep.evaluation import Evaluation
+from nnexp.sweep.evaluation import TrialScorer
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.store import Trial
 from nnexp.sweep.study import BATCH, Settings, Study
@@ -141,7 +141,7 @@ class SweepCV(BaseSearchCV):
         seed = int(check_random_state(self.random_state).randint(1 << 31))
         base = clone(self.estimator)
         space = space_of(self.space, base)
-        evaluation = Evaluation(
+        evaluation = TrialScorer(
             base, X, y, splits, scoring, [objective], space, Pruning(*named(self.pruner, "pruner"), ("maximize",)), seed,
             self.max_seconds, dict(routed.estimator.fit), dict(routed.scorer.score), self.return_train_score,
         )  # fmt: skip
@@ -188,7 +188,7 @@ class SweepCV(BaseSearchCV):
         if not hasattr(self.estimator, "fit"):
             raise TypeError(f"estimator must have a method fit. Got {quoted(self.estimator)}.")
 
-    def _search(self, evaluation: Evaluation, settings: Settings) -> list[Trial]:
+    def _search(self, evaluation: TrialScorer, settings: Settings) -> list[Trial]:
         folder = tempfile.mkdtemp(dir=scratch_folder()) if self.storage is None else None
         place = str(folder or self.storage)
         try:
@@ -206,7 +206,7 @@ class SweepCV(BaseSearchCV):
         said = outcome.record.get("problem") or ", ".join(f"{value:.5g}" for value in outcome.values)
         print(f"trial {outcome.number}: {outcome.state}: {said}")
 
-    def _results(self, trials: list[Trial], evaluation: Evaluation) -> dict[str, Any]:
+    def _results(self, trials: list[Trial], evaluation: TrialScorer) -> dict[str, Any]:
         """Return what was found as `cv_results_` has it."""
         failed = [trial for trial in trials if trial.state == "fail"]
         first = failed[0].record.get("problem", "") if failed else ""

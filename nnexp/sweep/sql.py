@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from nnexp._errors import quoted
+from nnexp.sweep.distributions import stored_distribution
 from nnexp.sweep.samplers import quiet
 from nnexp.sweep.space import Point, Space
 from nnexp.sweep.store import (
@@ -34,7 +35,6 @@ from nnexp.sweep.store import (
     note,
     owned,
     shown_attributes,
-    stored_distribution,
     without_password,
 )
 

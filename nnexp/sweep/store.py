@@ -41,6 +41,7 @@ from nnexp._files import (
 )
 from nnexp._processes import is_running, machine_name
 from nnexp.engine import RETRIES
+from nnexp.sweep.distributions import stored_distribution
 from nnexp.sweep.space import Leaf, Point, Space
 
 T = TypeVar("T")
@@ -304,21 +305,6 @@ def external(text: str, value: float) -> Any:
     if kind == "CategoricalDistribution":
         return choices[int(value)]
     return int(value) if kind == "IntDistribution" else float(value)
-
-
-def stored_distribution(leaf: Leaf) -> str:
-    """Return a leaf's distribution as Optuna stores it."""
-    return _stored(repr(leaf), leaf)
-
-
-@lru_cache(maxsize=4096)
-def _stored(key: str, leaf: Leaf) -> str:
-    """Return the same; the key tells 1 from True, which are equal."""
-    from optuna.distributions import distribution_to_json
-
-    from nnexp.sweep.samplers import distribution
-
-    return str(distribution_to_json(distribution(leaf)))
 
 
 @dataclass(eq=False)

@@ -21,7 +21,7 @@ from nnexp._errors import ExpectedError, quoted
 from nnexp._identity import libraries
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
-from nnexp.sweep.evaluation import Evaluation, Job, code_of_evaluations, points_of_curves
+from nnexp.sweep.evaluation import Job, TrialScorer, code_of_evaluations, points_of_curves
 from nnexp.sweep.samplers import GridSampler, Sampler, make_sampler
 from nnexp.sweep.space import Point, plain
 from nnexp.sweep.store import Change, Outcome, Store, StoreError, Trial, at_work, is_gone, owner_name
@@ -78,7 +78,7 @@ class Study:
     ----------
     store : Store
     name : str
-    evaluation : Evaluation
+    evaluation : TrialScorer
     settings : Settings
 
     Raises
@@ -89,7 +89,7 @@ class Study:
         If the sampler does not go with the space.
     """
 
-    def __init__(self, store: Store, name: str, evaluation: Evaluation, settings: Settings) -> None:
+    def __init__(self, store: Store, name: str, evaluation: TrialScorer, settings: Settings) -> None:
         self.store, self.name, self.evaluation, self.settings = store, name, evaluation, settings
         self.owner = owner_name()
         self._sampler: Sampler = make_sampler(
@@ -581,7 +581,7 @@ def _lean(trial: Trial) -> Trial:
     return Trial(trial.number, trial.state, {}, trial.values, trial.steps, record, trial.rungs)
 
 
-def _evaluate(evaluation: Evaluation, unit: tuple[list[Job], list[Trial]]) -> list[Outcome]:
+def _evaluate(evaluation: TrialScorer, unit: tuple[list[Job], list[Trial]]) -> list[Outcome]:
     return evaluation.evaluate(*unit)
 
 

@@ -26,12 +26,13 @@ from nnexp._names import check_choice, is_integer, is_number, nearest
 from nnexp._processes import scratch_folder
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
-from nnexp.sweep.evaluation import COSTS, Evaluation, directions_of
+from nnexp.sweep.evaluation import COSTS, TrialScorer, directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.space import Space, SpaceError
 from nnexp.sweep.store import JournalStore, Outcome, Store, StoreError, Trial
 from nnexp.sweep.study import BATCH, Settings, Study, StudyError
 from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
+from nnexp.together import last_step
 
 OnTrial = Callable[[Outcome, list[Trial]], None]
 
@@ -208,7 +209,7 @@ class Sweep:
         scoring = scores_by_name(self.scoring)
         objectives = check_objectives(self.objectives, scoring)
         directions = tuple(directions_of(objectives))
-        evaluation = Evaluation(
+        evaluation = TrialScorer(
             self.estimator, X, y, splits, scoring, objectives, self.space,
             Pruning(self.pruner, self.pruner_settings, directions), self.random_state, self.max_seconds, dict(params or {}),
         )  # fmt: skip
@@ -303,7 +304,7 @@ def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None
             )
 
 
-def _work(shared: tuple[str, str, Evaluation, Settings], unit: int) -> int:
+def _work(shared: tuple[str, str, TrialScorer, Settings], unit: int) -> int:
     place, name, evaluation, settings = shared
     store = open_store(place)
     try:
@@ -368,7 +369,7 @@ def space_of(space: Any, estimator: Any) -> Space:
             if len(nearest_ones) > 1:
                 problems.append(f"{name}: may be {' or '.join(nearest_ones)}; write the whole name.")
         else:
-            last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+            last = last_step(estimator)
             last = getattr(last, "regressor", last)
             options = last.get_params(deep=False)
             problems.append(f"{name}: {type(last).__name__} has no such parameter. {nearest(str(name), options)}")

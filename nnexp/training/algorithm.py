@@ -87,7 +87,7 @@ class State:
 
 
 @dataclass
-class Progress:
+class StepReport:
     """What a step reports.
 
     Attributes
@@ -118,7 +118,7 @@ class Progress:
     candidate_metrics: dict[str, Array] = field(default_factory=dict)
 
 
-Step = Callable[[], Progress]
+Step = Callable[[], StepReport]
 
 
 class Algorithm(ABC):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nnexp.network.network import Network
 from nnexp.network.passes import Workspace
-from nnexp.network.pieces import Sweep
-from nnexp.training.algorithm import Algorithm, Progress, State, Step
+from nnexp.network.pieces import PiecewisePass
+from nnexp.training.algorithm import Algorithm, State, Step, StepReport
 from nnexp.training.optimizers import as_factor
 from nnexp.training.problem import Descent, Problem
 
@@ -228,7 +228,7 @@ class Epoch:
         self._n_updates = -(-n // self._batch)
 
         per_sample = problem.dtype.itemsize * max(1, members) * (sum(network.layer_sizes) + 2)
-        self._chunks = _plan(n, self._batch, per_sample, self.CHUNK_BYTES, Sweep.PIECE_BYTES)
+        self._chunks = _plan(n, self._batch, per_sample, self.CHUNK_BYTES, PiecewisePass.PIECE_BYTES)
         if not all(all(chunk.closes) for chunk in self._chunks):
             self._piece_gradient = np.zeros_like(self._parameters)
         self._decayed, self._strengths = network.penalty_mask.astype(problem.dtype), dict[str, Array]()
@@ -275,7 +275,7 @@ class Epoch:
         out = self._strengths[name]
         return np.multiply(self._decayed, strength.astype(out.dtype).reshape((*self._leading, 1)), out=out)
 
-    def __call__(self) -> Progress:
+    def __call__(self) -> StepReport:
         problem, state, n = self._problem, self._state, self._n
         members = problem.n_members
         if self._shuffles:
@@ -318,7 +318,7 @@ class Epoch:
         self._flush(before < state.updates // self.FLUSH_UPDATES)
         state.arrays["steps"] += 1
         parameters = state.arrays["parameters"]
-        return Progress(parameters[:, np.newaxis], error / n, evaluations=3 * n)
+        return StepReport(parameters[:, np.newaxis], error / n, evaluations=3 * n)
 
     def _flush(self, due: Array) -> None:
         """Set to 0 the moments that are on their way to subnormal numbers, with which a processor is slow.

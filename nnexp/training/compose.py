@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nnexp._errors import quoted
 from nnexp._names import check_number, is_number
 from nnexp.network.network import Network
-from nnexp.training.algorithm import ALGORITHMS, Algorithm, Progress, State, Step
+from nnexp.training.algorithm import ALGORITHMS, Algorithm, State, Step, StepReport
 from nnexp.training.problem import Descent, Problem
 
 Array = NDArray[Any]
@@ -127,7 +127,7 @@ class Composite(Algorithm):
         phase = int(state.arrays["phase"][0])
         step = self.parts[phase].bind(problem, self._laid_out(problem, descent)[phase], state.part(str(phase)))
 
-        def counted() -> Progress:
+        def counted() -> StepReport:
             progress = step()
             state.arrays["done"] += 1
             state.updates += 1

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp.training.algorithm import Progress
+from nnexp.training.algorithm import StepReport
 
 Array = NDArray[Any]
 
 
-class JudgeOfNetworks(Protocol):
+class NetworkJudge(Protocol):
     """Says what networks are worth.
 
     Attributes
@@ -98,7 +98,7 @@ class Generation:
     Parameters
     ----------
     breeder : Breeder
-    judge : JudgeOfNetworks
+    judge : NetworkJudge
     spread : callable or None
         Returns columns of the history for a population, its errors, its fitness and sigma.
     rngs : sequence of numpy.random.Generator
@@ -110,21 +110,21 @@ class Generation:
     """
 
     def __init__(
-        self, breeder: Breeder, judge: JudgeOfNetworks, spread: Any, rngs: Sequence[np.random.Generator], updates: Array,
+        self, breeder: Breeder, judge: NetworkJudge, spread: Any, rngs: Sequence[np.random.Generator], updates: Array,
         candidates: Array,
     ) -> None:  # fmt: skip
         self._breeder, self._judge, self._spread = breeder, judge, spread
         self._rngs, self._updates, self._candidates = rngs, updates, candidates
         self._errors = np.empty(candidates.shape[:2])
 
-    def __call__(self) -> Progress:
+    def __call__(self) -> StepReport:
         """Do a generation of all members."""
         breeder, first = self._breeder, int(self._breeder.has_middle)
         breeder.begin()
         rows = [self._generation(member, rng) for member, rng in enumerate(self._rngs)]
         self._updates += 1
         price = breeder.price(self._candidates)
-        return Progress(
+        return StepReport(
             self._candidates,
             self._errors[:, first].copy(),
             evaluations=rows[0][1] if breeder.cost is None else breeder.cost,

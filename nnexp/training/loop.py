@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from nnexp.network.pieces import Sweep
-from nnexp.training.algorithm import Algorithm, Progress, State
+from nnexp.network.pieces import PiecewisePass
+from nnexp.training.algorithm import Algorithm, State, StepReport
 from nnexp.training.history import History
 from nnexp.training.problem import Descent, Problem
 
@@ -318,7 +318,7 @@ class Training:
     def _forget(self, problem: Problem, descent: Descent) -> None:
         """Judge the kept parameters by the new data."""
         for members in problem.groups(np.arange(problem.n_members)):
-            judge = _Judge(problem.select(members), self.algorithm)
+            judge = _Chooser(problem.select(members), self.algorithm)
             self.best_error[members] = judge.errors(self.parameters[members])
         self.members.mark[:] = self.members.lowest[:] = self.best_error
         self.members.mark_step[:] = self.n_iter
@@ -370,7 +370,7 @@ class _Group:
         self.state = state.select(members)
         self.phase = int(algorithm.phase(self.state)[0])
         self.step = algorithm.bind(self.problem, self.descent, self.state)
-        self.judge = _Judge(self.problem, algorithm.at(self.phase))
+        self.judge = _Chooser(self.problem, algorithm.at(self.phase))
         self.finite = np.ones(len(members), dtype=bool)
         self.cost: Any = 0
 
@@ -426,7 +426,7 @@ class _Group:
         training.members.mark[members] = training.members.lowest[members] = np.inf
         training.members.mark_step[members] = training.n_iter[members]
         phase = int(self._algorithm.phase(self.state)[handed][0])
-        judge = _Judge(self.problem.select(handed), self._algorithm.at(phase))
+        judge = _Chooser(self.problem.select(handed), self._algorithm.at(phase))
         if judge.selects and not self.judge.selects:  # what was kept is the last network, and not the best
             training.best_error[members] = judge.errors(training.parameters[members])
             training.evaluations[members] += judge.n_rows
@@ -505,7 +505,7 @@ class _Verdict:
     score: Array | None = None
 
 
-class _Judge:
+class _Chooser:
     """Chooses among the candidates of a step, on the rows that decide."""
 
     def __init__(self, problem: Problem, algorithm: Algorithm) -> None:
@@ -518,7 +518,7 @@ class _Judge:
         self._stack: _Rows | None = None
         self._alone: list[_Rows] = []
 
-    def evaluations(self, progress: Progress) -> int:
+    def evaluations(self, progress: StepReport) -> int:
         """Return what judging cost each member."""
         known = not self._validates and not self._by_score and progress.candidate_errors is not None
         return 0 if known or not self.selects else self._rows.shape[1] * progress.candidates.shape[1]
@@ -534,7 +534,7 @@ class _Judge:
             return np.full(len(parameters), np.inf)
         return self._watched(parameters[:, np.newaxis], None)[0][:, 0]
 
-    def __call__(self, progress: Progress) -> _Verdict:
+    def __call__(self, progress: StepReport) -> _Verdict:
         """Choose the best candidate of each member."""
         if not self.selects:
             chosen = progress.candidates[:, 0]
@@ -592,7 +592,7 @@ class _Rows:
     def __init__(self, problem: Problem, rows: Array, member: int | None, keep_outputs: bool) -> None:
         if member is None and (rows == rows[0]).all() and (problem.shift == problem.shift[0]).all():
             rows, member = rows[0], 0  # shared rows make one matrix product with the inputs
-        self._sweep = Sweep(problem.network, problem.objective, problem.samples, rows)
+        self._sweep = PiecewisePass(problem.network, problem.objective, problem.samples, rows)
         expected = problem.expected_of(rows, member)
         self._expected = np.ascontiguousarray(expected.swapaxes(-1, -2))
         self._weight = problem.weight_of(rows, member)

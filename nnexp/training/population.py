@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnexp.network.pieces import Sweep
+from nnexp.network.pieces import PiecewisePass
 from nnexp.training.problem import Problem
 
 Array = NDArray[Any]
@@ -41,13 +41,15 @@ class Scores:
         network, n = problem.network, problem.training_rows.shape[1]
         self._problem, self.evaluations, self.whole = problem, batch, batch == n
         self._targets: dict[int, tuple[Array, Array]] = {}
-        self._sweeps: list[Sweep] = []
+        self._sweeps: list[PiecewisePass] = []
         self._inputs = np.empty((0, problem.samples.width), dtype=problem.dtype)
         if self.whole:  # each member's rows stay the same
-            self._sweeps = [Sweep(network, problem.objective, problem.samples, own) for own in problem.training_rows]
+            self._sweeps = [
+                PiecewisePass(network, problem.objective, problem.samples, own) for own in problem.training_rows
+            ]
         else:
             self._inputs = np.empty((batch, problem.samples.width), dtype=problem.dtype)
-            self._sweeps = [Sweep(network, problem.objective, self._inputs)] * problem.n_members
+            self._sweeps = [PiecewisePass(network, problem.objective, self._inputs)] * problem.n_members
         self._outputs = np.empty((0, batch, network.n_outputs), dtype=problem.dtype)
         self.rows, self.member = problem.training_rows[0], 0
         self.fitness: Array | None = None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number
 from nnexp.network.network import Network
-from nnexp.training.algorithm import Algorithm, Progress, State, Step, generators
+from nnexp.training.algorithm import Algorithm, State, Step, StepReport, generators
 from nnexp.training.backprop import Backprop, Epoch
 from nnexp.training.problem import Descent, Problem
 
@@ -190,7 +190,7 @@ class _Step:
         self._epoch = Epoch(*settings.individuals(problem, descent, state), self._learner)
         self._errors = np.full((problem.n_members, self._size), np.nan)
 
-    def __call__(self) -> Progress:
+    def __call__(self) -> StepReport:
         state, size, problem = self._state, self._size, self._problem
         # Each draws from a generator of its own, so that it does not matter in which pieces a batch is done.
         self._learner.rngs[:] = [each for rng in state.rngs for each in generators(rng, size)]
@@ -213,4 +213,4 @@ class _Step:
         }
         metrics |= {f"population_median_{name}": np.median(values, axis=1) for name, values in own.items()}
         error = errors[np.arange(problem.n_members), best]
-        return Progress(candidates, error, size * progress.evaluations, metrics=metrics, candidate_metrics=own)
+        return StepReport(candidates, error, size * progress.evaluations, metrics=metrics, candidate_metrics=own)

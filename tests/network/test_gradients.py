@@ -121,7 +121,7 @@ def test_gradient_is_right_for_parts_of_the_users():
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared samples", "samples of their own"])
 def test_a_pass_in_many_pieces_equals_one_in_one_piece(shared, monkeypatch):
-    from nnexp.network.pieces import Sweep
+    from nnexp.network.pieces import PiecewisePass
 
     rng = np.random.default_rng(0)
     network = Network((3, 5, 4, 2), "tanh", connections="skip")
@@ -129,10 +129,10 @@ def test_a_pass_in_many_pieces_equals_one_in_one_piece(shared, monkeypatch):
     X = rng.normal(size=(300, 3) if shared else (7, 300, 3))
     Y = rng.normal(size=(300, 2) if shared else (7, 300, 2))
     weight = rng.uniform(size=300)
-    monkeypatch.setattr(Sweep, "PIECE_BYTES", 1 << 30)
+    monkeypatch.setattr(PiecewisePass, "PIECE_BYTES", 1 << 30)
     whole = network.error_and_gradient(parameters, X, Y, "squared_error", weight)
     forward = network.forward(parameters, X)
-    monkeypatch.setattr(Sweep, "PIECE_BYTES", 1 << 14)
+    monkeypatch.setattr(PiecewisePass, "PIECE_BYTES", 1 << 14)
     pieces = network.error_and_gradient(parameters, X, Y, "squared_error", weight)
     np.testing.assert_allclose(pieces[0], whole[0], rtol=1e-12)
     np.testing.assert_allclose(pieces[1], whole[1], rtol=1e-10, atol=1e-14)

@@ -11,7 +11,7 @@ from nnexp import Activation, Algorithm, Crossover, ErrorFunction, Mutation, Sch
 from nnexp.experiment import Bundled
 from nnexp.network import Initializer
 from nnexp.training import Optimizer
-from nnexp.training.algorithm import Progress, State
+from nnexp.training.algorithm import State, StepReport
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class RandomSearch(Algorithm):
     def bind(self, problem, descent, state):
         def step():
             drawn = np.stack([problem.network.initialize(self.draws, rng, problem.dtype) for rng in state.rngs])
-            return Progress(drawn, np.full(problem.n_members, np.nan), evaluations=0)
+            return StepReport(drawn, np.full(problem.n_members, np.nan), evaluations=0)
 
         return step
 

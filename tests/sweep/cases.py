@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from nnexp import BackpropMLP, Space
 from nnexp.engine import Engine
-from nnexp.sweep.evaluation import Evaluation, directions_of
+from nnexp.sweep.evaluation import TrialScorer, directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.study import Settings, Study
 from nnexp.sweep.sweep import open_store, run_study, space_of
@@ -78,7 +78,7 @@ def evaluation(estimator=None, space=None, pruner="none", scoring=None, objectiv
     scoring = scoring or {"neg_log_loss": "neg_log_loss", "accuracy": "accuracy"}
     objectives = objectives or [next(iter(scoring))]
     splits = more.pop("splits", list(StratifiedKFold(3).split(X, y)))
-    return Evaluation(
+    return TrialScorer(
         estimator, more.pop("X", X), more.pop("y", y), splits, scoring, objectives, space if isinstance(space, Space) else space_of(space, estimator),
         Pruning(name, settings[0] if settings else {}, tuple(directions_of(objectives))), seed, **more,
     )  # fmt: skip

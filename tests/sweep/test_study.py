@@ -13,7 +13,7 @@ import pytest
 
 from nnexp._identity import libraries
 from nnexp.sweep.doctor import examine
-from nnexp.sweep.evaluation import Evaluation
+from nnexp.sweep.evaluation import TrialScorer
 from nnexp.sweep.store import Trial, owner_name
 from nnexp.sweep.study import Settings, Study, StudyError
 from nnexp.sweep.sweep import open_store
@@ -294,8 +294,8 @@ def test_each_sampler_is_elastic_too(tmp_path, sampler):
 def test_equal_configurations_are_evaluated_once(tmp_path, monkeypatch):
     asked = []
     own = toy(space={"b": {"low": 0, "high": 3}})
-    real = Evaluation.evaluate
-    monkeypatch.setattr(Evaluation, "evaluate", lambda *given: (asked.extend(given[1]), real(*given))[1])
+    real = TrialScorer.evaluate
+    monkeypatch.setattr(TrialScorer, "evaluate", lambda *given: (asked.extend(given[1]), real(*given))[1])
     study = run(str(tmp_path), own, n_trials=40, sampler="random")
     assert len(asked) == 4 == len({job.parameters["b"] for job in asked})
     trials = study.trials()

@@ -6,7 +6,7 @@ import pytest
 from nnexp import BackpropMLP, Network
 from nnexp.network.error_functions import make_objective, resolve_error_function
 from nnexp.network.passes import Workspace
-from nnexp.network.pieces import Sweep
+from nnexp.network.pieces import PiecewisePass
 from nnexp.network.samples import Samples
 from nnexp.training import Backprop, Descent, Stopping, Training
 from nnexp.training.backprop import Epoch, _plan
@@ -46,7 +46,7 @@ def test_a_batch_cut_into_pieces_gives_the_same_update(mode, monkeypatch):
     problem, descent = make_both(**settings)
     parameters = problem.network.initialize(1, np.random.default_rng(0))
     whole = one_epoch(problem, descent, parameters)
-    monkeypatch.setattr(Sweep, "PIECE_BYTES", 1)  # the smallest pieces: 64 samples
+    monkeypatch.setattr(PiecewisePass, "PIECE_BYTES", 1)  # the smallest pieces: 64 samples
     pieces = one_epoch(problem, descent, parameters)
     np.testing.assert_allclose(pieces.parameters, whole.parameters, rtol=1e-10, atol=1e-13)
     assert pieces.history[0][0]["error"] == pytest.approx(whole.history[0][0]["error"])
@@ -273,7 +273,7 @@ def test_in_mini_batches_a_weight_of_2_equals_the_row_twice_in_expectation():
 
 @pytest.mark.parametrize("mode", ["mini-batch", "batch"])
 def test_dropout_does_not_depend_on_how_a_stack_cuts_a_batch_into_pieces(mode, monkeypatch):
-    monkeypatch.setattr(Sweep, "PIECE_BYTES", 1 << 15)  # pieces of 64 samples for 6 members, of more for one
+    monkeypatch.setattr(PiecewisePass, "PIECE_BYTES", 1 << 15)  # pieces of 64 samples for 6 members, of more for one
     settings = dict(mode=mode, batch_size=300, dropout=0.3)
     problem, descent = make_both(members=6, n=700, **settings)
     parameters = problem.network.initialize(6, seeds(6, 9))

@@ -4,7 +4,7 @@ from sklearn.base import clone
 
 from nnexp import Alternate, Backprop, BackpropMLP, Chain, GeneticAlgorithm
 from nnexp.training import Algorithm, Stopping, Training
-from nnexp.training.algorithm import Progress, State
+from nnexp.training.algorithm import State, StepReport
 from tests.training.problems import make_both, seeds
 
 X, Y = np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
@@ -33,7 +33,7 @@ class Counting(Algorithm):
                 if self.errors is None
                 else np.array([self.errors[k - 1] for k in state.updates])
             )
-            return Progress(state.arrays["w"][:, np.newaxis].copy(), error, self.cost_of_a_step)
+            return StepReport(state.arrays["w"][:, np.newaxis].copy(), error, self.cost_of_a_step)
 
         return step
 

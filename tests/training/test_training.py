@@ -8,7 +8,7 @@ import pytest
 
 from nnexp import Algorithm, GeneticAlgorithm, Network
 from nnexp.training import Backprop, Stopping, Training
-from nnexp.training.algorithm import Progress, State
+from nnexp.training.algorithm import State, StepReport
 from tests.algorithms import EVERY, EVOLVING, small
 from tests.training.problems import make_both, seeds
 
@@ -156,7 +156,7 @@ class Scripted(Algorithm):
     def bind(self, problem, descent, state):
         def step():
             state.arrays["parameters"][:, 0] += 1
-            return Progress(
+            return StepReport(
                 state.arrays["parameters"][:, np.newaxis].copy(),
                 np.array([self.errors[int(state.arrays["parameters"][0, 0]) - 1]]),
                 7,
