@@ -34,7 +34,7 @@ from nnexp.model import Model
 from nnexp.network import Network
 from nnexp.onnx_export import to_onnx
 from nnexp.parts import REGISTRIES, plugins_in
-from nnexp.targets import Classes, Labels, Numbers
+from nnexp.targets import Classes, Labels
 from nnexp.training import ALGORITHMS, Training
 from nnexp.training.stack import train
 
@@ -70,7 +70,7 @@ def _output_name(estimator: BackpropMLP) -> str:
 
 def _is_classifier(estimator: BackpropMLP) -> bool:
     model = _model_of(estimator)
-    return estimator.task == "classification" if model is None else not isinstance(model.target, Numbers)
+    return estimator.task == "classification" if model is None else not model.target.is_numeric
 
 
 def _is_probabilistic(estimator: BackpropMLP) -> bool:
@@ -704,7 +704,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if not return_std:
             return self._decoded(self._values(X))
         check_is_fitted(self)
-        if not isinstance(self.model_.target, Numbers):
+        if not self.model_.target.is_numeric:
             raise ValueError("return_std is for task='regression'.")
         mean, spread = self.model_.spread(self._checked(X))
         return self._decoded(mean), self._decoded(spread)
@@ -716,7 +716,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         Of a multilabel classification the probability of each label, shape (n_samples, n_labels).
         """
         values, target = self._values(X), self.model_.target
-        return target.probabilities(values) if isinstance(target, Classes) else values
+        return target.probabilities(values)
 
     @available_if(_is_probabilistic)
     def predict_log_proba(self, X: Any) -> Array:

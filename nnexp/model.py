@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nnexp._errors import quoted
 from nnexp._threads import one_thread
 from nnexp.network import Network
-from nnexp.targets import Numbers, Target
+from nnexp.targets import Target
 from nnexp.training import Algorithm
 from nnexp.training.history import History
 
@@ -167,7 +167,7 @@ class Model:
             self,
             network=network,
             parameters=parameters,
-            target=self.target.of(number) if isinstance(self.target, Numbers) else self.target,
+            target=self.target.of(number),
             log=log,
             n_iter=len(columns["step"]),
             evaluations=columns["evaluations"][-1],

@@ -174,7 +174,7 @@ def save(path: str | Path, estimator: Any) -> None:
         ],
         "n_features": model.network.n_inputs,
         "features": None if names is None else list(names),
-        "multilabel": isinstance(model.target, Labels),
+        "multilabel": model.target.has_labels,
     }
     _write(path, header, writer.arrays)
 
@@ -213,7 +213,7 @@ def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Mo
         raise ValueError("its target does not fit its networks")
     if not _is_whole(header["n_features"], 1):
         raise ValueError("its number of features is no number")
-    if header["multilabel"] is not isinstance(target, Labels):
+    if header["multilabel"] is not target.has_labels:
         raise ValueError("its target does not fit its labels")
     if header["n_features"] != network.n_inputs:
         raise ValueError("its number of features does not fit its network")
@@ -417,7 +417,7 @@ def _check_limits(header: dict[str, Any], n_values: int) -> None:
 def _check_target(target: Target, network: Network, task: str) -> None:
     """Raise a ValueError unless a target fits the network's outputs, and what they are answers the task."""
     outputs, last = network.n_outputs, network.activations[-1]
-    if isinstance(target, Numbers) is not (task == "regression"):
+    if target.is_numeric is not (task == "regression"):
         raise ValueError(f"its target does not fit its task, {task}")
     if not isinstance(target, Numbers):
         assert isinstance(target, Classes | Labels)

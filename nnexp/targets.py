@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,32 @@ class Target(ABC):
     """What the outputs of a fitted network stand for.
 
     All methods take outputs of shape (n, n_outputs), or with a leading axis of networks.
+
+    Attributes
+    ----------
+    probabilistic : bool
+        Whether outputs are probabilities of classes or labels.
+    is_numeric : bool
+        Whether y are numbers, as in a regression.
+    is_exclusive : bool
+        Whether each sample has one of several classes.
+    has_labels : bool
+        Whether each sample has any of several labels.
     """
 
-    # Whether outputs are probabilities of classes or labels.
     probabilistic: bool = False
+    is_numeric: ClassVar[bool] = False
+    is_exclusive: ClassVar[bool] = False
+    has_labels: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """How many outputs a network has."""
+
+    def of(self, network: int) -> Target:
+        """Return the target of one network of several."""
+        return self
 
     @abstractmethod
     def encode(self, y: Array) -> Array:
@@ -39,6 +61,22 @@ class Target(ABC):
         """Return outputs in the form in which several networks are averaged."""
         return outputs
 
+    def as_expected(self, outputs: Array) -> Array:
+        """Return outputs in the units of what `encode` gives, as `hits` compares them."""
+        return self.values(outputs)
+
+    def probabilities(self, values: Array) -> Array:
+        """Return the probability of each class or label, shape (n, n_classes)."""
+        return values
+
+    def shown(self, values: Array) -> Array:
+        """Return values as predictions are shown: probabilities of all classes where there are any, one axis where y had one."""
+        return values
+
+    def right(self, values: Array, expected: Array) -> Array:
+        """Return 1.0 for each sample that is classified rightly, else 0.0."""
+        raise TypeError("Numbers are not right or wrong.")
+
 
 @dataclass(frozen=True)
 class Numbers(Target):
@@ -54,6 +92,11 @@ class Numbers(Target):
     mean: Array
     scale: Array
     flat: bool
+    is_numeric: ClassVar[bool] = True
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self.mean.shape[-1])
 
     @staticmethod
     def fit(y: Array, weight: Array | None, standardise: bool) -> Numbers:
@@ -101,6 +144,12 @@ class Numbers(Target):
         """Return outputs in the units of y."""
         return (outputs * self.scale + self.mean).astype(outputs.dtype)
 
+    def as_expected(self, outputs: Array) -> Array:
+        return outputs
+
+    def shown(self, values: Array) -> Array:
+        return values[:, 0] if self.flat else values
+
     def decode(self, values: Array) -> Array:
         """Return the values, with one axis if y had one."""
         return values[..., 0] if self.flat else values
@@ -133,6 +182,11 @@ class Classes(Target):
     one_output: bool
     threshold: float = 0.5
     probabilistic: bool = True
+    is_exclusive: ClassVar[bool] = True
+
+    @property
+    def n_outputs(self) -> int:
+        return 1 if self.one_output else len(self.classes)
 
     def encode(self, y: Array) -> Array:
         """Return 1 for the class of each sample and 0 for the others.
@@ -177,6 +231,12 @@ class Classes(Target):
         """Return the probability of each class, shape (n, n_classes)."""
         return np.concatenate([1.0 - values, values], axis=-1) if self.one_output else values
 
+    def shown(self, values: Array) -> Array:
+        return self.probabilities(values) if self.probabilistic else values
+
+    def right(self, values: Array, expected: Array) -> Array:
+        return (self.codes(values) == self.codes(expected)).astype(float)
+
     def hits(self, values: Array, expected: Array, weight: Array | None) -> float:
         """Return the accuracy."""
         right = expected[:, 0] > 0.5 if self.one_output else expected.argmax(axis=1)
@@ -199,6 +259,14 @@ class Labels(Target):
     classes: Array
     threshold: float = 0.5
     probabilistic: bool = True
+    has_labels: ClassVar[bool] = True
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.classes)
+
+    def right(self, values: Array, expected: Array) -> Array:
+        return (self.decode(values) == expected).all(axis=1).astype(float)
 
     def encode(self, y: Array) -> Array:
         """Return y as floats.

@@ -12,7 +12,7 @@ from scipy import optimize, special
 from nnexp._threads import one_thread
 from nnexp.fitting.plan import Plan
 from nnexp.model import Model, OutOfFold, pieces
-from nnexp.targets import Classes, Labels, Numbers, Target
+from nnexp.targets import Numbers, Target
 from nnexp.training import Training
 
 Array = NDArray[Any]
@@ -40,14 +40,14 @@ def _with_out_of_fold(plan: Plan, model: Model) -> Model:
         model = model.calibrated(fit_temperature(outputs, expected, rows.weight))
         assert model.temperature is not None
         outputs = at_temperature(outputs, model.temperature)
-    values = outputs if isinstance(target, Numbers) else target.values(outputs)
+    values = target.as_expected(outputs)
     score, score_error = _score_and_error(target, values, expected, rows.weight)
-    shown = _shown(target, values)
+    shown = target.shown(values)
     prediction = np.full((rows.n_given, *shown.shape[1:]), np.nan, dtype=shown.dtype)
     prediction[rows.numbers] = shown
     if len(rows) < rows.n_given:
         numbers, features = rows.left_out()
-        prediction[numbers] = _shown(target, model.values(features))
+        prediction[numbers] = target.shown(model.values(features))
     return replace(model, out_of_fold=OutOfFold(prediction, score, score_error))
 
 
@@ -65,13 +65,6 @@ def _outputs_out_of_fold(plan: Plan, model: Model) -> tuple[Array, Array]:
                 outputs[own] = network.forward(model.parameters[member], block)
             expected[rows] = problem.expected_of(rows, member)
     return outputs, expected
-
-
-def _shown(target: Target, values: Array) -> Array:
-    """Return values as predictions of them are shown: probabilities of all classes, and one axis where y had one."""
-    if isinstance(target, Classes) and target.probabilistic:
-        return target.probabilities(values)
-    return values[:, 0] if isinstance(target, Numbers) and target.flat else values
 
 
 def fit_temperature(outputs: Array, expected: Array, weight: Array | None) -> float:
@@ -128,13 +121,5 @@ def _score_and_error(target: Target, values: Array, expected: Array, weight: Arr
         ratio = (w[:, np.newaxis] * (values - expected) ** 2).sum(axis=0) / np.where(total > 0, total, 1.0)
         influence = (((values - expected) ** 2 - ratio * squares) / np.where(total > 0, total, 1.0)).mean(axis=1)
     else:
-        influence = _right(target, values, expected) - score
+        influence = target.right(values, expected) - score
     return score, float(1.96 * np.sqrt((w**2 * influence**2).sum()))
-
-
-def _right(target: Target, values: Array, expected: Array) -> Array:
-    """Return 1 for each sample that is classified rightly, else 0."""
-    if isinstance(target, Labels):
-        return (target.decode(values) == expected).all(axis=1).astype(float)
-    assert isinstance(target, Classes)
-    return (target.codes(values) == target.codes(expected)).astype(float)

@@ -99,10 +99,7 @@ class Outputs:
     @property
     def n_outputs(self) -> int:
         """How many outputs there are."""
-        if isinstance(self.target, Numbers):
-            return int(self.target.mean.shape[-1])
-        assert isinstance(self.target, Classes | Labels)
-        return 1 if isinstance(self.target, Classes) and self.target.one_output else len(self.target.classes)
+        return self.target.n_outputs
 
     def standardises(self, normalize_y: bool) -> bool:
         """Whether y is learned in units of its standard deviation."""
@@ -146,7 +143,7 @@ def make_outputs(settings: Settings, y: Array, classes: Any, known: Target | Non
 
 
 def _resolved(settings: Settings, target: Target) -> Outputs:
-    labels = isinstance(target, Labels)
+    labels = target.has_labels
     apart = labels or (isinstance(target, Classes) and len(target.classes) == 2)
     return Outputs(
         *resolve_outputs(settings["task"], settings["error_function"], settings["output_activation"], apart, labels),

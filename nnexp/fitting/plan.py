@@ -294,11 +294,7 @@ class _Planning:
                 raise ValueError(f"{name} holds values too large for dtype={quoted(self.dtype.name)}; rescale them.")
         weight = self._weight(rows, chosen, len(y), len(targets))
         objective = make_objective(network.activations[-1], outputs.error_function)
-        if (
-            isinstance(objective, SoftmaxCrossEntropy)
-            and isinstance(target, Classes)
-            and not settings["label_smoothing"]
-        ):
+        if isinstance(objective, SoftmaxCrossEntropy) and target.is_exclusive and not settings["label_smoothing"]:
             objective = replace(objective, one_of_all=True)
         shift = (
             np.arange(settings.n_networks) * len(y) if len(targets) > 1 else np.zeros(settings.n_networks, dtype=int)
@@ -361,7 +357,7 @@ class _Planning:
         return replace(descent, schedule=schedule, horizon=int(schedule.horizon or done + stopping.max_iter))
 
     def _descent(self, algorithm: Algorithm, outputs: Outputs, split: Split) -> Descent:
-        classification = not isinstance(outputs.target, Numbers)
+        classification = not outputs.target.is_numeric
         free = split.validation is None  # nothing but dropout and l2 holds the weights back
         n = len(split.training[0])
         random = algorithm.uses_gradient and self.settings.samples_per_update(n) < n
@@ -373,7 +369,7 @@ class _Planning:
             return float(given)
         if split.validation is not None:
             return 1e-4
-        return 3e-4 if isinstance(outputs.target, Numbers) else 2e-3
+        return 3e-4 if outputs.target.is_numeric else 2e-3
 
     def _scores(
         self, problem: Problem, target: Target, rows: Rows, chosen: Chosen | None, split: Split
@@ -384,7 +380,7 @@ class _Planning:
         what, judged = ("training", split.training) if split.validation is None else ("validation", split.validation)
         y = rows.y if chosen is None else np.concatenate([rows.y, chosen.y])
         members = range(settings.n_networks)
-        of = [target.of(i) if isinstance(target, Numbers) else target for i in members]
+        of = [target.of(i) for i in members]
         shown = [
             Model(
                 problem.network, np.empty(0), own, settings.algorithm, History(), feature_names=self.data.feature_names

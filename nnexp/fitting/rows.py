@@ -15,7 +15,7 @@ from nnexp._errors import quoted
 from nnexp._names import check_number
 from nnexp.fitting.outputs import Outputs
 from nnexp.model import dense
-from nnexp.targets import Classes, Labels, Numbers
+from nnexp.targets import Classes, Labels
 
 Array = NDArray[Any]
 
@@ -130,7 +130,7 @@ def weights_of_classes(given: Any, target: Classes | Labels, rows: Rows) -> Arra
     """
     if given is None:
         return None
-    if isinstance(target, Labels):
+    if target.has_labels:
         raise ValueError("class_weight is for one class a sample; for several labels use sample_weight.")
     if isinstance(given, str):
         if given != "balanced":
@@ -175,7 +175,7 @@ class Chosen:
             For a y that does not go with the one that is learnt.
         """
         target = outputs.target
-        if isinstance(target, Numbers):
+        if target.is_numeric:
             y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
             if y.shape[1] != outputs.n_outputs:
                 raise ValueError(f"y_val has {y.shape[1]} outputs, and y has {outputs.n_outputs}.")
@@ -184,7 +184,7 @@ class Chosen:
             outputs.check_values(y)
         else:
             y = dense(y)
-            if isinstance(target, Classes):
+            if target.is_exclusive:
                 y = column_or_1d(y)
             try:
                 target.encode(y)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nnexp._errors import quoted
 from nnexp.fitting.settings import Settings, scorer_of
 from nnexp.model import Model
-from nnexp.targets import Classes, Numbers, Target
+from nnexp.targets import Numbers, Target
 
 Array = NDArray[Any]
 
@@ -37,7 +37,7 @@ class PlainScore:
 
     def __call__(self, outputs: Array, parameters: Array) -> float:
         """Return the score of a network."""
-        values = self.target.values(outputs) if isinstance(self.target, Classes) else outputs
+        values = self.target.as_expected(outputs)
         return self.target.hits(values, self.expected, self.weight)
 
 

@@ -20,7 +20,7 @@ from sklearn.model_selection import (
 from nnexp._errors import quoted
 from nnexp.fitting.rows import Rows
 from nnexp.fitting.settings import Settings
-from nnexp.targets import Classes, Target
+from nnexp.targets import Target
 from nnexp.training import Algorithm
 
 Array = NDArray[Any]
@@ -64,7 +64,7 @@ def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: i
     n, networks = len(rows), settings.n_networks
     if how in ("none", "given"):
         return Split(how, [np.arange(n)] * networks, None)
-    strata = rows.y if isinstance(target, Classes) else None
+    strata = rows.y if target.is_exclusive else None
     fraction = settings["validation_fraction"]
     try:
         if how == "holdout":
