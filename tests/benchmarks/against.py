@@ -69,10 +69,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("other", type=Path, help="the folder of another clone")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", default="", help="only rows whose name holds this")
     given = parser.parse_args()
     sides = [Side(ROOT), Side(given.other.resolve())]
     table = Table("work", "this one", "the other", "ratio")
-    for name, statement in WORK.items():
+    for name, statement in ((name, own) for name, own in WORK.items() if given.rows in name):
         times = [[], []]
         for turn in range(given.rounds + 1):
             for own, side in zip(times, sides, strict=True):
