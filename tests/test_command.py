@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,40 +182,39 @@ def on_a_terminal(folder, *arguments, answer=b""):
     return shown.decode(errors="replace"), os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
 
 
-def made_elsewhere(folder):
-    """Run an experiment, and let its journal say that another version of NumPy has made it."""
+def test_runs_of_other_versions_are_asked_about_on_a_terminal_and_are_an_option_elsewhere(folder):
+    """One experiment, whose journal says that another version of NumPy has made it, and copies of it for each answer."""
     assert on_a_terminal(folder, "run", "fast.toml", "--jobs", "1")[1] == 0
     journal = folder / "results" / "fast" / "journal.jsonl"
     records = [json.loads(line) for line in journal.read_text().splitlines()]
     for record in records:
-        record["key"] = "0" + record["key"][1:] if record["key"][0] != "0" else "1" + record["key"][1:]
+        record["key"] = ("0" if record["key"][0] != "0" else "1") + record["key"][1:]
         record["decided_by"]["numpy"] = "1.99.0"
     journal.write_text("".join(json.dumps(record) + "\n" for record in records))
+    for name in ("keep", "redo"):
+        shutil.copytree(folder / "results", folder / name)
 
+    def marked(name):
+        table, report = ((folder / name / "fast" / file).read_text() for file in ("runs.csv", "report.md"))
+        return "made_with" in table, "were made with other versions than" in report
 
-@pytest.mark.parametrize(("answer", "marked"), [(b"k\n", True), (b"redo\n", False)])
-def test_a_terminal_is_asked_what_becomes_of_runs_of_other_versions(folder, answer, marked):
-    made_elsewhere(folder)
-    shown, status = on_a_terminal(folder, "run", "fast.toml", "--jobs", "1", answer=answer)
-    assert status == 0, shown
-    assert "were made with other versions: numpy 1.99.0" in shown
-    assert ("made_with" in (folder / "results" / "fast" / "runs.csv").read_text()) == marked
-    assert ("were made with other versions than" in (folder / "results" / "fast" / "report.md").read_text()) == marked
-    shown, status = on_a_terminal(folder, "run", "fast.toml", "--jobs", "1")  # it is settled
-    assert (status, "redo" in shown) == (0, False)
+    for name, answer in (("keep", b"k\n"), ("redo", b"redo\n")):
+        shown, status = on_a_terminal(folder, "run", "fast.toml", "--jobs", "1", "--results", name, answer=answer)
+        assert status == 0, shown
+        assert "were made with other versions: numpy 1.99.0" in shown
+        assert marked(name) == (name == "keep",) * 2
+    shown, status = on_a_terminal(folder, "run", "fast.toml", "--jobs", "1", "--results", "keep")  # it is settled
+    assert (status, "[redo/keep]" in shown) == (0, False)
 
-
-def test_without_a_terminal_the_answer_is_an_option(folder):
-    made_elsewhere(folder)
     command = [NNEXP, "run", "fast.toml", "--jobs", "1"]
     given = {"cwd": folder, "env": ENVIRONMENT, "capture_output": True, "text": True, "timeout": 120}
     refused = subprocess.run(command, **given, stdin=subprocess.DEVNULL)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--redo does them again, --keep keeps them" in refused.stderr
+    assert subprocess.run([*command, "--keep", "--redo"], **given, stdin=subprocess.DEVNULL).returncode == 2
     kept = subprocess.run([*command, "--keep"], **given, stdin=subprocess.DEVNULL)
     assert (kept.returncode, kept.stderr) == (0, "")
-    assert "made_with" in (folder / "results" / "fast" / "runs.csv").read_text()
-    assert subprocess.run([*command, "--keep", "--redo"], **given, stdin=subprocess.DEVNULL).returncode == 2
+    assert marked("results") == (True, True)
 
 
 ODD = "\x1b]0;owned\x07\x1b[2J\x9b31m‮x"
