@@ -139,6 +139,8 @@ class Study:
             "code": "another version of nnexp",
             "evaluation": "other data, splits, scores or fixed parameters",
         }
+        if "libraries" not in there:  # an earlier version did not note them
+            words["evaluation"] += ", or other versions of libraries"
         for key, value in self.declared.items():
             if key == "libraries":
                 self._check_libraries(there.get(key), where)
