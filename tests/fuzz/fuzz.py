@@ -316,7 +316,7 @@ def _refuses_or_answers(cli, arguments, only_check=False):
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             stop = (
-                mock.patch("nnexp.experiment.runs._run", side_effect=KeyboardInterrupt)
+                mock.patch("nnexp.experiment.runs.plan", side_effect=KeyboardInterrupt)
                 if only_check
                 else contextlib.nullcontext()
             )
