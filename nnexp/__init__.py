@@ -112,9 +112,9 @@ _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     if name in _PLACE_OF:
-        found = getattr(importlib.import_module(_PLACE_OF[name]), name)
-        globals()[name] = found
-        return found
+        value = getattr(importlib.import_module(_PLACE_OF[name]), name)
+        globals()[name] = value
+        return value
     if not name.startswith("_"):
         try:
             return importlib.import_module(f"nnexp.{name}")

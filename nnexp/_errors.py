@@ -77,13 +77,13 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_visible(own) for own in text)
+    return "".join(_visible(character) for character in text)
 
 
-def _visible(own: str) -> str:
-    if own in "\n\t" or unicodedata.category(own) not in _ACTED_ON:
-        return own
-    return own.encode("unicode_escape").decode("ascii")
+def _visible(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in _ACTED_ON:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def is_of_the_machine(error: BaseException | None) -> bool:

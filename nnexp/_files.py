@@ -107,11 +107,11 @@ def replacing(path: str | Path, follow: bool = False) -> Iterator[IO[bytes]]:
 
 def next_free(path: Path) -> Path:
     """Return a path at which there is nothing yet: this one, or with a number behind it."""
-    found, number = path, 1
-    while os.path.lexists(found):
+    candidate, number = path, 1
+    while os.path.lexists(candidate):
         number += 1
-        found = path.with_name(f"{path.name}-{number}")
-    return found
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -143,14 +143,14 @@ def _mine() -> str:
 def _mode_of(target: Path) -> int | None:
     """Return the mode of the file that is to be replaced, or None if there is none."""
     try:
-        found = os.lstat(target)
+        status = os.lstat(target)
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         return None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(0, "it is no regular file", str(target))
-    return stat.S_IMODE(found.st_mode)
+    return stat.S_IMODE(status.st_mode)
 
 
 def _unnamed(folder: Path) -> int | None:
@@ -201,12 +201,12 @@ def parse_json(text: str | bytes) -> Any:
     {'a': [1, 2]}
     """
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if len(text) > MOST_NESTED:
-        check_nesting(found)
-    return found
+        check_nesting(content)
+    return content
 
 
 def check_nesting(content: Any) -> None:
@@ -214,10 +214,10 @@ def check_nesting(content: Any) -> None:
     level = [content] if isinstance(content, dict | list) else []
     for _ in range(MOST_NESTED):
         level = [
-            own
+            part
             for outer in level
-            for own in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(own, dict | list)
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(part, dict | list)
         ]
         if not level:
             return
@@ -251,9 +251,9 @@ def cut_torn_tail(descriptor: int) -> int:
     while end > 0:
         begin = max(0, end - (1 << 16))
         os.lseek(descriptor, begin, os.SEEK_SET)
-        found = _exactly(descriptor, end - begin).rfind(b"\n")
-        if found >= 0:
-            end = begin + found + 1
+        end_of_line = _exactly(descriptor, end - begin).rfind(b"\n")
+        if end_of_line >= 0:
+            end = begin + end_of_line + 1
             break
         end = begin
     if end < size:

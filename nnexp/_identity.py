@@ -107,12 +107,12 @@ class _Content:
                 return self._no_key(value)
             self._inside.append(id(value))
             try:
-                found = _hash(self._compound(value))
+                made = _hash(self._compound(value))
             except Exception:  # whatever a foreign object may say to being looked at
                 return self._no_key(value)
             finally:
                 self._inside.pop()
-            self._known[key] = found
+            self._known[key] = made
             self._kept.append(value)
         return self._known[key]
 
@@ -130,11 +130,11 @@ class _Content:
         if isinstance(value, np.dtype):
             return "dtype", value.str, value.names
         if isinstance(value, Mapping) and type(value).__module__ in ("builtins", "collections", "types"):
-            return "mapping", type(value).__name__, [(self.of(key), self.of(own)) for key, own in value.items()]
+            return "mapping", type(value).__name__, [(self.of(key), self.of(item)) for key, item in value.items()]
         if isinstance(value, set | frozenset):
-            return "set", sorted(repr(self.of(own)) for own in value)
+            return "set", sorted(repr(self.of(item)) for item in value)
         if isinstance(value, list | tuple) and type(value).__module__ == "builtins":
-            return type(value).__name__, [self.of(own) for own in value]
+            return type(value).__name__, [self.of(item) for item in value]
         if isinstance(value, slice | range):
             return type(value).__name__, repr(value)
         if isinstance(value, os.PathLike):
@@ -149,7 +149,7 @@ class _Content:
         if isinstance(value, np.ma.MaskedArray):
             return "masked", self.of(np.asarray(value.data)), self.of(np.ma.getmaskarray(value))
         if value.dtype.hasobject:
-            return "objects", value.shape, value.dtype.str, [self.of(own) for own in value.ravel().tolist()]
+            return "objects", value.shape, value.dtype.str, [self.of(element) for element in value.ravel().tolist()]
         return "array", value.shape, str(value.dtype), _hash(np.ascontiguousarray(value).tobytes())
 
     def _callable_or_object(self, value: Any) -> Any:
@@ -158,7 +158,7 @@ class _Content:
         if isinstance(value, types.MethodType):
             return "method", self.of(value.__func__), self._learnt(value.__self__)
         if isinstance(value, functools.partial):
-            return "partial", [self._learnt(own) for own in (value.func, value.args, value.keywords)]
+            return "partial", [self._learnt(part) for part in (value.func, value.args, value.keywords)]
         if isinstance(value, types.BuiltinFunctionType):
             owner = getattr(value, "__self__", None)
             if owner is not None and not isinstance(owner, types.ModuleType):
@@ -166,8 +166,8 @@ class _Content:
             return "builtin", value.__module__, value.__qualname__
         if isinstance(value, np.ufunc):
             homes = [name for name in ("numpy", "scipy.special") if name in sys.modules]
-            found = [name for name in homes if getattr(sys.modules[name], value.__name__, None) is value]
-            return ("ufunc", found[0], value.__name__) if found else self._no_key(value)
+            names = [name for name in homes if getattr(sys.modules[name], value.__name__, None) is value]
+            return ("ufunc", names[0], value.__name__) if names else self._no_key(value)
         if callable(value) and hasattr(value, "__wrapped__"):  # such as of functools.cache
             return "wrapped", type(value).__qualname__, self.of(value.__wrapped__)
         frame = _frame(value, self)
@@ -190,17 +190,17 @@ class _Content:
         home = home_of(cls.__module__)
         if home is not None:
             return "class", cls.__module__, cls.__qualname__, home
-        own = {n: part for n, part in vars(cls).items() if n not in _OF_NO_MATTER and not n.startswith("_abc_")}
-        parts = [(name, [self._learnt(inner) for inner in _inside_of(part)]) for name, part in sorted(own.items())]
+        members = {n: part for n, part in vars(cls).items() if n not in _OF_NO_MATTER and not n.startswith("_abc_")}
+        parts = [(name, [self._learnt(inner) for inner in _inside_of(part)]) for name, part in sorted(members.items())]
         return "class", cls.__qualname__, [self.of(base) for base in cls.__bases__], parts
 
     def _function(self, function: types.FunctionType) -> Any:
         if hasattr(function, "registry") and hasattr(function, "dispatch"):  # of functools.singledispatch
-            return "dispatch", [(self.of(kind), self.of(own)) for kind, own in function.registry.items()]
+            return "dispatch", [(self.of(kind), self.of(method)) for kind, method in function.registry.items()]
         home = home_of(function.__module__)
         cells = [_cell(cell) for cell in function.__closure__ or ()]
         parts = [function.__defaults__, function.__kwdefaults__, cells, function.__dict__]
-        inside = [self._learnt(own) for own in parts]
+        inside = [self._learnt(part) for part in parts]
         if home is None:  # what it uses is no file's either
             names, modules = _names(function.__code__)
             used = {name: function.__globals__[name] for name in names if name in function.__globals__}
@@ -237,7 +237,9 @@ def _inside_of(part: Any) -> list[Any]:
 
 def _code(code: types.CodeType) -> Any:
     """Return what a function does: its instructions, names and constants, and the functions inside it."""
-    constants = [_code(own) if isinstance(own, types.CodeType) else _constant(own) for own in code.co_consts]
+    constants = [
+        _code(constant) if isinstance(constant, types.CodeType) else _constant(constant) for constant in code.co_consts
+    ]
     return code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, constants
 
 
@@ -253,9 +255,9 @@ def _names(code: types.CodeType) -> tuple[list[str], list[str]]:
             names.add(str(step.argval))
         elif step.opname == "IMPORT_NAME":
             modules.add(str(step.argval))
-    for own in code.co_consts:
-        if isinstance(own, types.CodeType):
-            inner = _names(own)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            inner = _names(constant)
             names.update(inner[0])
             modules.update(inner[1])
     return sorted(names), sorted(modules)
@@ -264,8 +266,8 @@ def _names(code: types.CodeType) -> tuple[list[str], list[str]]:
 def _frame(value: Any, content: _Content) -> tuple[Any, ...] | None:
     """Return what a table of pandas or a sparse array of SciPy holds, or None for what is neither."""
     if hasattr(value, "tocsr"):
-        own = value.tocsr()
-        return value.shape, own.dtype.str, *(_hash(part.tobytes()) for part in (own.data, own.indices, own.indptr))
+        rows = value.tocsr()
+        return value.shape, rows.dtype.str, *(_hash(part.tobytes()) for part in (rows.data, rows.indices, rows.indptr))
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(value, pandas.DataFrame | pandas.Series | pandas.Index):
         return None
@@ -284,8 +286,8 @@ def key_of_data(part: Any) -> str:
     if part is None:
         return "none"
     if hasattr(part, "tocsr"):
-        own = part.tocsr()
-        part = np.concatenate([own.data, own.indices, own.indptr]).astype(float)
+        rows = part.tocsr()
+        part = np.concatenate([rows.data, rows.indices, rows.indptr]).astype(float)
     if isinstance(part, pd.DataFrame | pd.Series):
         return hashlib.sha256(pd.util.hash_pandas_object(part, index=False).to_numpy().tobytes()).hexdigest()
     array = np.asarray(part)
@@ -301,7 +303,7 @@ def own_code(*rooms: str) -> str:
     """Return a hash of nnexp's own code in some of its rooms: modules and packages by name."""
     root = Path(__file__).parent
     files = [path for room in rooms for path in (root / room, root / f"{room}.py") if path.exists()]
-    return digest_of(own for path in files for own in (path.rglob("*.py") if path.is_dir() else [path]))[:16]
+    return digest_of(file for path in files for file in (path.rglob("*.py") if path.is_dir() else [path]))[:16]
 
 
 # What a fit is computed by.
@@ -387,18 +389,18 @@ def code_of_folder(folder: Path) -> str:
 def files_beside(file: Path) -> set[Path]:
     """Return a file of Python and those that it imports from its folder, and what these import."""
     file = file.resolve()
-    folder, found, waiting = file.parent, set[Path](), [file]
+    folder, contents, waiting = file.parent, set[Path](), [file]
     while waiting:
-        own = waiting.pop()
-        if own in found:
+        module = waiting.pop()
+        if module in contents:
             continue
-        found.add(own)
+        contents.add(module)
         try:
-            tree = ast.parse(own.read_bytes())
+            tree = ast.parse(module.read_bytes())
         except (SyntaxError, ValueError, OSError):
             continue
-        waiting += [path for name in _imported(tree) for path in _files_of(folder, name) if path not in found]
-    return found
+        waiting += [path for name in _imported(tree) for path in _files_of(folder, name) if path not in contents]
+    return contents
 
 
 def _imported(tree: ast.Module) -> list[str]:
@@ -413,8 +415,8 @@ def _imported(tree: ast.Module) -> list[str]:
 
 def _files_of(folder: Path, name: str) -> list[Path]:
     """Return the files that a module's name stands for in a folder, its packages included."""
-    parts, found = name.split("."), []
+    parts, files = name.split("."), []
     for i in range(1, len(parts) + 1):
         place = folder.joinpath(*parts[:i])
-        found += [place.with_suffix(".py"), place / "__init__.py"]
-    return [own.resolve() for own in found if own.is_file()]
+        files += [place.with_suffix(".py"), place / "__init__.py"]
+    return [part.resolve() for part in files if part.is_file()]

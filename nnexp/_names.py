@@ -102,15 +102,15 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def describe(self, part: Any) -> tuple[str, dict[str, Any]] | None:
         """Return the name and the settings that make an object anew from this table, or None if it has none there."""
-        for name, own in self._parts.items():
-            if isinstance(own, _Ready) and own.part == part:
+        for name, entry in self._parts.items():
+            if isinstance(entry, _Ready) and entry.part == part:
                 return name, {}
-            if type(part) is own:
+            if type(part) is entry:
                 if dataclasses.is_dataclass(part):
                     return name, {
                         field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init
                     }
-                return name, {key: getattr(part, key) for key in inspect.signature(own).parameters}
+                return name, {key: getattr(part, key) for key in inspect.signature(entry).parameters}
         return None
 
     def types(self) -> list[type]:
@@ -125,8 +125,8 @@ class Registry(Mapping[str, T], Generic[T]):
             f"{p.name}, a list" if p.kind is p.VAR_POSITIONAL else f"{p.name} = {p.default!r}"
             for p in inspect.signature(part).parameters.values()
         ]
-        said = f"{line} Settings: {', '.join(settings)}." if settings else line
-        return f"{said} (from {self.plugins.packages[name]})" if name in self.plugins.packages else said
+        described = f"{line} Settings: {', '.join(settings)}." if settings else line
+        return f"{described} (from {self.plugins.packages[name]})" if name in self.plugins.packages else described
 
     def resolve(self, part: Any, parameter: str) -> T:
         """Make the part that a name, a mapping with a name, or an object stands for.
@@ -161,7 +161,9 @@ class Registry(Mapping[str, T], Generic[T]):
                         f"{parameter}: {self.kind} {quoted(part['name'])} has no parameter {quoted(key)}. "
                         + (moved or (nearest(key, known) if known else "It has none."))
                     )
-            several = next((own.name for own in signature.values() if own.kind is own.VAR_POSITIONAL), "")
+            several = next(
+                (parameter.name for parameter in signature.values() if parameter.kind is parameter.VAR_POSITIONAL), ""
+            )
             positional = settings.pop(several, ())
             if several and not isinstance(positional, list | tuple):
                 raise TypeError(f"{parameter}: {several} must be a list. Got {quoted(positional)}.")

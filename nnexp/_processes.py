@@ -57,11 +57,11 @@ def scratch_folder() -> Path:
     A kill that prevents this leaves it to the children, and if they are killed too to the first such call of a later process
     on this machine.
     """
-    found = _folder_of(os.getpid())
-    if not found.is_dir():  # whoever cleans up has removed it
+    folder = _folder_of(os.getpid())
+    if not folder.is_dir():  # whoever cleans up has removed it
         _folder_of.cache_clear()
-        found = _folder_of(os.getpid())
-    return found
+        folder = _folder_of(os.getpid())
+    return folder
 
 
 @lru_cache(maxsize=1)

@@ -22,8 +22,8 @@ class Stopped(KeyboardInterrupt):
 
 def _ending() -> list[signal.Signals]:
     """Return the signals that end a command; SIGHUP is left alone where it is ignored, as under ``nohup``."""
-    found = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    return [own for own in found if own == signal.SIGINT or signal.getsignal(own) != signal.SIG_IGN]
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [number for number in numbers if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
 
 
 def leave_at_once() -> None:
@@ -32,14 +32,14 @@ def leave_at_once() -> None:
     def leave(number: int, frame: Any) -> None:
         os._exit(128 + number)
 
-    for own in _ending():
-        signal.signal(own, leave)
+    for name in _ending():
+        signal.signal(name, leave)
 
 
 def ignore() -> None:
     """Heed no signal: nothing is left to do but Python's own end, which would give each back its default and die of it."""
-    for own in _ending():
-        signal.signal(own, signal.SIG_IGN)
+    for name in _ending():
+        signal.signal(name, signal.SIG_IGN)
 
 
 def stop_in_order() -> None:
@@ -56,8 +56,8 @@ def stop_in_order() -> None:
         _came, _came_at = signal.Signals(number), time.monotonic()
         raise Stopped
 
-    for own in _ending():
-        signal.signal(own, stop)
+    for name in _ending():
+        signal.signal(name, stop)
 
 
 def status() -> int:

@@ -12,7 +12,9 @@ from sklearn.utils import Tags
 from nnexp.estimator import BackpropMLP
 from nnexp.saving import load as load_model
 
-_PARAMETERS = [own for own in inspect.signature(BackpropMLP.__init__).parameters.values() if own.name != "task"]
+_PARAMETERS = [
+    parameter for parameter in inspect.signature(BackpropMLP.__init__).parameters.values() if parameter.name != "task"
+]
 
 
 class _OfOneTask(BackpropMLP):
@@ -79,7 +81,7 @@ class BackpropMLPRegressor(RegressorMixin, _OfOneTask):
     __sklearn_tags__ = _OfOneTask.__sklearn_tags__
 
 
-_CLASSES = {own.__name__: own for own in (BackpropMLP, BackpropMLPClassifier, BackpropMLPRegressor)}
+_CLASSES = {cls.__name__: cls for cls in (BackpropMLP, BackpropMLPClassifier, BackpropMLPRegressor)}
 
 
 def load(path: str | Path) -> BackpropMLP:

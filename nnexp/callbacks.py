@@ -83,16 +83,16 @@ class ProgressBar:
     def on_start(self, state: StepState) -> None:
         """Open the bar."""
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-        self._progress = Progress(*columns, TextColumn("{task.fields[said]}"))
+        self._progress = Progress(*columns, TextColumn("{task.fields[progress]}"))
         self._progress.start()
-        self._bar = self._progress.add_task("training", total=state.max_iter, completed=state.step, said="")
+        self._bar = self._progress.add_task("training", total=state.max_iter, completed=state.step, progress="")
 
     def on_step(self, state: StepState) -> None:
         """Move the bar on."""
-        said = f"error {state.row['error']:.4g}"
+        progress = f"error {state.row['error']:.4g}"
         if not np.isnan(state.row["validation_error"]):
-            said += f", validation {state.row['validation_error']:.4g}"
-        self._progress.update(self._bar, completed=state.step, said=said)
+            progress += f", validation {state.row['validation_error']:.4g}"
+        self._progress.update(self._bar, completed=state.step, progress=progress)
 
     def on_end(self) -> None:
         """Close the bar, full where training has stopped early, also where the fit fails."""
@@ -181,8 +181,8 @@ class Caller:
         for callback in self._started:
             try:
                 callback.on_end()
-            except Exception as own:  # the others are ended all the same
-                problem = problem or own
+            except Exception as raised:  # the others are ended all the same
+                problem = problem or raised
         if problem is not None and error is None:
             raise problem
 
@@ -206,7 +206,7 @@ class Caller:
         state = StepState(
             self._estimator, step, self._last, row, training, self._key, lambda: self._model_of(training.copy())
         )
-        said = None
+        reason = None
         for callback in self._callbacks:
             call: Callable[[StepState], Any] = callback.on_step if hasattr(callback, "on_step") else callback
             wants = call(state)
@@ -216,8 +216,8 @@ class Caller:
                     f"The callback {name} must return True to stop, else False or None. Got {quoted(wants)}."
                 )
             if wants:
-                said = f"The callback {name} stopped it after step {state.step}."
-        return said
+                reason = f"The callback {name} stopped it after step {state.step}."
+        return reason
 
 
 class ScikitLearnCallbacks:

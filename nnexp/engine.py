@@ -215,13 +215,13 @@ class Engine:
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
             )
             with _safe_path(), _workers_without_signals():  # the workers are started by the call
-                found = parallel(calls())
+                results = parallel(calls())
             try:
-                yield from _without_warning(found)
+                yield from _without_warning(results)
             finally:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # of what is given up: whoever stops knows
-                    found.close()
+                    results.close()
 
     def _on_dask(self, work: Work, shared: Any, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         from distributed import KilledWorker
@@ -299,13 +299,13 @@ def _dask_client(scheduler: str | None) -> Any:
         raise EngineError(f"The Dask scheduler {scheduler} does not answer: {error}") from error
 
 
-def _without_warning(found: Any) -> Iterator[Any]:
+def _without_warning(results: Any) -> Iterator[Any]:
     """Yield what a generator does, and say nothing of the tasks that it leaves undone where it is stopped."""
     while True:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being processed")
-                item = next(found)
+                item = next(results)
         except StopIteration:
             return
         yield item
@@ -322,8 +322,8 @@ class _Begin:
     parent: int
 
     def __call__(self) -> None:
-        for own in _ENDING:
-            signal.signal(own, signal.SIG_IGN)
+        for pool in _ENDING:
+            signal.signal(pool, signal.SIG_IGN)
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         leave_with_parent(self.parent)

@@ -103,8 +103,8 @@ def _streams(estimator: BackpropMLP) -> bool:
 
 def _attributes_of(model: Model) -> dict[str, Any]:
     """Return what an estimator that shows a model has besides its parameters."""
-    found: dict[str, Any] = {"_model": model, "n_features_in_": model.network.n_inputs}
-    return found if model.feature_names is None else {**found, "feature_names_in_": model.feature_names}
+    attributes: dict[str, Any] = {"_model": model, "n_features_in_": model.network.n_inputs}
+    return attributes if model.feature_names is None else {**attributes, "feature_names_in_": model.feature_names}
 
 
 class _Fitted:
@@ -571,18 +571,18 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         """
         if not isinstance(model, Model):
             raise TypeError(f"model must be a Model, such as model_ of a fitted estimator. Got {quoted(model)}.")
-        own = self._twin()
+        twin = self._twin()
         for name in ("_left", "_skl_callbacks", "n_features_in_", "feature_names_in_"):
-            own.__dict__.pop(name, None)
-        own.callbacks = None
-        own.__dict__.update(_attributes_of(model))
-        return own
+            twin.__dict__.pop(name, None)
+        twin.callbacks = None
+        twin.__dict__.update(_attributes_of(model))
+        return twin
 
     def _twin(self) -> BackpropMLP:
         """Return an estimator that shares everything with this one."""
-        own = type(self).__new__(type(self))
-        own.__dict__.update(vars(self))
-        return own
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(vars(self))
+        return twin
 
     def _given(self) -> dict[str, Any]:
         return {"task": self.task, **{name: getattr(self, name) for name in self._get_param_names()}}
@@ -669,7 +669,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
     def _key_of_data(self, plan: Plan) -> str:
         """Return a hash of the data where somebody may ask whether they are the same as before."""
-        asked = self.warm_start or any(isinstance(own, Checkpoint) for own in check_callbacks(self.callbacks))
+        asked = self.warm_start or any(isinstance(callback, Checkpoint) for callback in check_callbacks(self.callbacks))
         return plan.data_key if asked else ""
 
     def _key_of_fit(self, plan: Plan) -> str:
@@ -678,7 +678,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         given = {name: value for name, value in plan.settings.given.items() if name not in _DECIDE_NOTHING}
         decides = (given, plugins_in(given), plan.network.key, plan.seed.entropy, self._key_of_data(plan))
         key = key_of(*decides, unstable=unstable)
-        resumes = any(isinstance(own, Checkpoint) and own.resume for own in check_callbacks(self.callbacks))
+        resumes = any(
+            isinstance(callback, Checkpoint) and callback.resume for callback in check_callbacks(self.callbacks)
+        )
         if unstable and resumes:
             raise ValueError(
                 f"Checkpoint(resume=True) cannot tell whether this is the fit that it has saved: a parameter holds an object of "

@@ -179,18 +179,20 @@ class Model:
     def architecture(self) -> list[dict[str, Any]]:
         """Return for each network its connections whose weight is not 0, how many there could be, and its hidden neurons."""
         possible = sum(b.n_source * b.n_target if b.mask is None else int(b.mask.sum()) for b in self.network.blocks)
-        found = []
+        networks = []
         for parameters in self.parameters:
-            own = self.network.architecture(parameters)
-            found.append({"connections": own.pop("connections"), "possible_connections": possible, **own})
-        return found
+            architecture = self.network.architecture(parameters)
+            networks.append(
+                {"connections": architecture.pop("connections"), "possible_connections": possible, **architecture}
+            )
+        return networks
 
     def answering(self, parameters: Array, X: Any, values: Array) -> Model:
         """Return a network with other parameters, shape (D,), whose values for X are known; made often, and so quickly."""
-        own = object.__new__(Model)
-        own.__dict__.update(self.__dict__, parameters=parameters[np.newaxis], answer=(X, values))
-        own.__dict__.pop("best", None)
-        return own
+        model = object.__new__(Model)
+        model.__dict__.update(self.__dict__, parameters=parameters[np.newaxis], answer=(X, values))
+        model.__dict__.pop("best", None)
+        return model
 
     def calibrated(self, temperature: float) -> Model:
         """Return a model whose outputs' inputs are divided by a temperature."""
@@ -244,8 +246,8 @@ class Model:
         if self.known_best is not None:
             return self.known_best
         first = self.judged_from or (0,) * self.n_networks
-        found = [_best_of(self.history(i), self.by_score, first[i]) for i in range(self.n_networks)]
-        error, score = (float(np.mean([own[i] for own in found])) for i in range(2))
+        chosen = [_best_of(self.history(i), self.by_score, first[i]) for i in range(self.n_networks)]
+        error, score = (float(np.mean([step[i] for step in chosen])) for i in range(2))
         return error, score if self.validated else None
 
 

@@ -61,7 +61,7 @@ def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
         network, parameters = network.plain(parameters)
     for activation in network.activations:
         if not activation.has_onnx:
-            known = [name for name, own in ACTIVATIONS.items() if own.has_onnx]
+            known = [name for name, activation in ACTIVATIONS.items() if activation.has_onnx]
             raise ValueError(
                 f"The activation {quoted(activation.name)} has no counterpart in ONNX. Known: {', '.join(known)}."
             )
@@ -95,14 +95,14 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     target = model.model_.target
     values = []
     for number in range(len(model.parameters_)):
-        own = _network(g, model, number, "X")
+        output = _network(g, model, number, "X")
         if isinstance(target, Numbers):
             each = target.of(number)
-            own = g.node("Add", g.node("Mul", own, g.constant(each.scale)), g.constant(each.mean))
+            output = g.node("Add", g.node("Mul", output, g.constant(each.scale)), g.constant(each.mean))
         elif isinstance(target, Classes) and target.probabilistic and not target.one_output:
             axes = g.constant([1], np.int64)
-            own = g.node("Div", own, g.node("ReduceSum", own, axes, keepdims=1))
-        values.append(own)
+            output = g.node("Div", output, g.node("ReduceSum", output, axes, keepdims=1))
+        values.append(output)
     average = g.node("Mean", *values) if len(values) > 1 else values[0]
     kind = int(onnx.helper.np_dtype_to_tensor_dtype(g.dtype))
     outputs = []

@@ -29,23 +29,23 @@ def plugins_in(value: Any) -> dict[str, str]:
     A name counts wherever it stands: a part that is not used after all costs nothing but a second run.
     """
     names = set(_texts(value))
-    found = {}
+    parts = {}
     for kind, registry in REGISTRIES.items():
         list(registry)  # loads what is declared
         for name in sorted(names & set(registry.plugins.parts)):
-            found[f"{kind} {name}"] = key_of(registry.plugins.parts[name])
-    return found
+            parts[f"{kind} {name}"] = key_of(registry.plugins.parts[name])
+    return parts
 
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for key, own in value.items():
+        for key, item in value.items():
             yield from _texts(key)
-            yield from _texts(own)
+            yield from _texts(item)
     elif isinstance(value, list | tuple | set):
-        for own in value:
-            yield from _texts(own)
+        for item in value:
+            yield from _texts(item)
     elif hasattr(value, "get_params") and not isinstance(value, type):
         yield from _texts(value.get_params(deep=False))

@@ -54,11 +54,11 @@ class _Writer:
 
     def array(self, values: Any) -> dict[str, Any]:
         """Keep an array and return what stands for it; one of objects becomes a list of its values."""
-        found = np.asarray(values)
-        if found.dtype.kind == "O":
-            return {"!objects": [self.value(own, "an array") for own in found.ravel()], "shape": list(found.shape)}
+        array = np.asarray(values)
+        if array.dtype.kind == "O":
+            return {"!objects": [self.value(item, "an array") for item in array.ravel()], "shape": list(array.shape)}
         name = f"{len(self.arrays)}.npy"
-        self.arrays[name] = found
+        self.arrays[name] = array
         return {"!array": name}
 
     def value(self, value: Any, what: str) -> Any:
@@ -70,9 +70,9 @@ class _Writer:
         if isinstance(value, np.ndarray):
             return self.array(value)
         if isinstance(value, list):
-            return [self.value(own, what) for own in value]
+            return [self.value(item, what) for item in value]
         if isinstance(value, tuple):
-            return {"!tuple": [self.value(own, what) for own in value]}
+            return {"!tuple": [self.value(item, what) for item in value]}
         if isinstance(value, Mapping):
             return {"!mapping": [[self.value(k, what), self.value(v, what)] for k, v in value.items()]}
         if isinstance(value, type) and issubclass(value, np.generic):
@@ -84,14 +84,20 @@ class _Writer:
     def part(self, part: Any, what: str) -> dict[str, Any]:
         """Return what stands for an activation, an algorithm and so on: its kind, name and settings."""
         if isinstance(part, PerNeuron):
-            return {"!neurons": [self.part(own, what) for own in part.activations]}
+            return {"!neurons": [self.part(activation, what) for activation in part.activations]}
         if isinstance(part, OneOf):
-            return {"!one_of": [self.part(own, what) for own in part.activations]}
+            return {"!one_of": [self.part(activation, what) for activation in part.activations]}
         for kind, registry in REGISTRIES.items():
             described = registry.describe(part)
             if described is not None:
                 name, settings = described
-                return {"!part": [kind, name, {key: self.value(own, f"{what}.{key}") for key, own in settings.items()}]}
+                return {
+                    "!part": [
+                        kind,
+                        name,
+                        {key: self.value(setting, f"{what}.{key}") for key, setting in settings.items()},
+                    ]
+                }
         raise SavingError(
             f"{what} holds {quoted(getattr(part, 'name', part))}, code of your own that a file without code cannot hold. "
             "Declare it as a plug-in by an entry point, or pickle the model."
@@ -107,17 +113,17 @@ class _Reader:
     def value(self, value: Any) -> Any:
         """Return the value that was written."""
         if isinstance(value, list):
-            return [self.value(own) for own in value]
+            return [self.value(item) for item in value]
         if not isinstance(value, dict):
             return value
         if "!array" in value:
             return self.arrays[value["!array"]]
         if "!objects" in value:
-            found = np.empty(len(value["!objects"]), dtype=object)
-            found[:] = [self.value(own) for own in value["!objects"]]
-            return found.reshape(value["shape"])
+            array = np.empty(len(value["!objects"]), dtype=object)
+            array[:] = [self.value(item) for item in value["!objects"]]
+            return array.reshape(value["shape"])
         if "!tuple" in value:
-            return tuple(self.value(own) for own in value["!tuple"])
+            return tuple(self.value(item) for item in value["!tuple"])
         if "!mapping" in value:
             made = {self.value(k): self.value(v) for k, v in value["!mapping"]}
             return _as_now(made.get("name"), made)
@@ -128,13 +134,13 @@ class _Reader:
         if "!one_of" in value:
             return OneOf(self._activations(value["!one_of"]))
         kind, name, settings = value["!part"]
-        named = _as_now(name, {key: self.value(own) for key, own in settings.items()})
+        named = _as_now(name, {key: self.value(setting) for key, setting in settings.items()})
         return REGISTRIES[kind].resolve({"name": name, **named}, kind)
 
     def _activations(self, given: Any) -> tuple[Activation, ...]:
-        among = tuple(self.value(own) for own in given)
+        among = tuple(self.value(item) for item in given)
         if not among or not all(
-            isinstance(own, Activation) and not isinstance(own, PerNeuron | OneOf) for own in among
+            isinstance(name, Activation) and not isinstance(name, PerNeuron | OneOf) for name in among
         ):
             raise ValueError("the activations of its neurons are none")
         return among
@@ -143,8 +149,8 @@ class _Reader:
 def _as_now(name: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a part as they are called today."""
     if name == Memetic.name:  # once it had the settings of its evolution among its own
-        own = {key: settings.pop(key) for key in GeneticAlgorithm.parameter_names() if key in settings}
-        return settings | ({"evolution": own} if own else {})
+        evolution = {key: settings.pop(key) for key in GeneticAlgorithm.parameter_names() if key in settings}
+        return settings | ({"evolution": evolution} if evolution else {})
     return settings
 
 
@@ -335,7 +341,7 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
 def _network_to_json(network: Network, writer: _Writer) -> dict[str, Any]:
     return {
         "layer_sizes": list(network.layer_sizes),
-        "activations": [writer.part(own, "activation") for own in network.activations],
+        "activations": [writer.part(activation, "activation") for activation in network.activations],
         "blocks": [
             [block.source, block.target, None if block.mask is None else writer.array(block.mask)]
             for block in network.blocks
@@ -356,11 +362,15 @@ def _fill(array: Array, values: Any) -> None:
 def _history_from_json(histories: list[dict[str, Any]], reader: _Reader) -> History:
     blocks = []
     for member, columns in enumerate(histories):
-        found = {str(name): reader.value(values) for name, values in columns.items()}
-        lengths = {values.shape for values in found.values() if values.dtype.kind in "iuf" and values.ndim == 1}
-        if "step" not in found or len(lengths) != 1 or any(values.shape not in lengths for values in found.values()):
+        history = {str(name): reader.value(values) for name, values in columns.items()}
+        lengths = {values.shape for values in history.values() if values.dtype.kind in "iuf" and values.ndim == 1}
+        if (
+            "step" not in history
+            or len(lengths) != 1
+            or any(values.shape not in lengths for values in history.values())
+        ):
             raise ValueError("its history is no table of numbers")
-        blocks.append((np.array([member]), {name: values[:, np.newaxis] for name, values in found.items()}))
+        blocks.append((np.array([member]), {name: values[:, np.newaxis] for name, values in history.items()}))
     return History(blocks)
 
 
@@ -408,8 +418,8 @@ def _check_limits(header: dict[str, Any], n_values: int) -> None:
         raise ValueError("its network is larger than its weights")
     if len(activations) != len(sizes) - 1:
         raise ValueError("its network does not have an activation for each layer")
-    for size, own in zip(sizes[1:], activations, strict=True):
-        neurons = own.get("!neurons", own.get("!one_of", [])) if isinstance(own, dict) else None
+    for size, activation in zip(sizes[1:], activations, strict=True):
+        neurons = activation.get("!neurons", activation.get("!one_of", [])) if isinstance(activation, dict) else None
         if not isinstance(neurons, list) or len(neurons) > max(size, MOST_LAYERS):
             raise ValueError("its network has an activation that is none")
 
@@ -421,7 +431,9 @@ def _check_target(target: Target, network: Network, task: str) -> None:
         raise ValueError(f"its target does not fit its task, {task}")
     if not isinstance(target, Numbers):
         assert isinstance(target, Classes | Labels)
-        thresholds = [0.5] if last.limits == (0.0, 1.0) else [own.threshold for own in ERROR_FUNCTIONS.values()]
+        thresholds = (
+            [0.5] if last.limits == (0.0, 1.0) else [function.threshold for function in ERROR_FUNCTIONS.values()]
+        )
         if target.threshold not in thresholds or target.probabilistic is not (last.name in ("softmax", "sigmoid")):
             raise ValueError("its target does not fit its output activation")
         one = getattr(target, "one_output", None)
@@ -449,8 +461,8 @@ def _check_target(target: Target, network: Network, task: str) -> None:
 
 def _network_from_json(content: dict[str, Any], reader: _Reader) -> Network:
     sizes = content["layer_sizes"]
-    activations = [reader.value(own) for own in content["activations"]]
-    if not all(isinstance(own, Activation) for own in activations):
+    activations = [reader.value(content_of) for content_of in content["activations"]]
+    if not all(isinstance(activation, Activation) for activation in activations):
         raise ValueError("its network has an activation that is none")
     connections = {
         (source, target): "full" if mask is None else reader.value(mask) for source, target, mask in content["blocks"]
@@ -462,11 +474,11 @@ def _network_from_json(content: dict[str, Any], reader: _Reader) -> Network:
 
 def _target_to_json(target: Target, writer: _Writer) -> dict[str, Any]:
     kind = next(name for name, cls in _TARGETS.items() if isinstance(target, cls))
-    return {"kind": kind, "fields": {name: writer.value(own, name) for name, own in vars(target).items()}}
+    return {"kind": kind, "fields": {name: writer.value(value_of, name) for name, value_of in vars(target).items()}}
 
 
 def _target_from_json(content: dict[str, Any], reader: _Reader) -> Target:
-    return _TARGETS[content["kind"]](**{name: reader.value(own) for name, own in content["fields"].items()})
+    return _TARGETS[content["kind"]](**{name: reader.value(value_of) for name, value_of in content["fields"].items()})
 
 
 def _write(path: str | Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
@@ -544,9 +556,9 @@ class _as_saving_error:  # noqa: N801 - used as a statement
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if isinstance(error, Exception) and not isinstance(error, SavingError):
-            said = str(error).rstrip(".") or type(error).__name__
+            message = str(error).rstrip(".") or type(error).__name__
             if isinstance(error, zipfile.BadZipFile):
-                said = "it is no file of nnexp, or damaged"
+                message = "it is no file of nnexp, or damaged"
             elif isinstance(error, KeyError | TypeError | AttributeError | IndexError):
-                said = f"something in it is missing or wrong ({said})"
-            raise SavingError(f"{self._path} cannot be read: {said}.") from error
+                message = f"something in it is missing or wrong ({message})"
+            raise SavingError(f"{self._path} cannot be read: {message}.") from error

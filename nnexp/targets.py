@@ -78,6 +78,35 @@ class Target(ABC):
         raise TypeError("Numbers are not right or wrong.")
 
 
+def r2(values: Array, expected: Array, weight: Array | None = None) -> float:
+    """Return R², averaged over the outputs, shapes (n, k); NaN for a single sample.
+
+    An output that does not vary gives 1 where it is predicted exactly, else 0, as in scikit-learn.
+    """
+    if len(values) < 2:
+        return float("nan")
+    residuals, deviations = _squares(values, expected, weight)
+    return float(1.0 - _ratio(residuals, deviations, weight).mean())
+
+
+def _squares(values: Array, expected: Array, weight: Array | None) -> tuple[Array, Array]:
+    """Return the squared residuals, and the squared deviations from the mean, of each sample and output."""
+    return (values - expected) ** 2, (expected - np.average(expected, axis=0, weights=weight)) ** 2
+
+
+def _ratio(residuals: Array, deviations: Array, weight: Array | None) -> Array:
+    residual, total = (np.average(part, axis=0, weights=weight) for part in (residuals, deviations))
+    return np.divide(residual, total, out=np.where(residual > 0, 1.0, 0.0), where=total > 0)
+
+
+def r2_influence(values: Array, expected: Array, weight: Array | None) -> Array:
+    """Return how much each sample moves R² per unit of its weight, shape (n,); its derivative by the weights."""
+    residuals, deviations = _squares(values, expected, weight)
+    total = np.average(deviations, axis=0, weights=weight)
+    ratio = _ratio(residuals, deviations, weight)
+    return ((residuals - ratio * deviations) / np.where(total > 0, total, 1.0)).mean(axis=1)
+
+
 @dataclass(frozen=True)
 class Numbers(Target):
     """A regression: outputs are y in units of a scale around a mean.
@@ -156,13 +185,7 @@ class Numbers(Target):
 
     def hits(self, values: Array, expected: Array, weight: Array | None) -> float:
         """Return R², averaged over the outputs; NaN for a single sample."""
-        if len(values) < 2:
-            return float("nan")
-        mean = np.average(expected, axis=0, weights=weight)
-        residual = np.average((values - expected) ** 2, axis=0, weights=weight)
-        total = np.average((expected - mean) ** 2, axis=0, weights=weight)
-        ratio = np.divide(residual, total, out=np.where(residual > 0, 1.0, 0.0), where=total > 0)
-        return float(1.0 - ratio.mean())
+        return r2(values, expected, weight)
 
 
 @dataclass(frozen=True)

@@ -169,11 +169,11 @@ def _watch(fits: Sequence[Fit], ready: list[tuple[Fit, Plan, Any]], watch: Watch
     numbers = {id(fit): number for number, fit in enumerate(fits)}
 
     def look(training: Training, spans: dict[int, slice]) -> None:
-        own = {}
+        groups = {}
         for i, span in spans.items():
             fit, plan, _ = ready[i]
-            own[numbers[id(fit)]] = partial(_as_of, fit.network, plan, training, span), span
-        watch(training, own)
+            groups[numbers[id(fit)]] = partial(_as_of, fit.network, plan, training, span), span
+        watch(training, groups)
 
     return look
 
@@ -347,30 +347,30 @@ def cross_validate(
             _warn_again(fit)
             results["fit_time"].append(fit.seconds)
             start = time.perf_counter()
-            found: dict[str, Any] | None = None
+            scores_of_fit: dict[str, Any] | None = None
             if fit.error is None:
                 test_X, test_y = _part(estimator, X, y, test_rows)
-                found = _scores(scorer, fit.model, test_X, test_y, "test", error_score)
+                scores_of_fit = _scores(scorer, fit.model, test_X, test_y, "test", error_score)
                 results["score_time"].append(time.perf_counter() - start)
                 if return_train_score:
-                    found |= _scores(scorer, fit.model, fit.X, fit.y, "train", error_score)
+                    scores_of_fit |= _scores(scorer, fit.model, fit.X, fit.y, "train", error_score)
             else:
                 if error_score == "raise":
                     raise fit.error
                 failures.append("".join(traceback.format_exception(fit.error)))
                 results["score_time"].append(0.0)
-            scores.append(found)
+            scores.append(scores_of_fit)
             models.append(fit.model)
             fit.X = fit.y = None
     if failures:
-        said = f"{len(failures)} of {len(splits)} fits failed. The first one:\n{failures[0]}"
+        failed = f"{len(failures)} of {len(splits)} fits failed. The first one:\n{failures[0]}"
         if len(failures) == len(splits):
-            raise ValueError(f"All the {said}")
-        warnings.warn(f"{said}Their scores are error_score={quoted(error_score)}.", FitFailedWarning, stacklevel=2)
-    names = dict.fromkeys(name for own in scores if own is not None for name in own)
+            raise ValueError(f"All the {failed}")
+        warnings.warn(f"{failed}Their scores are error_score={quoted(error_score)}.", FitFailedWarning, stacklevel=2)
+    names = dict.fromkeys(name for scores_of_split in scores if scores_of_split is not None for name in scores_of_split)
     if len(names) > 2:  # several metrics; a scorer that failed as a whole knows no names
         names = {name: None for name in names if name not in ("test_score", "train_score")}
-    filled = [dict.fromkeys(names, error_score) | (own or {}) for own in scores]
+    filled = [dict.fromkeys(names, error_score) | (scores_of_split or {}) for scores_of_split in scores]
     arrays = {name: np.array(values) for name, values in results.items()}
     if return_estimator:
         arrays["estimator"] = models  # type: ignore[assignment]
@@ -378,32 +378,32 @@ def cross_validate(
         arrays["indices"] = {  # type: ignore[assignment]
             "train": tuple(rows for rows, _ in splits), "test": tuple(rows for _, rows in splits),
         }  # fmt: skip
-    for name in sorted(names, key=lambda own: own.removeprefix("train_").removeprefix("test_")):
-        arrays[name] = np.array([own[name] for own in filled])
+    for name in sorted(names, key=lambda value: value.removeprefix("train_").removeprefix("test_")):
+        arrays[name] = np.array([value[name] for value in filled])
     return arrays
 
 
 def _scores(scorer: Any, model: Any, X: Any, y: Any, prefix: str, error_score: Any) -> dict[str, Any]:
     """Return the scores of a fitted model by name; a score that fails is error_score."""
     try:
-        found = scorer(model, X, y)
-        for value in found.values() if isinstance(found, dict) else [found]:
-            if not isinstance(value, numbers.Number | str) or (isinstance(value, str) and not isinstance(found, dict)):
+        score = scorer(model, X, y)
+        for value in score.values() if isinstance(score, dict) else [score]:
+            if not isinstance(value, numbers.Number | str) or (isinstance(value, str) and not isinstance(score, dict)):
                 raise ValueError(f"scoring must return a number. Got {quoted(value)}.")
     except Exception:
         if error_score == "raise":
             raise
-        said = f"Scoring failed; the score is error_score={quoted(error_score)}. {traceback.format_exc()}"
-        warnings.warn(said, UserWarning, stacklevel=3)
-        found = error_score
-    if not isinstance(found, dict):
-        return {f"{prefix}_score": float(found)}
-    bad = {name: value for name, value in found.items() if isinstance(value, str)}
+        message = f"Scoring failed; the score is error_score={quoted(error_score)}. {traceback.format_exc()}"
+        warnings.warn(message, UserWarning, stacklevel=3)
+        score = error_score
+    if not isinstance(score, dict):
+        return {f"{prefix}_score": float(score)}
+    bad = {name: value for name, value in score.items() if isinstance(value, str)}
     if bad:
         warnings.warn(
             f"Scoring failed; the score is error_score={quoted(error_score)}. {bad}", UserWarning, stacklevel=3
         )
-    return {f"{prefix}_{name}": error_score if name in bad else value for name, value in found.items()}
+    return {f"{prefix}_{name}": error_score if name in bad else value for name, value in score.items()}
 
 
 def _part(estimator: Any, X: Any, y: Any, rows: Array) -> tuple[Any, Any]:

@@ -32,11 +32,11 @@ _TYPES = [
     Training,
     Members,
     State,
-    *(own for registry in REGISTRIES.values() for own in registry.types()),
+    *(cls for registry in REGISTRIES.values() for cls in registry.types()),
 ]
 
 TRUSTED_TYPES = sorted(
-    {f"{own.__module__}.{own.__qualname__}" for own in _TYPES} | {"numpy.random.bit_generator.SeedSequence"}
+    {f"{cls.__module__}.{cls.__qualname__}" for cls in _TYPES} | {"numpy.random.bit_generator.SeedSequence"}
 )
 """The types that a saved model may hold, for ``skops.io.load(file, trusted=TRUSTED_TYPES)`` and MLflow's ``skops_trusted_types``.
 

@@ -182,17 +182,19 @@ def _against_journal(table: Path, journal: Path) -> list[str]:
         if is_run_record(record):
             row = record["row"]
             records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
-    found = []
+    sentences = []
     for number, row in enumerate(_text_table(table).to_dict("records"), start=2):
         known = records.get(tuple(str(row[key]) for key in RUN_KEYS), [])
-        differences = [[name for name in own if name in row and not _same(row[name], own[name])] for own in known]
+        differences = [
+            [name for name in known_row if name in row and not _same(row[name], known_row[name])] for known_row in known
+        ]
         if known and all(differences):
             for name in min(differences, key=len):
                 place = f"{row['model']} on {row['data']}, repeat {row['repeat']}, fold {row['fold']}"
-                found.append(
+                sentences.append(
                     f"runs.csv, line {number}: {name} of {place} is {quoted(row[name])}; the journal has {quoted(known[-1][name])}."
                 )
-    return found
+    return sentences
 
 
 def _same(text: Any, value: Any) -> bool:
@@ -209,7 +211,9 @@ def _same(text: Any, value: Any) -> bool:
 
 def _check_data(results: Results, data: dict[str, DataSet]) -> Iterator[Finding]:
     recorded = results.environment["data"]
-    other = [name for name, own in data.items() if recorded.get(name, {}).get("fingerprint") != own.fingerprint]
+    other = [
+        name for name, data_set in data.items() if recorded.get(name, {}).get("fingerprint") != data_set.fingerprint
+    ]
     for name in other:
         yield Finding(
             "differs",
@@ -255,20 +259,22 @@ def _place(key: tuple[str, ...]) -> str:
 def _winners(specification: Specification, results: Results) -> dict[Any, ModelSpecification | None]:
     """Return the tuned models as the sweep chose them, from tuned.csv."""
     models = {model.name: model for model in specification.models}
-    found: dict[Any, ModelSpecification | None] = {}
+    winners: dict[Any, ModelSpecification | None] = {}
     for row in results.tuned.to_dict("records"):
         model = models.get(row["model"])
         if model is None:
             continue
         place = (-1, -1) if pd.isna(row["fold"]) else (int(row["repeat"]), int(row["fold"]))
         if pd.isna(row["best"]):
-            found[row["data"], model.name, *place] = None
+            winners[row["data"], model.name, *place] = None
         else:
             chosen = json.loads(row["parameters"])
             if not set(chosen) <= set(model.space):
                 raise ResultsError(f"tuned.csv: {quoted(row['parameters'])} sets what does not vary.")
-            found[row["data"], model.name, *place] = replace(model, parameters={**model.parameters, **chosen}, space={})
-    return found
+            winners[row["data"], model.name, *place] = replace(
+                model, parameters={**model.parameters, **chosen}, space={}
+            )
+    return winners
 
 
 def _check_report(results: Results) -> Iterator[Finding]:
@@ -282,33 +288,37 @@ def _check_report(results: Results) -> Iterator[Finding]:
         if not path.is_file():
             yield Finding("unknown", f"{name} is not there; `nnexp report` writes it.")
             continue
-        found = path.read_text(encoding="utf-8", errors="replace")
+        written = path.read_text(encoding="utf-8", errors="replace")
         if not drawn_alike:  # another matplotlib draws otherwise; what the figures show is compared by their data
-            found, text = ("".join(own for own, _ in _apart(whole, _SVG, "</svg>")) for whole in (found, text))
-        if found == text:
+            written, text = (
+                "".join(outside for outside, _ in _apart(whole, _SVG, "</svg>")) for whole in (written, text)
+            )
+        if written == text:
             yield Finding(
                 "ok",
                 f"{name} says what the tables say: computed again, it is the same{'' if drawn_alike else ' but for drawings'}.",
             )
             continue
-        differences = list(_differences(found, text))
+        differences = list(_differences(written, text))
         for difference in differences[:_NAMED]:
             yield Finding("differs", f"{name}: {difference}")
         if len(differences) > _NAMED:
             yield Finding("differs", f"{name}: {len(differences) - _NAMED} more places differ.")
 
 
-def _differences(found: str, computed: str) -> Iterator[str]:
+def _differences(written: str, computed: str) -> Iterator[str]:
     """Name where a report differs from the one that the tables give: claims by their ids, other lines by their section."""
     here, there = (
-        {begin[1]: said for _, inner in _apart(whole, _CLAIM, "</span>") if inner for begin, said in [inner]}
-        for whole in (found, computed)
+        {begin[1]: text for _, inner in _apart(whole, _CLAIM, "</span>") if inner for begin, text in [inner]}
+        for whole in (written, computed)
     )
     for name in {**there, **here}:
         if here.get(name) != there.get(name):
             yield f"claim {name} says {_said(here.get(name))}; the tables give {_said(there.get(name))}"
     # What follows from another claim or table, such as a link, is no difference of its own.
-    old, new = ("".join(own for own, _ in _apart(text, _CLAIM, "</span>")).splitlines() for text in (found, computed))
+    old, new = (
+        "".join(outside for outside, _ in _apart(text, _CLAIM, "</span>")).splitlines() for text in (written, computed)
+    )
     section = ""
     for line in (
         difflib.unified_diff(new, old, lineterm="", n=0) if len(old) + len(new) < 40_000 else _plain_diff(new, old)
@@ -330,8 +340,8 @@ _CLAIM, _SVG = re.compile(r'<span class="claim" id="([^"]+)">'), re.compile("<sv
 def _apart(text: str, begin: re.Pattern[str], end: str) -> Iterator[tuple[str, tuple[re.Match[str], str] | None]]:
     """Yield what is outside of some elements, each with the beginning and the inside of the element behind it."""
     place = 0
-    while (found := begin.search(text, place)) is not None and (stop := text.find(end, found.end())) >= 0:
-        yield text[place : found.start()], (found, text[found.end() : stop])
+    while (match := begin.search(text, place)) is not None and (stop := text.find(end, match.end())) >= 0:
+        yield text[place : match.start()], (match, text[match.end() : stop])
         place = stop + len(end)
     yield text[place:], None
 
@@ -403,9 +413,11 @@ def _rerun(
         if key not in done:  # what trained as one stack trains as one stack again
             stacks = not run.problem and run.model.stacks(run.task)
             unit = [
-                own
-                for own in planned
-                if own.data == run.data and own.model.name == run.model.name and own.repeat == run.repeat
+                planned_run
+                for planned_run in planned
+                if planned_run.data == run.data
+                and planned_run.model.name == run.model.name
+                and planned_run.repeat == run.repeat
             ]
             for record in execute(unit if stacks else [run], data[run.data]):
                 row = record["row"]

@@ -142,16 +142,16 @@ class HillClimbing(Evolutionary):
         }
 
     # The networks to be scored, (P, D). Scoring, counting, choosing the best one and the history are done by the base.
-    def ask(self, own, rng):
-        shape = self.population_size, len(own["best"])
-        population = own["best"] + own["width"] * rng.standard_normal(shape, dtype=own["best"].dtype)
-        population[0] = own["best"]
+    def ask(self, kept, rng):
+        shape = self.population_size, len(kept["best"])
+        population = kept["best"] + kept["width"] * rng.standard_normal(shape, dtype=kept["best"].dtype)
+        population[0] = kept["best"]
         return population
 
     # What they are worth, (P,), the lower the better; infinite for what ranks last.
-    def tell(self, own, population, values):
-        own["width"] *= 1.2 if values[1:].min() < values[0] else 0.85
-        own["best"][:] = population[values.argmin()]
+    def tell(self, kept, population, values):
+        kept["width"] *= 1.2 if values[1:].min() < values[0] else 0.85
+        kept["best"][:] = population[values.argmin()]
 
     # What another algorithm has found, where this one is a part of a chain.
     def accept(self, problem, descent, state, parameters):

@@ -38,7 +38,7 @@ def _kinds() -> dict[str, dict[str, str]]:
     kinds["validation"] = VALIDATIONS
     kinds["samplers"] = SAMPLERS
     kinds["pruners"] = PRUNERS
-    kinds["data"] = {name: f"{own.task}: {own.summary}" for name, own in bundled_data().items()}
+    kinds["data"] = {name: f"{data_set.task}: {data_set.summary}" for name, data_set in bundled_data().items()}
     for name, package in DATA_PLUGINS.packages.items():
         kinds["data"][name] += f" (from {package})"
     return kinds

@@ -99,13 +99,13 @@ def _show_claim(given: argparse.Namespace, console: Terminal) -> int:
 
     results = load_results(given.folder)
     comparison = compare(results)
-    found = claim_of(results, comparison, given.claim)
-    if found is None:
+    looked_up = claim_of(results, comparison, given.claim)
+    if looked_up is None:
         known = [claim.id for claim in [*comparison.answer, *comparison.cautions]]
         raise ResultsError(
             f"{given.folder} has no claim {quoted(given.claim)}. It has {', '.join(known)}, and the rows of its tables, such as D1."
         )
-    claim, rows = found
+    claim, rows = looked_up
     console.print(f"[bold]{claim.id}[/bold] {escape(claim.text)}")
     console.print(f"Test: {escape(claim.test)}" if claim.test else "")
     for name, value in claim.numbers.items():

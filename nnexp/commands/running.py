@@ -92,7 +92,7 @@ def worker(given: argparse.Namespace, console: Terminal) -> int:
     check_models(specification, data)
     store = open_store(given.storage or as_path(given.results, "--results") / specification.name)
     sweeps = sweeps_of(specification, data, store)
-    total = sum(own.study.n_trials for own in sweeps)
+    total = sum(sweep.study.n_trials for sweep in sweeps)
     console.print(f"{len(sweeps)} studies of {total} trials in all, in {escape(store.where)}.")
     try:
         done = work_on_sweeps(sweeps)
@@ -232,21 +232,21 @@ class _Shown(Observer):
             answer = input("Do them again, or keep them, marked as such? [redo/keep] ")
         except EOFError:
             return None
-        found = [name for name in ("redo", "keep") if answer.strip() and name.startswith(answer.strip().lower())]
-        return found[0] if found else None
+        answers = [name for name in ("redo", "keep") if answer.strip() and name.startswith(answer.strip().lower())]
+        return answers[0] if answers else None
 
     def begin(self, beginning: Beginning) -> None:
         """Begin with the numbers of planned and of known runs and trials, and what is done again."""
         planned, known, again = beginning.runs, beginning.known_runs, beginning.again
         trials, known_trials = beginning.trials, beginning.known_trials
         self._planned, self._known, self._trials, self._known_trials = planned, known, trials, known_trials
-        found = f", {known} of them finished before" if known else ""
+        finished_before = f", {known} of them finished before" if known else ""
         self._console.print(f"[bold]{escape(self._question)}[/bold]")
         if trials:
             before = f", {known_trials} of them finished before" if known_trials else ""
-            self._console.print(f"{trials} trials{before}, then {planned} runs{found}.")
+            self._console.print(f"{trials} trials{before}, then {planned} runs{finished_before}.")
         else:
-            self._console.print(f"{planned} runs{found}.")
+            self._console.print(f"{planned} runs{finished_before}.")
         if again:
             self._console.print(escape(again), style="yellow")
         if self._console.is_terminal and trials > known_trials:
@@ -277,11 +277,11 @@ class _Shown(Observer):
         if not (self._console.is_terminal or tenth):
             return
         best = self._best.get(sweep.study.name)
-        said = f"; best so far {best[0]:.4g} in trial {best[1]} of {where}" if best is not None else ""
+        best_so_far = f"; best so far {best[0]:.4g} in trial {best[1]} of {where}" if best is not None else ""
         if self._console.is_terminal:
-            self._bar.update(self._trial_task, advance=1, description=printable(f"trials{said}"))
+            self._bar.update(self._trial_task, advance=1, description=printable(f"trials{best_so_far}"))
         else:
-            self._console.print(f"{number} of {self._trials} trials finished{escape(said)}")
+            self._console.print(f"{number} of {self._trials} trials finished{escape(best_so_far)}")
 
     def run(self, row: dict[str, Any]) -> None:
         """Count a finished run."""

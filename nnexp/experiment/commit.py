@@ -57,10 +57,10 @@ def _head(git: Path) -> str | None:
         name = head.removeprefix("ref: ").strip()
         if not head.startswith("ref: ") or not _REFERENCE.fullmatch(name) or ".." in name:
             return None
-        own = next((place / name for place in (git, common) if (place / name).is_file()), None)
-        if own is None:
+        file = next((place / name for place in (git, common) if (place / name).is_file()), None)
+        if file is None:
             return _packed(common / "packed-refs", name)
-        head = _read(own).strip()
+        head = _read(file).strip()
     return None
 
 
@@ -68,8 +68,8 @@ def _packed(path: Path, name: str) -> str | None:
     if not path.is_file():
         return None
     for line in _read(path).splitlines():
-        commit, _, own = line.partition(" ")
-        if own == name and _COMMIT.fullmatch(commit):
+        commit, _, target = line.partition(" ")
+        if target == name and _COMMIT.fullmatch(commit):
             return commit
     return None
 

@@ -44,37 +44,37 @@ def details_of(model: Any, data: DataSet, repeat: int, fold: int, test: Any) -> 
     dict of lists
         Rows of the tables by their names; JSON can hold it.
     """
-    found: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     X, y = data.X.iloc[test], data.y[test]
     if y.ndim > 1:
         return _network(model) if (repeat, fold) == (0, 0) else {}
     predicted = model.predict(X)
     if data.task == "classification":
-        found |= _classified(model, X, y, predicted)
+        details |= _classified(model, X, y, predicted)
     elif repeat == 0:
         chosen = np.unique(np.linspace(0, len(y) - 1, min(len(y), _RESIDUALS)).astype(int))
-        found["residuals"] = [[int(test[i]), float(y[i]), float(predicted[i])] for i in chosen]
+        details["residuals"] = [[int(test[i]), float(y[i]), float(predicted[i])] for i in chosen]
     if (repeat, fold) == (0, 0):
-        found |= _network(model) | _boundary(model, data)
-    return found
+        details |= _network(model) | _boundary(model, data)
+    return details
 
 
 def _classified(model: Any, X: pd.DataFrame, y: Any, predicted: Any) -> dict[str, Any]:
     classes = model.classes_
-    found: dict[str, Any] = {}
+    kinds: dict[str, Any] = {}
     if len(classes) <= MOST_CLASSES:
         pairs, counts = np.unique(np.array([y, predicted], dtype=object).astype(str), axis=1, return_counts=True)
-        found["confusion"] = [[*map(str, pair), int(n)] for pair, n in zip(pairs.T, counts, strict=True)]
+        kinds["confusion"] = [[*map(str, pair), int(n)] for pair, n in zip(pairs.T, counts, strict=True)]
     if hasattr(model, "predict_proba"):
         sure = model.predict_proba(X).max(axis=1)
         place = np.clip((sure * BINS).astype(int), 0, BINS - 1)
         right = predicted == y
-        found["calibration"] = [
-            [int(b), int(own.sum()), float(sure[own].sum()), int(right[own].sum())]
+        kinds["calibration"] = [
+            [int(b), int(count.sum()), float(sure[count].sum()), int(right[count].sum())]
             for b in np.unique(place)
-            for own in [place == b]
+            for count in [place == b]
         ]
-    return found
+    return kinds
 
 
 def _boundary(model: Any, data: DataSet) -> dict[str, Any]:
@@ -115,15 +115,15 @@ def _network(model: Any) -> dict[str, Any]:
     for layer, size in enumerate(network.layer_sizes):
         activation = network.activations[layer - 1] if layer else None
         for i in range(min(size, _NEURONS)):
-            own = activation.activations[i] if isinstance(activation, PerNeuron) else activation
-            neurons.append([layer, i, size, own.name if own is not None else "input"])
-    found = []
+            function = activation.activations[i] if isinstance(activation, PerNeuron) else activation
+            neurons.append([layer, i, size, function.name if function is not None else "input"])
+    rows = []
     for block in network.blocks:
         weights = np.asarray(block.view(row)[: block.n_source], dtype=float)[:_NEURONS, :_NEURONS]
         for i, j in zip(*np.nonzero(weights), strict=True):
-            found.append([block.target, int(j), block.source, int(i), float(f"{weights[i, j]:.4g}")])
-    found.sort(key=lambda edge: (-abs(edge[4]), edge[:4]))
-    return {"network": {"neurons": neurons, "connections": found[:_CONNECTIONS]}}
+            rows.append([block.target, int(j), block.source, int(i), float(f"{weights[i, j]:.4g}")])
+    rows.sort(key=lambda edge: (-abs(edge[4]), edge[:4]))
+    return {"network": {"neurons": neurons, "connections": rows[:_CONNECTIONS]}}
 
 
 def write_details(folder: Path, records: Iterable[dict[str, Any]]) -> list[str]:
@@ -139,20 +139,20 @@ def write_details(folder: Path, records: Iterable[dict[str, Any]]) -> list[str]:
     tables: dict[str, list[list[Any]]] = {"residuals": [], "boundaries": [], "networks": []}
     drawn: set[str] = set()
     for record in records:
-        own, row = record.get("detail") or {}, record["row"]
+        detail, row = record.get("detail") or {}, record["row"]
         key = (row["data"], row["model"])
-        for true, predicted, n in own.get("confusion", ()):
+        for true, predicted, n in detail.get("confusion", ()):
             place = (*key, true, predicted)
             confusion[place] = confusion.get(place, 0) + n
-        for number, *sums in own.get("calibration", ()):
+        for number, *sums in detail.get("calibration", ()):
             before = calibration.setdefault((*key, number), [0, 0.0, 0])
             calibration[*key, number] = [a + b for a, b in zip(before, sums, strict=True)]
-        tables["residuals"] += [[*key, row["repeat"], row["fold"], *rest] for rest in own.get("residuals", ())]
-        if "boundary" in own:
-            tables["boundaries"] += _boundary_rows(key, own["boundary"], with_points=row["data"] not in drawn)
+        tables["residuals"] += [[*key, row["repeat"], row["fold"], *rest] for rest in detail.get("residuals", ())]
+        if "boundary" in detail:
+            tables["boundaries"] += _boundary_rows(key, detail["boundary"], with_points=row["data"] not in drawn)
             drawn.add(row["data"])
-        if "network" in own:
-            network = own["network"]
+        if "network" in detail:
+            network = detail["network"]
             tables["networks"] += [[*key, *neuron, None, None, None] for neuron in network["neurons"]]
             tables["networks"] += [
                 [*key, target, j, None, "", source, i, weight]
@@ -188,15 +188,15 @@ def write_details(folder: Path, records: Iterable[dict[str, Any]]) -> list[str]:
     return written
 
 
-def _by_order(found: dict[tuple[Any, ...], Any]) -> Any:
+def _by_order(values: dict[tuple[Any, ...], Any]) -> Any:
     """Return a sort key: data set and model as they came, then the bin."""
-    order = {pair: number for number, pair in enumerate(dict.fromkeys(key[:2] for key in found))}
+    order = {pair: number for number, pair in enumerate(dict.fromkeys(key[:2] for key in values))}
     return lambda item: (order[item[0][:2]], item[0][2])
 
 
-def _boundary_rows(key: tuple[str, str], found: dict[str, Any], with_points: bool) -> list[list[Any]]:
-    places = [(x, y) for y in found["y"] for x in found["x"]]
-    rows = [[*key, "grid", x, y, value] for (x, y), value in zip(places, found["value"], strict=True)]
+def _boundary_rows(key: tuple[str, str], details: dict[str, Any], with_points: bool) -> list[list[Any]]:
+    places = [(x, y) for y in details["y"] for x in details["x"]]
+    rows = [[*key, "grid", x, y, value] for (x, y), value in zip(places, details["value"], strict=True)]
     if with_points:
-        rows += [[key[0], "", "point", *point] for point in found["points"]]
+        rows += [[key[0], "", "point", *point] for point in details["points"]]
     return rows

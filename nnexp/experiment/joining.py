@@ -60,8 +60,8 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
     names = [str(part.experiment["name"]) for part in parts]
     if len(set(names)) < len(names):
         names = [
-            f"{own} in {part.folder.parent}" if names.count(own) > 1 else own
-            for own, part in zip(names, parts, strict=True)
+            f"{name_of_part} in {part.folder.parent}" if names.count(name_of_part) > 1 else name_of_part
+            for name_of_part, part in zip(names, parts, strict=True)
         ]
     if len(set(names)) < len(names):
         raise ResultsError("A results folder is named twice.")
@@ -87,7 +87,9 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
     except OSError as error:
         raise ResultsError(f"The results cannot be written to {folder}: {reason(error)}.") from error
     for table in ["runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES]:
-        frames = [_kept(getattr(part, table), part, shared, own) for part, own in zip(parts, renamed, strict=True)]
+        frames = [
+            _kept(getattr(part, table), part, shared, new_names) for part, new_names in zip(parts, renamed, strict=True)
+        ]
         frames = [frame for frame in frames if len(frame)]
         if frames or table in ("runs", "curves", "times"):
             whole = pd.concat(frames, ignore_index=True) if frames else getattr(parts[0], table).iloc[:0]
@@ -105,10 +107,10 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
         "data": {data: first.experiment["data"][data] for data in shared},
         **next(({"sweep": p.experiment["sweep"]} for p in parts if p.experiment.get("sweep")), {}),
         "model": {
-            own[model]: settings
-            for part, own in zip(parts, renamed, strict=True)
+            new_names[model]: settings
+            for part, new_names in zip(parts, renamed, strict=True)
             for model, settings in part.experiment["model"].items()
-            if model in own
+            if model in new_names
         },
     }  # fmt: skip
     rows = len(pd.read_csv(folder / "runs.csv", usecols=["data"]))
@@ -121,8 +123,8 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
         "data": {data: first.environment["data"][data] for data in shared},
         "notes": notes,
         "joined": [
-            {"name": own, "command": part.environment["command"], "files": part.environment.get("files", {})}
-            for own, part in zip(names, parts, strict=True)
+            {"name": name_of_part, "command": part.environment["command"], "files": part.environment.get("files", {})}
+            for name_of_part, part in zip(names, parts, strict=True)
         ],
     }
     write_atomically(folder / "experiment.json", json.dumps(experiment, indent=2) + "\n")
@@ -139,28 +141,30 @@ def _environment_of(folder: Path) -> dict[str, Any]:
 
 def _metrics(parts: list[Results], names: list[str], notes: list[str]) -> dict[str, list[str]]:
     """Return the metrics that all experiments have, for each task; the first one decides."""
-    found = {}
+    common_metrics = {}
     for task in ("classification", "regression"):
         each = [part.experiment["evaluation"]["metrics"][task] for part in parts]
-        common = [metric for metric in each[0] if all(metric in own for own in each)]
-        if len({own[0] for own in each}) > 1 and common:
-            said = ", ".join(f"{name} by {own[0]}" for name, own in zip(names, each, strict=True))
-            notes.append(f"The experiments decide {task} by different scores ({said}); here {common[0]} decides.")
+        common = [metric for metric in each[0] if all(metric in scores for scores in each)]
+        if len({scores[0] for scores in each}) > 1 and common:
+            deciding = ", ".join(f"{name} by {scores[0]}" for name, scores in zip(names, each, strict=True))
+            notes.append(f"The experiments decide {task} by different scores ({deciding}); here {common[0]} decides.")
         of_task = any((part.runs["task"] == task).any() for part in parts)
         if of_task and not common:
             raise ResultsError(f"There is nothing to join: the experiments have no score of {task} in common.")
-        found[task] = common or each[0]
-    return found
+        common_metrics[task] = common or each[0]
+    return common_metrics
 
 
 def _splits(part: Results, data: str) -> dict[tuple[int, int], Any]:
     """Return what tells each split of a data set apart: the hash of its test rows, or its seed and size in older tables."""
-    own = part.runs[part.runs["data"] == data].drop_duplicates(["repeat", "fold"])
-    columns = ["split"] if "split" in own and own["split"].fillna("").ne("").all() else ["seed", "n_train", "n_test"]
-    columns = [column for column in columns if column in own]
+    splits = part.runs[part.runs["data"] == data].drop_duplicates(["repeat", "fold"])
+    columns = (
+        ["split"] if "split" in splits and splits["split"].fillna("").ne("").all() else ["seed", "n_train", "n_test"]
+    )
+    columns = [column for column in columns if column in splits]
     return {
         (int(row["repeat"]), int(row["fold"])): tuple(str(row[column]) for column in columns)
-        for row in own.to_dict("records")
+        for row in splits.to_dict("records")
     }
 
 
@@ -185,13 +189,13 @@ def _shared_splits(parts: list[Results], names: list[str], notes: list[str]) -> 
             )
             continue
         each = [_splits(part, data) for part in parts]
-        common = {key for key in each[0] if all(own.get(key) == each[0][key] for own in each)}
+        common = {key for key in each[0] if all(splits.get(key) == each[0][key] for splits in each)}
         if not common:
             notes.append(f"{data} is left out: the experiments share no split of it.")
             continue
-        most = max(len(own) for own in each)
+        most = max(len(splits) for splits in each)
         if len(common) < most:
-            counts = ", ".join(f"{name} {len(own)}" for name, own in zip(names, each, strict=True))
+            counts = ", ".join(f"{name} {len(splits)}" for name, splits in zip(names, each, strict=True))
             notes.append(f"On {data} the splits differ ({counts}): the {len(common)} that all share are compared.")
         shared[data] = common
     return shared
@@ -204,7 +208,7 @@ def _renamed(
     taken: dict[str, tuple[Any, pd.DataFrame]] = {}
     renamed = []
     for part, experiment in zip(parts, names, strict=True):
-        own: dict[str, str] = {}
+        new_names: dict[str, str] = {}
         for model, settings in part.experiment["model"].items():
             rows = _kept(part.runs, part, shared, {model: model})
             if rows.empty:
@@ -212,15 +216,15 @@ def _renamed(
             compared = rows.drop(columns=[c for c in ("warnings",) if c in rows]).reset_index(drop=True)
             if model not in taken:
                 taken[model] = settings, compared
-                own[model] = model
+                new_names[model] = model
             elif taken[model][0] == settings and taken[model][1].equals(compared):
                 notes.append(f"{model} ran alike in several experiments, and counts once.")
             else:
-                own[model] = f"{model} ({experiment})"
+                new_names[model] = f"{model} ({experiment})"
                 notes.append(
-                    f"{model} is not the same in all experiments: that of {experiment} is called {own[model]}."
+                    f"{model} is not the same in all experiments: that of {experiment} is called {new_names[model]}."
                 )
-        renamed.append(own)
+        renamed.append(new_names)
     return renamed
 
 
@@ -231,19 +235,23 @@ def _kept(
     if table.empty:
         return table
     chosen = table["model"].isin(models) | (table["model"] == "")  # the points of boundaries belong to no model
-    own = table[table["data"].isin(shared) & chosen]
-    if {"repeat", "fold"} <= set(own) and len(own) and own["fold"].notna().all():
-        pairs = zip(own["data"], own["repeat"].astype(int), own["fold"].astype(int), strict=True)
-        own = own[[(repeat, fold) in shared[data] for data, repeat, fold in pairs]]
-    return own.assign(model=own["model"].map(lambda name: models.get(name, name)))
+    rows = table[table["data"].isin(shared) & chosen]
+    if {"repeat", "fold"} <= set(rows) and len(rows) and rows["fold"].notna().all():
+        pairs = zip(rows["data"], rows["repeat"].astype(int), rows["fold"].astype(int), strict=True)
+        rows = rows[[(repeat, fold) in shared[data] for data, repeat, fold in pairs]]
+    return rows.assign(model=rows["model"].map(lambda name: models.get(name, name)))
 
 
 def _versions(parts: list[Results], names: list[str]) -> list[str]:
     notes = []
     first = parts[0].environment
     for name, part in zip(names[1:], parts[1:], strict=True):
-        versions, own = first["versions"], part.environment["versions"]
-        other = [f"{key} {own.get(key)} and {versions[key]}" for key in versions if own.get(key) != versions[key]]
+        versions, versions_here = first["versions"], part.environment["versions"]
+        other = [
+            f"{key} {versions_here.get(key)} and {versions[key]}"
+            for key in versions
+            if versions_here.get(key) != versions[key]
+        ]
         if other:
             notes.append(f"{name} and {names[0]} ran with different versions: {', '.join(other)}.")
         if any(first.get(key) != part.environment.get(key) for key in ("platform", "blas")):

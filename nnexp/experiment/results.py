@@ -205,7 +205,7 @@ def _table(path: Path, experiment: dict[str, Any], optional: bool = False) -> pd
         if not path.is_file():
             raise TableError("it is missing" if not path.exists() else "it is no file")
         frame = text_table(path)
-        for column in [own for own in _ADDED.get(path.name, ()) if own not in frame.columns]:
+        for column in [column for column in _ADDED.get(path.name, ()) if column not in frame.columns]:
             frame[column] = ""  # tables of an earlier version
         return check_table(path.stem, frame, experiment)
     except Exception as error:
@@ -219,9 +219,9 @@ def _check_scores(path: Path, runs: pd.DataFrame, experiment: dict[str, Any]) ->
     if (tasks > 1).any():
         raise ResultsError(f"{path} cannot be read: the data set {quoted(tasks.idxmax())} has two tasks.")
     for task, names in metrics.items():
-        own = runs[(runs["task"] == task) & (runs["status"] == "ok")]
-        for name in names if len(own) else []:
-            if name not in runs.columns or own[name].isna().any():
+        finished = runs[(runs["task"] == task) & (runs["status"] == "ok")]
+        for name in names if len(finished) else []:
+            if name not in runs.columns or finished[name].isna().any():
                 raise ResultsError(f"{path} cannot be read: a finished run has no score {quoted(name)}.")
 
 
@@ -347,10 +347,10 @@ def write_tables(folder: Path, records: Iterable[dict[str, Any]], metrics: list[
     rows, times, curves = [], [], []
     for record in records:
         rows.append(record["row"])
-        own = {key: record["row"][key] for key in RUN_KEYS}
-        times.append({**own, **record["times"]})
+        place = {key: record["row"][key] for key in RUN_KEYS}
+        times.append({**place, **record["times"]})
         if record["curve"]:
-            curves.append(pd.DataFrame({**own, **thinned(record["curve"])}))
+            curves.append(pd.DataFrame({**place, **thinned(record["curve"])}))
     joined = pd.concat(curves) if curves else pd.DataFrame(columns=_COLUMNS["curves.csv"])
     joined = joined.reindex(columns=[*_COLUMNS["curves.csv"], *_ADDED["curves.csv"]])
     columns = [column for part in (BEFORE_SCORES, metrics, AFTER_SCORES) for column in part]
@@ -388,8 +388,8 @@ def blocks_of(path: Path) -> dict[str, str]:
     """Return a short hash of the rows of each data set and model of runs.csv, so that a change can be told by its place."""
     text = text_table(path)
     return {
-        f"{data} / {model}": hashlib.sha256(own.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:12]
-        for (data, model), own in text.groupby(["data", "model"], sort=False)
+        f"{data} / {model}": hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:12]
+        for (data, model), rows in text.groupby(["data", "model"], sort=False)
     }
 
 

@@ -129,13 +129,13 @@ def check_models(specification: Specification, data: dict[str, DataSet]) -> None
         With a line for each model and data set that do not fit.
     """
     problems = []
-    for name, own in data.items():
-        rows = _rows_to_check(own)
-        X, y = make_preparation(own.X).fit_transform(own.X.iloc[rows]), own.y[rows]
+    for name, data_set in data.items():
+        rows = _rows_to_check(data_set)
+        X, y = make_preparation(data_set.X).fit_transform(data_set.X.iloc[rows]), data_set.y[rows]
         for model in specification.models:
-            if own.task not in model.classes:
+            if data_set.task not in model.classes:
                 continue
-            estimator = model.make(own.task, seed=0)
+            estimator = model.make(data_set.task, seed=0)
             if isinstance(estimator, BackpropMLP):
                 try:
                     estimator.check_fit(X, y)
@@ -208,13 +208,15 @@ def _check_folds(data: DataSet, folds: int) -> None:
         raise DataError(f"data.{data.name}: {rare}, fewer than evaluation.folds = {folds}.{hint}")
 
 
-def outer_splits(specification: Specification, own: DataSet) -> list[tuple[int, int, Any, Any]]:
+def outer_splits(specification: Specification, data_set: DataSet) -> list[tuple[int, int, Any, Any]]:
     """Return repeat, fold, training and test rows of each split of a data set."""
     evaluation = specification.evaluation
-    splitter = RepeatedStratifiedKFold if own.task == "classification" else RepeatedKFold
-    seed = _seed(specification.seed, "split", own.name)
+    splitter = RepeatedStratifiedKFold if data_set.task == "classification" else RepeatedKFold
+    seed = _seed(specification.seed, "split", data_set.name)
     splits = splitter(n_splits=evaluation.folds, n_repeats=evaluation.repeats, random_state=seed)
-    return [(*divmod(number, evaluation.folds), *rows) for number, rows in enumerate(splits.split(own.X, own.y))]
+    return [
+        (*divmod(number, evaluation.folds), *rows) for number, rows in enumerate(splits.split(data_set.X, data_set.y))
+    ]
 
 
 def plan(
@@ -235,13 +237,13 @@ def plan(
     shared = {"nnexp": code, **versions}
     code_of_model = {model.name: _code_of(model) for model in specification.models}
     runs = []
-    for name, own in data.items():
+    for name, data_set in data.items():
         split_seed = _seed(specification.seed, "split", name)
-        fingerprint = own.fingerprint
-        for repeat, fold, training, test in outer_splits(specification, own):
+        fingerprint = data_set.fingerprint
+        for repeat, fold, training, test in outer_splits(specification, data_set):
             seed = _seed(specification.seed, "fit", name, repeat, fold)
             for described in specification.models:
-                if own.task not in described.classes:
+                if data_set.task not in described.classes:
                     continue
                 model, problem = described, ""
                 if described.space:
@@ -252,7 +254,9 @@ def plan(
                     else:
                         problem = winner or "None of its trials was completed."
                 parameters = json.dumps(
-                    [own.task, model.classes[own.task], model.parameters, problem], sort_keys=True, default=str
+                    [data_set.task, model.classes[data_set.task], model.parameters, problem],
+                    sort_keys=True,
+                    default=str,
                 )
                 decided_by = {
                     **shared,
@@ -260,13 +264,13 @@ def plan(
                     f"the parameters of {model.name}": key_of(parameters),
                     f"the data {name}": fingerprint,
                     "seed": key_of(split_seed, seed),
-                    "evaluation": key_of(evaluation.folds, metrics[own.task]),
+                    "evaluation": key_of(evaluation.folds, metrics[data_set.task]),
                 }
                 key = key_of(name, model.name, repeat, fold, decided_by)
                 decided_by = {part: value if part in versions else value[:8] for part, value in decided_by.items()}
                 decided_by["nnexp"] = f"{__version__}+{code[:8]}"
-                facts = (fold, seed, training, test, metrics[own.task], fingerprint, problem, decided_by)
-                runs.append(Run(key, name, own.task, model, repeat, *facts))
+                facts = (fold, seed, training, test, metrics[data_set.task], fingerprint, problem, decided_by)
+                runs.append(Run(key, name, data_set.task, model, repeat, *facts))
     names = list(data)
     models = [model.name for model in specification.models]
     runs.sort(key=lambda r: (r.repeat, r.fold, names.index(r.data), models.index(r.model.name)))
@@ -275,12 +279,12 @@ def plan(
 
 def _code_of(model: ModelSpecification) -> dict[str, str]:
     """Return the keys of the code that a model's class and parameters name besides nnexp's own, by what they are called."""
-    found = {f"the plug-in {name}": key for name, key in plugins_in([model.parameters, model.space]).items()}
+    keys = {f"the plug-in {name}": key for name, key in plugins_in([model.parameters, model.space]).items()}
     for path in dict.fromkeys(model.classes.values()):
         module, _, name = path.rpartition(".")
         if not path.startswith("nnexp."):
-            found[f"the class {path}"] = key_of(getattr(importlib.import_module(module), name))
-    return found
+            keys[f"the class {path}"] = key_of(getattr(importlib.import_module(module), name))
+    return keys
 
 
 @dataclass(frozen=True)
@@ -336,7 +340,7 @@ class Changes:
 
     def question(self) -> str:
         """Say which runs were made with other versions; nothing where none was."""
-        said = []
+        sentences = []
         if self.of_version:
             made: dict[str, dict[str, None]] = {}
             here: dict[str, str] = {}
@@ -345,13 +349,15 @@ class Changes:
                 for part in _changed(before, now):
                     made.setdefault(part, {})[_version(before.get(part), now.get(part))] = None
                     here[part] = _version(now.get(part), before.get(part))
-            parts = "; ".join(f"{name} {' and '.join(own)}, here {here[name]}" for name, own in made.items())
-            said.append(f"{len(self.of_version)} finished runs were made with other versions: {parts}.")
+            parts = "; ".join(
+                f"{name} {' and '.join(versions_then)}, here {here[name]}" for name, versions_then in made.items()
+            )
+            sentences.append(f"{len(self.of_version)} finished runs were made with other versions: {parts}.")
         if self.unknown:
-            said.append(
+            sentences.append(
                 f"{self.unknown} finished runs were made by an earlier version of nnexp, which did not note with what."
             )
-        return " ".join(said)
+        return " ".join(sentences)
 
     def keep(self, journal: Journal) -> None:
         """Let the runs that were made with other versions stand, marked in their rows; what they were made with stays noted."""
@@ -550,8 +556,8 @@ class _Work:
     def do(self, engine: Engine) -> Summary:
         """Run what is missing, and write the tables."""
         folder, journal, sweeps, observer = self.folder, self.journal, self.sweeps, self.observer
-        n_trials = sum(own.study.n_trials for own in sweeps)
-        before = sum(trial.is_finished for own in sweeps for trial in own.study.counted())
+        n_trials = sum(sweep.study.n_trials for sweep in sweeps)
+        before = sum(trial.is_finished for sweep in sweeps for trial in sweep.study.counted())
         runs = self.plan()
         known = self.known(runs)
         changes = Changes.of(runs, journal)
@@ -561,7 +567,7 @@ class _Work:
         observer.begin(Beginning(len(runs), known, n_trials, before, again))
         notes = [journal.lost] if journal.lost else []
         notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
-        notes += [note for own in self.data.values() for note in doubtful_columns(own)]
+        notes += [note for data_set in self.data.values() for note in doubtful_columns(data_set)]
         environment = _environment(self.specification, self.data, self.command, len(runs))
         write_atomically(folder / "experiment.json", json.dumps(self.specification.as_dict(folder), indent=2) + "\n")
         write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
@@ -580,13 +586,15 @@ class _Work:
         record_hashes(folder, environment)
         results = self.known(runs)
         notes += [
-            f"{said_of_given_up(own.study.name, lost)} `nnexp doctor {self.place} --give-up` counts it as failed, and the sweep "
+            f"{said_of_given_up(sweep.study.name, lost)} `nnexp doctor {self.place} --give-up` counts it as failed, and the sweep "
             "goes on."
-            for own in sweeps
-            if (lost := own.study.given_up())
+            for sweep in sweeps
+            if (lost := sweep.study.given_up())
         ]
         failed = sum(record["row"]["status"] == "failed" for record in finished)
-        trials_done = sum(trial.is_finished for own in sweeps for trial in own.study.trials()[: own.study.n_trials])
+        trials_done = sum(
+            trial.is_finished for sweep in sweeps for trial in sweep.study.trials()[: sweep.study.n_trials]
+        )
         return Summary(folder, len(runs), known, results - known, failed, interrupted, notes, n_trials, trials_done)
 
     def _finish(self, runs: list[Run], engine: Engine) -> None:
@@ -604,7 +612,7 @@ class _Work:
         kept = [self.journal.row_of(run.key) for run in _by_name(runs, self.specification)]
         finished = [record for record in kept if record is not None]
         metrics = self.specification.evaluation.metrics.model_dump()
-        tasks = dict.fromkeys(own.task for own in self.data.values())
+        tasks = dict.fromkeys(data_set.task for data_set in self.data.values())
         write_tables(self.folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
         write_details(self.folder, finished)
         return finished
@@ -619,7 +627,10 @@ def record_hashes(folder: Path, environment: dict[str, Any]) -> None:
 
 
 def _winners(sweeps: list[ModelSweep]) -> dict[Any, ModelSpecification | str | None]:
-    return {(own.data, own.model.name, own.repeat, own.fold): own.unfinished() or own.winner() for own in sweeps}
+    return {
+        (sweep.data, sweep.model.name, sweep.repeat, sweep.fold): sweep.unfinished() or sweep.winner()
+        for sweep in sweeps
+    }
 
 
 def _by_name(runs: list[Run], specification: Specification) -> list[Run]:
@@ -739,8 +750,8 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
     if fit.error is not None:
         problem = f"{type(fit.error).__name__}: {fit.error}"
         row.update(dict.fromkeys(run.metrics), status="failed", problem=problem)
-    said = (f"{w.category.__name__}: {_first_line(w.message)}" for w in fit.warnings)
-    row["warnings"] = " | ".join(dict.fromkeys(said))
+    messages = (f"{w.category.__name__}: {_first_line(w.message)}" for w in fit.warnings)
+    row["warnings"] = " | ".join(dict.fromkeys(messages))
     record: dict[str, Any] = {"key": run.key, "row": row, "times": times, "curve": curve, "detail": detail}
     if isinstance(fit.error, WorkerDiedError | UnfinishedError) or is_of_the_machine(fit.error):
         record["is_result"] = False
@@ -808,33 +819,37 @@ def _environment(specification: Specification, data: dict[str, DataSet], command
         "blas": blas(),
         "data": {
             name: {
-                "fingerprint": own.fingerprint,
-                "rows": len(own.y),
-                "columns": own.X.shape[1],
-                "task": own.task,
-                **_facts(own),
+                "fingerprint": data_set.fingerprint,
+                "rows": len(data_set.y),
+                "columns": data_set.X.shape[1],
+                "task": data_set.task,
+                **_facts(data_set),
             }
-            for name, own in data.items()
+            for name, data_set in data.items()
         },
     }
 
 
 def blas() -> str:
     """Return the library of linear algebra and the kind of processor it is tuned for: both decide the last bits of results."""
-    found = [own for own in threadpool_info() if own["user_api"] == "blas" and "numpy" in own["filepath"]]
-    found = found or [own for own in threadpool_info() if own["user_api"] == "blas"]
+    libraries_of_blas = [
+        library for library in threadpool_info() if library["user_api"] == "blas" and "numpy" in library["filepath"]
+    ]
+    libraries_of_blas = libraries_of_blas or [library for library in threadpool_info() if library["user_api"] == "blas"]
     return (
-        " ".join(str(found[0].get(key) or "") for key in ("internal_api", "version", "architecture")) if found else ""
+        " ".join(str(libraries_of_blas[0].get(key) or "") for key in ("internal_api", "version", "architecture"))
+        if libraries_of_blas
+        else ""
     )
 
 
-def _facts(own: DataSet) -> dict[str, Any]:
+def _facts(data_set: DataSet) -> dict[str, Any]:
     """Return how the classes are spread, and the names of two columns that boundaries can be drawn over."""
-    found: dict[str, Any] = {}
-    if own.task == "classification" and own.y.ndim == 1:
-        classes, counts = np.unique(own.y, return_counts=True)
+    facts: dict[str, Any] = {}
+    if data_set.task == "classification" and data_set.y.ndim == 1:
+        classes, counts = np.unique(data_set.y, return_counts=True)
         if len(classes) <= 100:
-            found["classes"] = {str(label): int(n) for label, n in zip(classes, counts, strict=True)}
-    if own.X.shape[1] == 2:
-        found["features"] = [str(column) for column in own.X.columns]
-    return found
+            facts["classes"] = {str(label): int(n) for label, n in zip(classes, counts, strict=True)}
+    if data_set.X.shape[1] == 2:
+        facts["features"] = [str(column) for column in data_set.X.columns]
+    return facts

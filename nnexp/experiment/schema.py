@@ -45,7 +45,7 @@ def _check_name(text: str) -> str:
 
 
 def _check_text(text: str) -> str:
-    if "\0" in text or any("\ud800" <= own <= "\udfff" for own in text):
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("it holds a character that no text has (NUL, or half of a pair of surrogates)")
     return text
 
@@ -296,13 +296,13 @@ _RUN_RECORD = TypeAdapter(RunRecord)
 def is_run_record(record: Any) -> bool:
     """Whether the line of a journal is the record of a run."""
     try:
-        found = _RUN_RECORD.validate_python(record)
+        checked = _RUN_RECORD.validate_python(record)
     except (ValidationError, RecursionError):
         return False
-    boundary = found.detail.boundary if found.detail is not None else None
+    boundary = checked.detail.boundary if checked.detail is not None else None
     if boundary is not None and len(boundary.value) != len(boundary.x) * len(boundary.y):
         return False
-    return len({len(values) for values in found.curve.values()}) <= 1
+    return len({len(values) for values in checked.curve.values()}) <= 1
 
 
 def first_problem(error: ValidationError) -> str:
@@ -459,7 +459,7 @@ _JSON_TABLE = TypeAdapter(dict[str, JsonValue])
 
 
 def _refuse(column: str, text: pd.Series, wrong: Any, why: str) -> None:
-    found = np.flatnonzero(np.asarray(wrong, dtype=bool))
-    if len(found):
+    places = np.flatnonzero(np.asarray(wrong, dtype=bool))
+    if len(places):
         column = printable(column) if len(column) <= QUOTED else quoted(column)
-        raise TableError(f"line {found[0] + 2}: {column} is {quoted(text.iloc[found[0]])}, which {why}")
+        raise TableError(f"line {places[0] + 2}: {column} is {quoted(text.iloc[places[0]])}, which {why}")

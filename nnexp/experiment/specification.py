@@ -76,8 +76,8 @@ class ModelSpecification:
     def make(self, task: str, seed: int) -> BaseEstimator:
         """Make the estimator for a task, with its random numbers from the seed."""
         cls = _import(self.classes[task])
-        own = {"task": task} if cls is BackpropMLP else {}
-        estimator = cls(**own, **self.parameters)
+        fixed = {"task": task} if cls is BackpropMLP else {}
+        estimator = cls(**fixed, **self.parameters)
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=seed)
         return estimator
@@ -120,13 +120,13 @@ class Specification:
             model.name: {"class": model.classes, **model.parameters, **({"space": model.space} if model.space else {})}
             for model in self.models
         }
-        data = {name: own.model_dump(exclude_none=True) for name, own in self.data.items()}
-        for own in data.values():
-            if "path" in own:  # so that the record can be run from where it stands
-                own["path"] = os.path.abspath((self.source.parent / own["path"]).expanduser())
+        data = {name: entry.model_dump(exclude_none=True) for name, entry in self.data.items()}
+        for entry in data.values():
+            if "path" in entry:  # so that the record can be run from where it stands
+                entry["path"] = os.path.abspath((self.source.parent / entry["path"]).expanduser())
                 if folder is not None:
                     with contextlib.suppress(ValueError):  # on another drive
-                        own["path"] = os.path.relpath(own["path"], folder.absolute())
+                        entry["path"] = os.path.relpath(entry["path"], folder.absolute())
         return {
             "name": self.name,
             "question": self.question,
@@ -183,8 +183,8 @@ class _Trust:
 
 
 def _trust_of(file: ExperimentFile, allow_modules: Sequence[str], ask: Ask | None) -> _Trust:
-    named = [own.strip() for own in re.split(r"[,;:\s]+", os.environ.get(TRUST, ""))]
-    return _Trust({own for own in (*allow_modules, *named) if own}, set(file.allow_modules), ask)
+    named = [module.strip() for module in re.split(r"[,;:\s]+", os.environ.get(TRUST, ""))]
+    return _Trust({module for module in (*allow_modules, *named) if module}, set(file.allow_modules), ask)
 
 
 # Mistakes of one file that are named; who mends these sees the next ones.
@@ -299,7 +299,7 @@ def load_specification(
 def _read(source: Path) -> tuple[dict[str, Any], str]:
     if not source.is_file():
         places = [source] if source.is_dir() else [source.parent, source.parent / "experiments"]
-        near = [str(own) for place in places for own in sorted(place.glob("*.toml")) if own.name != "pyproject.toml"]
+        near = [str(file) for place in places for file in sorted(place.glob("*.toml")) if file.name != "pyproject.toml"]
         known = f"Known: {', '.join(near)}." if source.is_dir() else nearest(str(source), near)
         hint = f" {known}" if near else ""
         what = (
@@ -310,10 +310,10 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
         raise SpecificationError(what + hint)
     try:
         with open(source, "rb") as file:
-            found = file.read(_MOST_BYTES + 1)
-        if len(found) > _MOST_BYTES:
+            raw = file.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
             raise SpecificationError(f"{source.name}: an experiment file has at most {_MOST_BYTES >> 20} MiB.")
-        text = found.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
         content = parse_json(text) if source.suffix == ".json" else tomllib.loads(text)
         check_nesting(content)
     except RecursionError as error:
@@ -344,7 +344,7 @@ def _tables(folder: Path) -> dict[str, Any]:
         raise SpecificationError(
             f"--tables: there is no file {manifest}, with the columns name and task of the tables."
         )
-    found: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
     try:
         with open(manifest, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -355,7 +355,7 @@ def _tables(folder: Path) -> dict[str, Any]:
     for row in rows:
         name, task = row["name"] or "", row["task"] or ""
         where = f"--tables: {manifest}, table {quoted(name)}"
-        if not re.fullmatch(r"\w[\w.-]*", name) or name in found:
+        if not re.fullmatch(r"\w[\w.-]*", name) or name in tables:
             raise SpecificationError(f"{where}: a name is that of a file without its endings, and occurs once.")
         if task not in ("binary", "multiclass", "classification", "regression"):
             raise SpecificationError(
@@ -364,14 +364,14 @@ def _tables(folder: Path) -> dict[str, Any]:
         files = [folder / f"{name}{ending}" for ending in _TABLE_ENDINGS if (folder / f"{name}{ending}").is_file()]
         if files:
             task = "regression" if task == "regression" else "classification"
-            found[name] = {"path": os.path.abspath(files[0]), "target": "target", "task": task}
+            tables[name] = {"path": os.path.abspath(files[0]), "target": "target", "task": task}
         elif not any(
-            own.name.startswith(f"{name}.") for own in folder.iterdir()
+            file.name.startswith(f"{name}.") for file in folder.iterdir()
         ):  # another kind of file is not for this
             raise SpecificationError(f"{where}: {folder} has no file of this name.")
-    if not found:
+    if not tables:
         raise SpecificationError(f"--tables: {folder} holds no CSV or Parquet file that {manifest.name} names.")
-    return found
+    return tables
 
 
 def _change(content: dict[str, Any], key: str, value: str, source: Path) -> None:
@@ -463,23 +463,23 @@ def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> li
     for name, table in file.model.items():
         key = f"model.{name}"
         entry = table.get("class")
-        own = {k: v for k, v in table.items() if k not in ("class", "space")}
+        given = {k: v for k, v in table.items() if k not in ("class", "space")}
         space = table.get("space", {})
         if entry is None:
             classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
-            parameters = {**file.defaults, **own}
+            parameters = {**file.defaults, **given}
         elif isinstance(entry, str):
-            classes, parameters = {"": entry}, own
+            classes, parameters = {"": entry}, given
             if entry in ("nnexp.BackpropMLP", "nnexp.estimator.BackpropMLP"):
                 classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
-                parameters = {**file.defaults, **own}
+                parameters = {**file.defaults, **given}
         elif isinstance(entry, dict) and entry and set(entry) <= {"classification", "regression"}:
-            classes, parameters = {str(k): str(v) for k, v in entry.items()}, own
+            classes, parameters = {str(k): str(v) for k, v in entry.items()}, given
         else:
             mistakes.add(f"{key}.class", "must be an import path, or a table of one for each task.")
             continue
         before = len(mistakes.found)
-        tasks = _check_model(key, classes, parameters, file, own, mistakes, trust)
+        tasks = _check_model(key, classes, parameters, file, given, mistakes, trust)
         if len(mistakes.found) == before:
             own_space = _space_of(file, name, next(iter(tasks.values()), ""), space, key, mistakes)
             models.append(ModelSpecification(name, tasks, parameters, own_space))
@@ -515,9 +515,9 @@ def _check_sweep(file: ExperimentFile, models: list[ModelSpecification], mistake
     if not tuned:
         mistakes.add("sweep", "no model has a space: write [sweep.space], or [model.NAME.space] for one model.")
     for model in tuned:
-        own = isinstance(file.model[model.name].get("space"), dict) and bool(file.model[model.name]["space"])
-        key = f"model.{model.name}.space" if own else "sweep.space"
-        used = {own.task or getattr(bundled_data().get(name), "task", None) for name, own in file.data.items()}
+        is_tuned = isinstance(file.model[model.name].get("space"), dict) and bool(file.model[model.name]["space"])
+        key = f"model.{model.name}.space" if is_tuned else "sweep.space"
+        used = {entry.task or getattr(bundled_data().get(name), "task", None) for name, entry in file.data.items()}
         for task, path in model.classes.items():
             if task not in used:
                 continue
@@ -571,13 +571,13 @@ def _check_model(
     classes: dict[str, str],
     parameters: dict[str, Any],
     file: ExperimentFile,
-    own: dict[str, Any],
+    settings: dict[str, Any],
     mistakes: _Mistakes,
     trust: _Trust,
 ) -> dict[str, str]:
     """Check a model's classes and parameters; return its class for each task."""
     tasks = {}
-    for said, path in classes.items():
+    for named_task, path in classes.items():
         if not _is_class_path(path):
             mistakes.add(
                 f"{key}.class", f"must be the import path of a class, such as sklearn.svm.SVC. Got {quoted(path)}."
@@ -594,7 +594,7 @@ def _check_model(
         wrong = False
         known = [name for name in _parameters_of(cls) if cls is not BackpropMLP or name not in _SET_BY_EXPERIMENT]
         for name in parameters:
-            place = f"{key}.{name}" if name in own else f"defaults.{name}"
+            place = f"{key}.{name}" if name in settings else f"defaults.{name}"
             if name in _SET_BY_EXPERIMENT and (cls is BackpropMLP or name == "random_state"):
                 wrong = True
                 mistakes.add(place, f"{name} is set by {_SET_BY_EXPERIMENT[name]}, the same for all models.")
@@ -604,13 +604,13 @@ def _check_model(
         if wrong:
             return {}
         try:
-            estimator = cls(**parameters, **({"task": said} if cls is BackpropMLP else {}))
+            estimator = cls(**parameters, **({"task": named_task} if cls is BackpropMLP else {}))
         except Exception as error:
             mistakes.add(key, f"{cls.__name__} cannot be made with these settings: {shortened(str(error))}")
             return {}
         problem = _impossible(estimator)
         if problem:
-            named = next((n for n in own if re.search(rf"\b{n}\b", problem)), None)
+            named = next((n for n in settings if re.search(rf"\b{n}\b", problem)), None)
             mistakes.add(f"{key}.{named}" if named else key, problem)
             return {}
         try:
@@ -619,10 +619,10 @@ def _check_model(
         except Exception as error:  # such as of one that holds another, which no file can give it
             mistakes.add(key, f"{cls.__name__} cannot be used with these settings: {reason(error)}.")
             return {}
-        if said and not can[said]:
-            mistakes.add(f"{key}.class.{said}", f"{quoted(path)} is no estimator for {said}.")
+        if named_task and not can[named_task]:
+            mistakes.add(f"{key}.class.{named_task}", f"{quoted(path)} is no estimator for {named_task}.")
             return {}
-        for task in [said] if said else [task for task, able in can.items() if able]:
+        for task in [named_task] if named_task else [task for task, able in can.items() if able]:
             for metric, needed in _cannot_answer(estimator, file.evaluation.metrics.model_dump()[task]):
                 mistakes.add(
                     key,
@@ -630,7 +630,7 @@ def _check_model(
                     f'evaluation.metrics.{task} = ["accuracy"].',
                 )
                 return {}
-        tasks.update({said: path} if said else {task: path for task, able in can.items() if able})
+        tasks.update({named_task: path} if named_task else {task: path for task, able in can.items() if able})
     if not tasks and not mistakes.found:
         mistakes.add(f"{key}.class", "is neither a classifier nor a regressor.")
     used = {data.task or getattr(bundled_data().get(name), "task", None) for name, data in file.data.items()}

@@ -60,8 +60,8 @@ class ModelSweep:
     def short(self, name: str) -> str:
         """Return the name of a parameter, or of a part of one, as the file has it; in the pipeline it has a longer one."""
         long, dot, rest = name.partition(".")
-        own = next((own for own in self.model.space if long == own or long.endswith(f"__{own}")), long)
-        return f"{own}{dot}{rest}"
+        key = next((key for key in self.model.space if long == key or long.endswith(f"__{key}")), long)
+        return f"{key}{dot}{rest}"
 
     def unfinished(self) -> str:
         """Return why the sweep has no winner yet, if the machine kept it from one.
@@ -79,8 +79,8 @@ class ModelSweep:
         if best is None:
             return None
         chosen = self.study.evaluation.space.parameters(best.params)
-        found = {self.short(name): value for name, value in chosen.items()}
-        return replace(self.model, parameters={**self.model.parameters, **found}, space={})
+        by_short_name = {self.short(name): value for name, value in chosen.items()}
+        return replace(self.model, parameters={**self.model.parameters, **by_short_name}, space={})
 
 
 def plan_sweeps(
@@ -112,17 +112,17 @@ def plan_sweeps(
         return []
     sampler, sampler_settings = named(sweep.sampler, "sampler")
     pruner, pruner_settings = named(sweep.pruner, "pruner")
-    found = []
-    for name, own in data.items():
-        metrics = specification.evaluation.metrics.model_dump()[own.task]
+    sweeps = []
+    for name, data_set in data.items():
+        metrics = specification.evaluation.metrics.model_dump()[data_set.task]
         scoring = {metric: metric for metric in metrics}
-        objectives = check_objectives(sweep.objectives.get(own.task), scoring)  # type: ignore[call-overload]
+        objectives = check_objectives(sweep.objectives.get(data_set.task), scoring)  # type: ignore[call-overload]
         directions = tuple(directions_of(objectives))
-        outer = list(splits(name)) if sweep.nested else [(-1, -1, np.arange(len(own.y)), None)]
+        outer = list(splits(name)) if sweep.nested else [(-1, -1, np.arange(len(data_set.y)), None)]
         for repeat, fold, rows, _ in outer:
-            X, y = own.X.iloc[rows], own.y[rows]
+            X, y = data_set.X.iloc[rows], data_set.y[rows]
             seed = seed_of(specification.seed, "sweep", name, repeat, fold)
-            splitter = StratifiedKFold if own.task == "classification" else KFold
+            splitter = StratifiedKFold if data_set.task == "classification" else KFold
             inner = splitter(sweep.folds, shuffle=True, random_state=seed)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "The least populated class")
@@ -131,9 +131,9 @@ def plan_sweeps(
                 except ValueError as error:
                     raise DataError(f"data.{name}: sweep.folds = {sweep.folds} is too many: {error}") from error
             for model in specification.models:
-                if not model.space or own.task not in model.classes:
+                if not model.space or data_set.task not in model.classes:
                     continue
-                estimator = make(model, own, 0)
+                estimator = make(model, data_set, 0)
                 evaluation = TrialScorer(
                     estimator, X, y, pairs, scoring, objectives, space_of(model.space, estimator),
                     Pruning(pruner, pruner_settings, directions), seed, sweep.max_seconds,
@@ -143,8 +143,8 @@ def plan_sweeps(
                 study = Study(
                     store, f"{specification.name}/{_part(name)}/{_part(model.name)}{place}", evaluation, settings
                 )
-                found.append(ModelSweep(name, model, repeat, fold, study))
-    return found
+                sweeps.append(ModelSweep(name, model, repeat, fold, study))
+    return sweeps
 
 
 def _part(name: str) -> str:
@@ -159,46 +159,48 @@ def run_sweeps(
     on_trial: Callable[[ModelSweep, Outcome, list[Trial]], None] | None = None,
 ) -> None:
     """Do what is missing of all studies."""
-    for own in sweeps:
+    for sweep in sweeps:
         if on_trial is None:
-            run_study(own.study, engine, place)
+            run_study(sweep.study, engine, place)
         else:
-            run_study(own.study, engine, place, lambda outcome, trials, s=own: on_trial(s, outcome, trials))  # type: ignore[misc]
+            run_study(sweep.study, engine, place, lambda outcome, trials, s=sweep: on_trial(s, outcome, trials))  # type: ignore[misc]
 
 
 def work_on_sweeps(sweeps: Sequence[ModelSweep], on_trial: Any = None) -> int:
     """Work on all studies as one of any number of processes; return how many trials it did."""
     done = 0
-    for own in sweeps:
-        notify = None if on_trial is None else lambda outcome, trials, s=own: on_trial(s, outcome, trials)
-        done += own.study.work(notify)
+    for sweep in sweeps:
+        notify = None if on_trial is None else lambda outcome, trials, s=sweep: on_trial(s, outcome, trials)
+        done += sweep.study.work(notify)
     return done
 
 
 def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
     """Write trials.csv, trial_curves.csv, trial_times.csv, tuned.csv and importances.csv."""
     trials, curves, times, tuned, importances = [], [], [], [], []
-    for own in sweeps:
-        key = {"data": own.data, "model": own.model.name, "repeat": own.repeat, "fold": own.fold}
-        if own.repeat < 0:
+    for sweep in sweeps:
+        key = {"data": sweep.data, "model": sweep.model.name, "repeat": sweep.repeat, "fold": sweep.fold}
+        if sweep.repeat < 0:
             key |= {"repeat": None, "fold": None}
-        evaluation, rows = own.study.evaluation, own.study.counted()
+        evaluation, rows = sweep.study.evaluation, sweep.study.counted()
         table = trials_table(rows, evaluation.space, list(evaluation.scoring))
         table = table.rename(
-            columns={column_of(leaf.name): column_of(own.short(leaf.name)) for leaf in evaluation.space.leaves}
+            columns={column_of(leaf.name): column_of(sweep.short(leaf.name)) for leaf in evaluation.space.leaves}
         )
         front = {trial.number for trial in pareto_front(rows, evaluation.directions)}
         table.insert(3, "is_best", [int(number in front) for number in table["number"]])
         trials.append(_with(key, table))
-        curves.append(_with(key, curves_table(own.study.store.curves(own.study.name), rows), "trial_fold"))
+        curves.append(_with(key, curves_table(sweep.study.store.curves(sweep.study.name), rows), "trial_fold"))
         times.append(_with(key, trial_times_table(rows)))
-        best = own.best()
+        best = sweep.best()
         spent = [
             trial.record.get("evaluations") for trial in rows if trial.is_finished and "reused_from" not in trial.record
         ]
         known = [cost for cost in spent if cost is not None]
-        winner = own.winner()
-        chosen = {} if winner is None else {n: winner.parameters[n] for n in own.model.space if n in winner.parameters}
+        winner = sweep.winner()
+        chosen = (
+            {} if winner is None else {n: winner.parameters[n] for n in sweep.model.space if n in winner.parameters}
+        )
         tuned.append({
             **key, "trials": sum(trial.is_finished for trial in rows), "best": None if best is None else best.number,
             "objective": evaluation.objectives[0], "inner_score": None if best is None else best.values[0],
@@ -206,7 +208,7 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
             "parameters": json.dumps(chosen, default=str),
         })  # fmt: skip
         importances += [
-            {**key, "parameter": own.short(n), "importance": v} for n, v in importance_of(own.study).items()
+            {**key, "parameter": sweep.short(n), "importance": v} for n, v in importance_of(sweep.study).items()
         ]
     write = [
         ("trials.csv", pd.concat([_plain(t) for t in trials], ignore_index=True)),

@@ -12,7 +12,7 @@ from scipy import optimize, special
 from nnexp._threads import one_thread
 from nnexp.fitting.plan import Plan
 from nnexp.model import Model, OutOfFold, pieces
-from nnexp.targets import Numbers, Target
+from nnexp.targets import Target, r2_influence
 from nnexp.training import Training
 
 Array = NDArray[Any]
@@ -31,11 +31,14 @@ def finish(plan: Plan, training: Training) -> Model:
 def _with_out_of_fold(plan: Plan, model: Model) -> Model:
     problem, target, rows = plan.task.problem, plan.target, plan.rows
     outputs, expected = _outputs_out_of_fold(plan, model)
-    if isinstance(target, Numbers):
+    if target.is_numeric:
         assert problem.validation is not None
-        for member, own in enumerate(problem.validation):
+        for member, validation in enumerate(problem.validation):
             units = target.of(member)
-            outputs[own], expected[own] = units.values(outputs[own]), units.values(expected[own])
+            outputs[validation], expected[validation] = (
+                units.values(outputs[validation]),
+                units.values(expected[validation]),
+            )
     elif target.probabilistic and problem.objective.error_function.name.endswith("cross_entropy"):
         model = model.calibrated(fit_temperature(outputs, expected, rows.weight))
         assert model.temperature is not None
@@ -60,9 +63,9 @@ def _outputs_out_of_fold(plan: Plan, model: Model) -> tuple[Array, Array]:
     with one_thread():
         for member, rows in enumerate(problem.validation):
             for here in pieces(len(rows), network.n_inputs):
-                own = rows[here]
-                block = problem.samples.block(own)[:, : problem.samples.n_inputs]
-                outputs[own] = network.forward(model.parameters[member], block)
+                predicted = rows[here]
+                block = problem.samples.block(predicted)[:, : problem.samples.n_inputs]
+                outputs[predicted] = network.forward(model.parameters[member], block)
             expected[rows] = problem.expected_of(rows, member)
     return outputs, expected
 
@@ -91,8 +94,8 @@ def fit_temperature(outputs: Array, expected: Array, weight: Array | None) -> fl
             each = each + special.xlogy(1.0 - expected, np.maximum(1.0 - p, tiny))
         return -float(np.average(each.sum(axis=1), weights=weight))
 
-    found = optimize.minimize_scalar(error, bounds=(np.log(0.2), np.log(20.0)), method="bounded")
-    return float(np.exp(found.x))
+    minimum = optimize.minimize_scalar(error, bounds=(np.log(0.2), np.log(20.0)), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def at_temperature(outputs: Array, temperature: float) -> Array:
@@ -114,12 +117,5 @@ def _score_and_error(target: Target, values: Array, expected: Array, weight: Arr
     score = target.hits(values, expected, weight)
     w = np.ones(len(values)) if weight is None else weight
     w = w / w.sum()
-    if isinstance(target, Numbers):
-        mean = (w[:, np.newaxis] * expected).sum(axis=0)
-        squares = (expected - mean) ** 2
-        total = (w[:, np.newaxis] * squares).sum(axis=0)
-        ratio = (w[:, np.newaxis] * (values - expected) ** 2).sum(axis=0) / np.where(total > 0, total, 1.0)
-        influence = (((values - expected) ** 2 - ratio * squares) / np.where(total > 0, total, 1.0)).mean(axis=1)
-    else:
-        influence = target.right(values, expected) - score
+    influence = r2_influence(values, expected, weight) if target.is_numeric else target.right(values, expected) - score
     return score, float(1.96 * np.sqrt((w**2 * influence**2).sum()))

@@ -287,7 +287,7 @@ class _Planning:
         targets, target = self._targets(outputs, rows, split)
         with np.errstate(over="ignore"):
             samples = self.shared.samples(rows, chosen, network.bias, self.dtype)
-            expected = np.concatenate([own.encode(y).astype(self.dtype) for own in targets])
+            expected = np.concatenate([target.encode(y).astype(self.dtype) for target in targets])
         for values, name in ((samples.values, "X"), (expected, "y")):
             parts = (values[first : first + MOST_ROWS] for first in range(0, len(values), MOST_ROWS))
             if not all(np.isfinite(part).all() for part in parts):
@@ -326,15 +326,15 @@ class _Planning:
             several = target.mean.ndim == 3  # each network goes on with its own scale
             return [target.of(i) for i in range(networks)] if several else [target], target
         distinct = split.training
-        if all(own is distinct[0] for own in distinct):
+        if all(training is distinct[0] for training in distinct):
             distinct = distinct[:1]
         standardise = outputs.standardises(self.settings["normalize_y"])
         targets = [
             replace(
-                Numbers.fit(rows.y[own], None if rows.weight is None else rows.weight[own], standardise),
+                Numbers.fit(rows.y[training], None if rows.weight is None else rows.weight[training], standardise),
                 flat=target.flat,
             )
-            for own in distinct
+            for training in distinct
         ]
         return targets, Numbers.join(targets)
 
@@ -383,31 +383,33 @@ class _Planning:
         of = [target.of(i) for i in members]
         shown = [
             Model(
-                problem.network, np.empty(0), own, settings.algorithm, History(), feature_names=self.data.feature_names
+                problem.network, np.empty(0), rows, settings.algorithm, History(), feature_names=self.data.feature_names
             )
-            for own in of
+            for rows in of
         ]
         scorers: list[Any] | None = None
         if split.validation is not None or name is not None:
-            shared = all(own is judged[0] for own in judged)
+            shared = all(judge is judged[0] for judge in judged)
             scorers = []
             for i in members:
-                own, shift = judged[i], problem.shift[i]
-                weight = None if problem.weight is None else problem.weight[own + shift].astype(np.float64)
+                judge_of_network, shift = judged[i], problem.shift[i]
+                weight = None if problem.weight is None else problem.weight[judge_of_network + shift].astype(np.float64)
                 if name is None:
-                    scorers.append(PlainScore(of[i], problem.expected[own + shift], weight))
+                    scorers.append(PlainScore(of[i], problem.expected[judge_of_network + shift], weight))
                 elif shared and scorers:
                     scorers.append(scorers[0])
                 else:
-                    block = rows.features[own] if chosen is None else chosen.features
+                    block = rows.features[judge_of_network] if chosen is None else chosen.features
                     scorers.append(
-                        ChosenScore(Asked(name, settings[name], what, self.face, shown[i], block, y[own], weight))
+                        ChosenScore(
+                            Asked(name, settings[name], what, self.face, shown[i], block, y[judge_of_network], weight)
+                        )
                     )
         fitness: list[Any] | None = None
         if settings["fitness"] is not None:
             weight = None if problem.weight is None else problem.weight[: len(rows)].astype(np.float64)
             asked = ("fitness", settings["fitness"], "training", self.face)
-            fitness = [FitnessScore(Asked(*asked, own, rows.features, rows.y, weight)) for own in shown]
+            fitness = [FitnessScore(Asked(*asked, value, rows.features, rows.y, weight)) for value in shown]
         return scorers, fitness
 
     def _stopping(self, algorithm: Algorithm, network: Network, descent: Descent, split: Split) -> Stopping:
@@ -417,7 +419,7 @@ class _Planning:
             return Stopping(1, np.inf, 0.0)
         steps = algorithm.default_steps(-(-n // descent.samples_per_update(n)))
         given = settings["max_evaluations"], settings["max_seconds"]
-        budget, seconds = (np.inf if own is None else float(own) for own in given)
+        budget, seconds = (np.inf if value is None else float(value) for value in given)
         if np.isfinite(budget) or (settings["max_seconds"] is not None and not algorithm.uses_gradient):
             steps = _UNLIMITED
         max_iter: Any = steps if is_auto(settings["max_iter"]) else settings["max_iter"]
@@ -447,17 +449,17 @@ def _check_trainable(settings: Settings, outputs: Outputs, network: Network, alg
         )
     if output == "softmax" and network.n_outputs == 1:
         raise ValueError("output_activation='softmax' with one output is always 1; use another one.")
-    said = f"algorithm={quoted(algorithm.name)}"
+    described = f"algorithm={quoted(algorithm.name)}"
     if algorithm.uses_gradient:
         for activation in network.activations:
             if not activation.differentiable:
                 raise ValueError(
-                    f"{said} needs derivatives, and the activation {quoted(activation.name)} has none of use. Train it by "
+                    f"{described} needs derivatives, and the activation {quoted(activation.name)} has none of use. Train it by "
                     "evolution: algorithm='evolution'."
                 )
         if not error_function.differentiable:
             raise ValueError(
-                f"{said} needs derivatives, and {quoted(error_function.name)} has none of use. Minimise it by evolution: "
+                f"{described} needs derivatives, and {quoted(error_function.name)} has none of use. Minimise it by evolution: "
                 "algorithm='evolution'."
             )
         return
@@ -469,7 +471,7 @@ def _check_trainable(settings: Settings, outputs: Outputs, network: Network, alg
     }
     for name, is_used in of_descent.items():
         if is_used:
-            raise ValueError(f"{name} acts on the updates of descent; {said} makes none.")
+            raise ValueError(f"{name} acts on the updates of descent; {described} makes none.")
 
 
 def _check_goes_on(plan: Plan, left: Left) -> None:

@@ -146,7 +146,7 @@ def weights_of_classes(given: Any, target: Classes | Labels, rows: Rows) -> Arra
         raise ValueError(f"class_weight names {quoted(unknown[0])}, which is no class of y: {quoted(classes)}.")
     for value in given.values():
         check_number("class_weight", value, low=0, open_high=True)
-    return np.array([float(given.get(own, 1.0)) for own in classes])
+    return np.array([float(given.get(label, 1.0)) for label in classes])
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,8 +82,8 @@ class Asked:
         try:
             return float(self._scorer(shown, X, y, **weighted))
         except Exception as error:
-            said = f"{self.name}={quoted(self.scoring)}"
-            raise ValueError(f"{said} failed on the {len(y)} {self.what} samples: {error}") from error
+            described = f"{self.name}={quoted(self.scoring)}"
+            raise ValueError(f"{described} failed on the {len(y)} {self.what} samples: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +97,9 @@ class ChosenScore:
         asked = self.asked
         score = asked.score(outputs, parameters, asked.X, asked.y, asked.weight)
         if not np.isfinite(score) and np.isfinite(outputs).all():
-            said = f"{asked.name}={quoted(asked.scoring)}"
+            described = f"{asked.name}={quoted(asked.scoring)}"
             raise ValueError(
-                f"{said} gives {score} on the {len(asked.y)} {asked.what} samples: it needs more, or other ones."
+                f"{described} gives {score} on the {len(asked.y)} {asked.what} samples: it needs more, or other ones."
             )
         return score
 

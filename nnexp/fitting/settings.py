@@ -125,13 +125,13 @@ RULES: dict[str, Rule] = {
 
 def check_callbacks(callbacks: Any) -> list[Any]:
     """Return the callbacks as a list; raise a TypeError for what is none."""
-    found = list(callbacks) if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
-    for callback in found:
+    listed = list(callbacks) if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
+    for callback in listed:
         if isinstance(callback, type) or not (callable(callback) or hasattr(callback, "on_step")):
             raise TypeError(
                 f"callbacks must be objects with a method on_step(state), or functions of the state. Got {quoted(callback)}."
             )
-    return found
+    return listed
 
 
 def scorer_of(name: str, scoring: Any) -> Any:

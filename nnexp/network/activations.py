@@ -535,7 +535,7 @@ class PerNeuron(Activation):
     def onnx(self, graph: OnnxGraph, z: str) -> str:
         # each kind of neuron by itself, then all back in their places
         kinds = list(dict.fromkeys(self.activations))
-        places = [[i for i, own in enumerate(self.activations) if own == kind] for kind in kinds]
+        places = [[i for i, activation in enumerate(self.activations) if activation == kind] for kind in kinds]
         parts = [kind.onnx(graph, graph.columns(z, rows)) for kind, rows in zip(kinds, places, strict=True)]
         return graph.columns(graph.node("Concat", *parts, axis=1), np.argsort(np.concatenate(places)))
 
@@ -596,9 +596,9 @@ class Chosen(Activation):
 
     def forward(self, z: Array, out: Array) -> None:
         for activation, mask in self._parts:
-            own = z[mask]  # (neurons of this kind, samples)
-            result = np.empty_like(own)
-            activation.forward(own, result)
+            inside = z[mask]  # (neurons of this kind, samples)
+            result = np.empty_like(inside)
+            activation.forward(inside, result)
             out[mask] = result
 
     def backward(self, gradient: Array, z: Array, a: Array, out: Array) -> None:

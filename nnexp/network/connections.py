@@ -135,15 +135,15 @@ def _pair(key: Any, numbers: Mapping[str, int]) -> tuple[int, int]:
     if not isinstance(parts, Sequence) or len(parts) != 2:
         raise ValueError(f"connections: a key must name two layers, such as 'input -> hidden_1'. Got {quoted(key)}.")
     names = list(numbers)
-    found: list[int] = []
+    blocks: list[int] = []
     for part in parts:
         if isinstance(part, str) and part in numbers:
-            found.append(numbers[part])
+            blocks.append(numbers[part])
         elif is_integer(part) and 0 <= part < len(names):
-            found.append(int(part))
+            blocks.append(int(part))
         else:
             raise ValueError(f"connections: unknown layer {quoted(part)} in {quoted(key)}. {nearest(str(part), names)}")
-    source, target = found
+    source, target = blocks
     if source >= target:
         raise ValueError(
             f"connections: {names[source]} -> {names[target]} runs backwards; a layer is fed by earlier layers."

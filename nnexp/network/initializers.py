@@ -99,7 +99,7 @@ class Auto(Initializer):
     def scale(self, fan_in: Array, fan_out: float, activation: Activation) -> Array:
         if isinstance(activation, PerNeuron):
             neurons = enumerate(activation.activations)
-            return np.array([self.scale(fan_in[i], fan_out, own) for i, own in neurons])
+            return np.array([self.scale(fan_in[i], fan_out, neurons_of) for i, neurons_of in neurons])
         if activation.name in self._RECTIFIERS:
             return HeNormal().scale(fan_in, fan_out, activation)
         if activation.name == "selu":

@@ -157,8 +157,8 @@ class Network:
         self.zero_is_absent = False
         # For each hidden layer whose neurons choose their activation, where in the row their choices stand.
         self.choices: dict[int, slice] = {}
-        for layer, own in enumerate(self.activations[:-1], start=1):
-            if isinstance(own, OneOf):
+        for layer, function in enumerate(self.activations[:-1], start=1):
+            if isinstance(function, OneOf):
                 self.choices[layer] = slice(self.n_parameters, self.n_parameters + sizes[layer])
                 self.n_parameters += sizes[layer]
 
@@ -232,13 +232,13 @@ class Network:
             blocks = [block for block in self.blocks if block.target == target]
             masks = [np.ones((b.n_source, b.n_target)) if b.mask is None else b.mask for b in blocks]
             present = np.concatenate(masks, axis=0)
-            own = self.initializer.scale(
+            scales = self.initializer.scale(
                 np.maximum(present.sum(axis=0), 1),
                 float(present.sum(axis=1).mean()),
                 self.activations[target - 1],
             )
             for block in blocks:
-                block.view(scale)[...] = own
+                block.view(scale)[...] = scales
         return scale if self.mask is None else scale * self.mask
 
     def initialize(
@@ -264,12 +264,12 @@ class Network:
             Bias weights are 0.
         """
         check_number("n_networks", n_networks, low=1, integer=True)
-        own = rng.spawn(n_networks) if isinstance(rng, np.random.Generator) else list(rng)
-        if len(own) != n_networks:
-            raise ValueError(f"rng must be one generator or one for each network. Got {len(own)} for {n_networks}.")
+        rngs = rng.spawn(n_networks) if isinstance(rng, np.random.Generator) else list(rng)
+        if len(rngs) != n_networks:
+            raise ValueError(f"rng must be one generator or one for each network. Got {len(rngs)} for {n_networks}.")
         parameters = np.empty((n_networks, self.n_parameters), dtype=dtype)
         scale = np.where(self.bias_mask, 0.0, self.initial_scale)
-        for row, generator in zip(parameters, own, strict=True):
+        for row, generator in zip(parameters, rngs, strict=True):
             if self.initializer.uniform:
                 row[...] = generator.uniform(-(3**0.5), 3**0.5, self.n_parameters) * scale
             else:
@@ -330,10 +330,10 @@ class Network:
             into = [mask for (_, target), mask in masks.items() if target == layer]
             into[0][0, ~np.concatenate(into).any(axis=0)] = True
         network = Network(self.layer_sizes, activations, self.activations[-1], masks, self.bias, self.initializer)
-        own = np.zeros(network.n_parameters, dtype=row.dtype)
+        part = np.zeros(network.n_parameters, dtype=row.dtype)
         for there, here in zip(network.blocks, self.blocks, strict=True):
-            there.view(own)[...] = here.view(row)
-        return network, own
+            there.view(part)[...] = here.view(row)
+        return network, part
 
     def architecture(self, parameters: ArrayLike) -> dict[str, int]:
         """Count the connections of a network whose weight is not 0, and its hidden neurons of each activation.
@@ -348,17 +348,19 @@ class Network:
             ``connections``, and the number of neurons by the name of each activation.
         """
         row = self._check_parameters(parameters)
-        found = {"connections": sum(int(np.count_nonzero(b.view(row)[: b.n_source])) for b in self.blocks)}
+        counts = {"connections": sum(int(np.count_nonzero(b.view(row)[: b.n_source])) for b in self.blocks)}
         for layer, activation in enumerate(self.activations[:-1], start=1):
-            own: Sequence[Activation] = [activation] * self.layer_sizes[layer]
+            activations: Sequence[Activation] = [activation] * self.layer_sizes[layer]
             if isinstance(activation, OneOf):
-                found |= {each.name: found.get(each.name, 0) for each in activation.activations}
-                own = [activation.activations[number] for number in activation.numbers(row[self.choices[layer]])]
+                counts |= {each.name: counts.get(each.name, 0) for each in activation.activations}
+                activations = [
+                    activation.activations[number] for number in activation.numbers(row[self.choices[layer]])
+                ]
             elif isinstance(activation, PerNeuron):
-                own = activation.activations
-            for each in own:
-                found[each.name] = found.get(each.name, 0) + 1
-        return found
+                activations = activation.activations
+            for each in activations:
+                counts[each.name] = counts.get(each.name, 0) + 1
+        return counts
 
     def weights(self, parameters: Array) -> tuple[Array, ...]:
         """Return the weight matrices, one for each connection block, as views of the parameters.
@@ -465,15 +467,15 @@ class Network:
         """
         stack, inputs, single = self._check_inputs(parameters, X)
         objective = OutputsThemselves(self.activations[-1], SquaredError())
-        found = np.empty((len(stack), inputs.shape[-2], self.n_outputs, self.n_inputs), dtype=stack.dtype)
+        slopes = np.empty((len(stack), inputs.shape[-2], self.n_outputs, self.n_inputs), dtype=stack.dtype)
         sweep = PiecewisePass(self, objective, inputs, gradient=True, by_inputs=True)
         for networks, samples, workspace in sweep.forward(stack):
             for output in range(self.n_outputs):
                 one = np.zeros_like(workspace.outputs[0])
                 one[..., output, :] = 1.0
                 workspace.backward(sweep.part(networks, samples), one, 1.0)
-                found[networks, samples, output] = workspace.input_gradient.swapaxes(-1, -2)
-        return found[0] if single else found
+                slopes[networks, samples, output] = workspace.input_gradient.swapaxes(-1, -2)
+        return slopes[0] if single else slopes
 
     def _check_parameters(self, parameters: ArrayLike) -> Array:
         array = np.asarray(parameters)

@@ -61,8 +61,10 @@ def _claims(comparison: Comparison) -> list[Claim]:
         return [_said("Fewer than two models finished on all data sets, so that there is no ranking.")]
     claims = [_on_one(comparison) if len(comparison.data) == 1 else _on_several(comparison)]
     if len(comparison.data) > 1:
-        claims += [own for own in (_single_sets(comparison),) if own]
-    claims += [own for own in (_against_others(comparison), _cost(comparison), _beyond(comparison)) if own]
+        claims += [sentence for sentence in (_single_sets(comparison),) if sentence]
+    claims += [
+        sentence for sentence in (_against_others(comparison), _cost(comparison), _beyond(comparison)) if sentence
+    ]
     return claims
 
 
@@ -91,8 +93,8 @@ def _one_model(comparison: Comparison) -> Claim:
 
 
 def _pair(comparison: Comparison) -> pd.DataFrame:
-    own = comparison.differences
-    return own[(own["model"] == comparison.best) & (own["other"] == comparison.second)]
+    pairs = comparison.differences
+    return pairs[(pairs["model"] == comparison.best) & (pairs["other"] == comparison.second)]
 
 
 def _on_one(comparison: Comparison) -> Claim:
@@ -172,7 +174,7 @@ def _on_several(comparison: Comparison) -> Claim:
             f"No best model is shown across the data sets: their scores are of several kinds ({listed(kinds)}), which no test of "
             f"means can put together. {lead}."
         )
-        tested = [_across_part(own, comparison) for _, own in row.iterrows() if not np.isnan(own["p_holm"])]
+        tested = [_across_part(pair, comparison) for _, pair in row.iterrows() if not np.isnan(pair["p_holm"])]
         if tested:
             text += f" By kind: {'; '.join(tested)}."
         return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers)
@@ -182,24 +184,24 @@ def _on_several(comparison: Comparison) -> Claim:
         return _claim(
             comparison, f"No best model is shown across the data sets, because of {why}. {lead}.", _RANKS, numbers
         )
-    own = row.iloc[0]
-    numbers |= {key: _plain(own[key]) for key in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")}
-    sign = 1 if own["model"] == best else -1
-    median, low, high = sign * own["median"], *sorted((sign * own["low"], sign * own["high"]))
+    pair = row.iloc[0]
+    numbers |= {key: _plain(pair[key]) for key in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")}
+    sign = 1 if pair["model"] == best else -1
+    median, low, high = sign * pair["median"], *sorted((sign * pair["low"], sign * pair["high"]))
     metric = kinds[0]
     typical = (
         f"the median difference in {metric} is {in_words(metric, median)} (95 % interval {between_in_words(metric, low, high)}, "
-        f"{p_equals(own['p_holm'])})"
+        f"{p_equals(pair['p_holm'])})"
     )
-    if own["p_holm"] < st.LEVEL and sign * own["favours"] > 0 and median > 0:
+    if pair["p_holm"] < st.LEVEL and sign * pair["favours"] > 0 and median > 0:
         text = (
             f"{best} is better than {second}, the next best of {models} models, on data sets like these: "
             f"ahead on {ahead} of {n}, and {typical}."
         )
         if models == 2:
             text = f"{best} is better than {second} on data sets like these: ahead on {ahead} of {n}, and {typical}."
-    elif own["p_holm"] < st.LEVEL:
-        favoured = best if sign * own["favours"] > 0 else second
+    elif pair["p_holm"] < st.LEVEL:
+        favoured = best if sign * pair["favours"] > 0 else second
         text = (
             f"No best model is shown across the {n} data sets: {lead}, and {typical}, but the signed ranks, which weigh large "
             f"differences more, clearly favour {favoured}."
@@ -209,29 +211,29 @@ def _on_several(comparison: Comparison) -> Claim:
     return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers, [best, second])
 
 
-def _across_part(own: Any, comparison: Comparison) -> str:
-    sign = 1 if own["model"] == comparison.best else -1
-    low, high = sorted((sign * own["low"], sign * own["high"]))
-    interval = between_in_words(own["metric"], low, high)
+def _across_part(lead: Any, comparison: Comparison) -> str:
+    sign = 1 if lead["model"] == comparison.best else -1
+    low, high = sorted((sign * lead["low"], sign * lead["high"]))
+    interval = between_in_words(lead["metric"], low, high)
     return (
-        f"in {own['metric']} on {own['data_sets']} data sets the median difference is "
-        f"{in_words(own['metric'], sign * own['median'])} "
-        f"(95 % interval {interval}, {p_equals(own['p_holm'])})"
+        f"in {lead['metric']} on {lead['data_sets']} data sets the median difference is "
+        f"{in_words(lead['metric'], sign * lead['median'])} "
+        f"(95 % interval {interval}, {p_equals(lead['p_holm'])})"
     )
 
 
 def _single_sets(comparison: Comparison) -> Claim | None:
     """Say on which data sets the best model differs from the next by more than chance explains."""
-    best, second, own = str(comparison.best), str(comparison.second), _pair(comparison)
-    if own["p"].isna().all():
-        why = _why_untested(own.iloc[0]) if len(own) else ""
+    best, second, pairs = str(comparison.best), str(comparison.second), _pair(comparison)
+    if pairs["p"].isna().all():
+        why = _why_untested(pairs.iloc[0]) if len(pairs) else ""
         text = (
             f"Whether it differs from {second} on any of them by more than chance cannot be told from these runs{why}."
         )
         return _claim(comparison, text, _T_TEST, {}, [best, second])
-    clear = own[own["clear"]].copy()
+    clear = pairs[pairs["clear"]].copy()
     clear["size"] = clear["difference"].abs()
-    numbers = {"clear": len(clear), "tested": int(own["p"].notna().sum())}
+    numbers = {"clear": len(clear), "tested": int(pairs["p"].notna().sum())}
     if clear.empty:
         text = f"On no single data set is the difference of {best} and {second} clear: chance could explain each."
         return _claim(comparison, text, _T_TEST, numbers, [best, second])
@@ -252,25 +254,25 @@ def _single_sets(comparison: Comparison) -> Claim | None:
 def _against_others(comparison: Comparison) -> Claim | None:
     best, second = str(comparison.best), comparison.second
     table = comparison.differences
-    own = table[(table["model"] == best) & (table["other"] != second)]
-    if own["p"].notna().sum() == 0:
+    others = table[(table["model"] == best) & (table["other"] != second)]
+    if others["p"].notna().sum() == 0:
         return None
     parts = []
-    clear = own[own["clear"]]
-    for other in dict.fromkeys(own["other"]):
+    clear = others[others["clear"]]
+    for other in dict.fromkeys(others["other"]):
         for word, sign in (("better", 1), ("worse", -1)):
             sets = list(clear.loc[(clear["other"] == other) & (np.sign(clear["difference"]) == sign), "data"])
             if sets:
                 where = listed(sets) if len(sets) <= 6 else f"{len(sets)} of {len(comparison.data)} data sets"
                 parts.append(f"{word} than {other} on {where}")
-    numbers = {"clear": int(own["clear"].sum()), "tested": int(own["p"].notna().sum())}
+    numbers = {"clear": int(others["clear"].sum()), "tested": int(others["p"].notna().sum())}
     if not parts:
         text = f"No other model differs clearly from {best}: chance could explain each difference."
     elif len(parts) > 8:
         counts = f"{int((clear['difference'] > 0).sum())} better and {int((clear['difference'] < 0).sum())} worse"
         text = (
-            f"Of the {numbers['tested']} comparisons of {best} with the other {own['other'].nunique()} models on single data sets, "
-            f"{numbers['clear']} are clear: {counts}."
+            f"Of the {numbers['tested']} comparisons of {best} with the other {others['other'].nunique()} models on single "
+            f"data sets, {numbers['clear']} are clear: {counts}."
         )
     else:
         text = f"{best} is clearly {listed(parts, 8)}."
@@ -285,9 +287,9 @@ def _cost(comparison: Comparison) -> Claim | None:
         str(model): cell.set_index("data")[["evaluations", "seconds"]]
         for model, cell in cells.groupby("model", sort=False)
     }
-    own = costs[best].sum(skipna=False)
-    spent = f"{count_in_words(own['evaluations'])} evaluations, " if own["evaluations"] > 0 else ""
-    text = f"The cost of {best}, for {each}: {spent}{seconds_in_words(own['seconds'])}"
+    cost_of_best = costs[best].sum(skipna=False)
+    spent = f"{count_in_words(cost_of_best['evaluations'])} evaluations, " if cost_of_best["evaluations"] > 0 else ""
+    text = f"The cost of {best}, for {each}: {spent}{seconds_in_words(cost_of_best['seconds'])}"
     parts = []
     for model, cost in costs.items():
         if model == best:
@@ -295,14 +297,16 @@ def _cost(comparison: Comparison) -> Claim | None:
         # Over the data sets that both took part in.
         ratios = (cost.sum(skipna=False) / costs[best].loc[cost.index].sum(skipna=False)).to_dict()
         if any(ratio >= 2 or ratio <= 0.5 for ratio in ratios.values()):
-            said = [f"{ratio_in_words(ratio)} the {unit}" for unit, ratio in ratios.items() if not np.isnan(ratio)]
-            parts.append(f"{model} takes {' and '.join(said)}")
+            ratios_in_words = [
+                f"{ratio_in_words(ratio)} the {unit}" for unit, ratio in ratios.items() if not np.isnan(ratio)
+            ]
+            parts.append(f"{model} takes {' and '.join(ratios_in_words)}")
     if len(parts) > 5:
         parts = [*parts[:4], f"{len(parts) - 4} more models at most half or at least twice as much"]
     test = (
         "The median over the splits of what a fit cost, added up over the data sets; ratios over the data sets of both."
     )
-    numbers = {"evaluations": _plain(own["evaluations"]), "seconds": _plain(own["seconds"])}
+    numbers = {"evaluations": _plain(cost_of_best["evaluations"]), "seconds": _plain(cost_of_best["seconds"])}
     return _claim(comparison, f"{'; '.join([text, *parts])}.", test, numbers)
 
 

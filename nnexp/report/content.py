@@ -74,13 +74,13 @@ def map_table(comparison: Comparison) -> tuple[list[str], list[list[dict[str, An
     rows = []
     groups = dict(iter(comparison.cells.groupby("data", sort=False)))
     for name in comparison.data:
-        own = groups[name].set_index("model")
-        high = own["mean"].max()
+        cells = groups[name].set_index("model")
+        high = cells["mean"].max()
         # The scale is the widest interval of the row, so that what is noise looks alike.
-        scale = own["half_width"].max()
-        scale = scale if scale > 0 else max(high - own["mean"].min(), 1e-12)
+        scale = cells["half_width"].max()
+        scale = scale if scale > 0 else max(high - cells["mean"].min(), 1e-12)
         row: list[dict[str, Any]] = [{"text": name, "note": comparison.metric[name]}]
-        there = own.to_dict("index")
+        there = cells.to_dict("index")
         for model in order:
             if model not in there:
                 row.append({"text": "", "shade": 0.0, "best": False})
@@ -155,7 +155,7 @@ def _with_width(mean: Any, width: Any) -> str:
 
 def tables_of(results: Results, comparison: Comparison) -> dict[str, Table]:
     """Return the tables of the comparison, by name, those that have a row."""
-    found = [
+    tables = [
         Table("leaderboard", "Leaderboard", *leaderboard_table(comparison), NOTES["leaderboard"]),
         Table("map", "Data set × model", *map_table(comparison), NOTES["map"], "map"),
         Table(
@@ -169,14 +169,14 @@ def tables_of(results: Results, comparison: Comparison) -> dict[str, Table]:
         _across_table(comparison),
         _design_table(comparison),
     ]
-    return {table.name: table for table in found if table.rows}
+    return {table.name: table for table in tables if table.rows}
 
 
 def _differences_table(comparison: Comparison) -> Table:
     table = comparison.differences
     rows, ids = [], []
-    own = table[table["model"] == comparison.best] if comparison.best else table.iloc[:0]
-    for number, row in enumerate(own.to_dict("records"), start=1):
+    of_best = table[table["model"] == comparison.best] if comparison.best else table.iloc[:0]
+    for number, row in enumerate(of_best.to_dict("records"), start=1):
         metric = comparison.metric[row["data"]]
         verdict = "—" if np.isnan(row["p_holm"]) else "not clear"
         if row["clear"]:
@@ -217,17 +217,19 @@ def _across_table(comparison: Comparison) -> Table:
         f"({row['models']} models, {row['data_sets']} data sets)"
         for _, row in comparison.friedman.iterrows()
     ]
-    said = f" Friedman's test of equal ranks, as Iman and Davenport corrected it: {'; '.join(tests)}." if tests else ""
-    return Table("across", "Across data sets", head, rows, NOTES["across"] + said, ids=ids)
+    friedman = (
+        f" Friedman's test of equal ranks, as Iman and Davenport corrected it: {'; '.join(tests)}." if tests else ""
+    )
+    return Table("across", "Across data sets", head, rows, NOTES["across"] + friedman, ids=ids)
 
 
 def _best_across(comparison: Comparison) -> list[dict[str, Any]]:
     """Return the rows across data sets of the best model of each kind of score, in its favour."""
-    found = []
-    for _, own in comparison.across.groupby("metric", sort=False):
-        first = own["model"].iloc[0]
-        found += own[own["model"] == first].to_dict("records")
-    return found
+    texts = []
+    for _, ranks in comparison.across.groupby("metric", sort=False):
+        first = ranks["model"].iloc[0]
+        texts += ranks[ranks["model"] == first].to_dict("records")
+    return texts
 
 
 def _design_table(comparison: Comparison) -> Table:
@@ -255,7 +257,7 @@ def design_sentences(results: Results, comparison: Comparison) -> list[str]:
     """Say how the experiment was made, and what it can and cannot show."""
     evaluation, environment = results.experiment["evaluation"], results.environment
     n = evaluation["folds"] * evaluation["repeats"]
-    said = [
+    facts = [
         f"{len(comparison.data)} data sets, {len(comparison.models)} models, {evaluation['repeats']} × {evaluation['folds']}-fold "
         f"cross-validation: {n} splits of each data set, the same for all models; seed {results.experiment['seed']}. "
         f"{len(results.runs)} of {environment.get('planned_runs', len(results.runs))} runs are in the tables."
@@ -267,10 +269,10 @@ def design_sentences(results: Results, comparison: Comparison) -> list[str]:
             & across["other"].isin([comparison.best, comparison.second])
         ]
         for row in pair.to_dict("records"):
-            own = [d for d in comparison.data if comparison.metric[d] == row["metric"]]
-            if len(own) < 3:  # two say nothing of how far differences lie apart
+            data_sets = [d for d in comparison.data if comparison.metric[d] == row["metric"]]
+            if len(data_sets) < 3:  # two say nothing of how far differences lie apart
                 continue
-            means = comparison.cells.pivot(index="data", columns="model", values="mean").loc[own]
+            means = comparison.cells.pivot(index="data", columns="model", values="mean").loc[data_sets]
             gaps = (means[comparison.best] - means[comparison.second]).to_numpy(dtype=float)
             family = len(across[across["metric"] == row["metric"]])
             needed = st.data_sets_needed(gaps, st.LEVEL / family)
@@ -280,16 +282,16 @@ def design_sentences(results: Results, comparison: Comparison) -> list[str]:
                 text = f"about {needed} data sets like these would be needed to show it with a probability of 80 %"
             else:
                 text = f"about {needed} data sets like these show it with a probability of 80 %"
-            said.append(
+            facts.append(
                 f"Across data sets: the mean difference in {row['metric']} of {comparison.best} to {comparison.second} is "
                 f"{in_words(row['metric'], float(gaps.mean()))} on {len(gaps)}; {text}."
             )
     if len(comparison.data) < st.FEWEST_DATA_SETS:
-        said.append(
+        facts.append(
             f"With {len(comparison.data)} data set{'s' if len(comparison.data) > 1 else ''} nothing can be said of others: "
             f"Wilcoxon's signed-rank test cannot reach 5 % with fewer than {st.FEWEST_DATA_SETS}."
         )
-    return said
+    return facts
 
 
 NOTES = {
@@ -407,8 +409,8 @@ def claim_of(results: Results, comparison: Comparison, name: str) -> tuple[Claim
     """
     claims = {claim.id: claim for claim in [*comparison.answer, *comparison.cautions]}
     if comparison.best:
-        own = comparison.differences[comparison.differences["model"] == comparison.best]
-        for number, row in enumerate(own.to_dict("records"), start=1):
+        pairs = comparison.differences[comparison.differences["model"] == comparison.best]
+        for number, row in enumerate(pairs.to_dict("records"), start=1):
             metric = comparison.metric[row["data"]]
             text = (
                 f"{row['model']} against {row['other']} on {row['data']}: {in_words(metric, row['difference'])} "
@@ -427,8 +429,10 @@ def claim_of(results: Results, comparison: Comparison, name: str) -> tuple[Claim
             f"median difference {in_words(pair['metric'], pair['median'])} of {pair['metric']}, p (Holm) "
             f"{p_in_words(pair['p_holm'])}."
         )
-        found = {k: pair[k] for k in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")}
-        claims[f"M{number}"] = Claim(f"M{number}", text, NOTES["across"], sets, [pair["model"], pair["other"]], found)
+        pair_numbers = {k: pair[k] for k in ("median", "low", "high", "p", "p_holm", "behind", "equal", "ahead")}
+        claims[f"M{number}"] = Claim(
+            f"M{number}", text, NOTES["across"], sets, [pair["model"], pair["other"]], pair_numbers
+        )
     claim = claims.get(name)
     if claim is None:
         return None
@@ -442,11 +446,11 @@ def claim_of(results: Results, comparison: Comparison, name: str) -> tuple[Claim
 
 def problem_tables(results: Results) -> list[Table]:
     """Return the tables of failed runs and of warnings, those that have a row."""
-    runs, found = results.runs, []
+    runs, rows = results.runs, []
     failed = runs[runs["status"] == "failed"] if len(runs) else runs
     if len(failed):
         columns = ["data", "model", "repeat", "fold", "problem"]
-        found.append(
+        rows.append(
             Table(
                 "failed",
                 "Failed runs",
@@ -458,7 +462,7 @@ def problem_tables(results: Results) -> list[Table]:
     warned = runs[runs["warnings"].fillna("") != ""] if len(runs) else runs
     if len(warned):
         counts = warned.groupby(["model", "warnings"], sort=False).size().reset_index(name="runs")
-        found.append(
+        rows.append(
             Table(
                 "warnings",
                 "Warnings",
@@ -467,7 +471,7 @@ def problem_tables(results: Results) -> list[Table]:
                 kind="text",
             )
         )
-    return found
+    return rows
 
 
 def settings_of(model: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ def cautions_of(results: Results, runs: pd.DataFrame, comparison: Comparison) ->
     """
     if runs.empty:
         return []
-    found = [
+    findings = [
         *_notes(results),
         *_unfinished(results),
         *_other_data(runs, results),
@@ -49,7 +49,7 @@ def cautions_of(results: Results, runs: pd.DataFrame, comparison: Comparison) ->
         *_not_converged(runs),
         *_few_runs(comparison),
     ]
-    return [replace(claim, id=f"C{number}") for number, claim in enumerate(found, start=1)]
+    return [replace(claim, id=f"C{number}") for number, claim in enumerate(findings, start=1)]
 
 
 def _caution(text: str, test: str, data: list[str] | None = None, models: list[str] | None = None) -> Claim:
@@ -74,11 +74,13 @@ def _other_data(runs: pd.DataFrame, results: Results) -> Iterator[Claim]:
     """Find different data under one name, by the fingerprints or the numbers of rows of the runs."""
     test = "Fingerprints and row counts in runs.csv, within each data set, and against environment.json."
     recorded = results.environment.get("data", {})
-    for name, own in runs.groupby("data", sort=False):
-        kinds = own["fingerprint"].dropna().nunique() if "fingerprint" in own else 0
-        rows = (own["n_train"] + own["n_test"]).nunique()
+    for name, of_set in runs.groupby("data", sort=False):
+        kinds = of_set["fingerprint"].dropna().nunique() if "fingerprint" in of_set else 0
+        rows = (of_set["n_train"] + of_set["n_test"]).nunique()
         known = recorded.get(name, {})
-        differs = kinds == 1 and "fingerprint" in known and own["fingerprint"].dropna().iloc[0] != known["fingerprint"]
+        differs = (
+            kinds == 1 and "fingerprint" in known and of_set["fingerprint"].dropna().iloc[0] != known["fingerprint"]
+        )
         if kinds > 1 or rows > 1 or differs:
             what = (
                 f"{kinds} different tables" if kinds > 1 else "tables of different sizes" if rows > 1 else "other data"
@@ -96,7 +98,7 @@ def _other_versions(runs: pd.DataFrame) -> Iterator[Claim]:
         return
     kept = runs[runs[MADE_WITH].fillna("") != ""]
     if len(kept):
-        versions = list(dict.fromkeys(own for row in kept[MADE_WITH] for own in str(row).split(", ")))
+        versions = list(dict.fromkeys(part for row in kept[MADE_WITH] for part in str(row).split(", ")))
         yield _caution(
             f"{len(kept)} of {len(runs)} runs were made with other versions than environment.json has, and kept: "
             f"{listed(versions)}. Scores can differ for that alone.",
@@ -109,11 +111,11 @@ def _unpaired(runs: pd.DataFrame, comparison: Comparison) -> Iterator[Claim]:
     test = "The splits (repeat, fold, and the rows' hash where it is known) that each model has in runs.csv."
     keys = ["repeat", "fold", *(["split"] if "split" in runs and runs["split"].notna().all() else [])]
     for name in comparison.data:
-        own = runs[runs["data"] == name]
-        counts = own.groupby(keys)["model"].nunique()
-        models = own["model"].nunique()
+        rows = runs[runs["data"] == name]
+        counts = rows.groupby(keys)["model"].nunique()
+        models = rows["model"].nunique()
         lacking = int((counts < models).sum())
-        again = bool(own.duplicated(["model", "repeat", "fold"]).any())
+        again = bool(rows.duplicated(["model", "repeat", "fold"]).any())
         if lacking or again:
             what = (
                 "some splits were run twice"
@@ -206,8 +208,8 @@ def _short_sweeps(results: Results) -> Iterator[Claim]:
             "Trials in tuned.csv against those in experiment.json.",
         )
     if len(results.trials):
-        for model, own in results.trials.groupby("model", sort=False):
-            failed = (own["state"] == "fail").mean()
+        for model, trials in results.trials.groupby("model", sort=False):
+            failed = (trials["state"] == "fail").mean()
             if failed >= 0.25:
                 yield _caution(
                     f"{failed:.0%} of the trials of {model} failed; the trials table says why.",
@@ -225,8 +227,8 @@ def _unequal_budgets(comparison: Comparison) -> Iterator[Claim]:
         return
     ratios = unequal["max"] / unequal["min"]
     name = str(ratios.idxmax())
-    own = known[known["data"] == name].sort_values("evaluations")
-    low, high = str(own["model"].iloc[0]), str(own["model"].iloc[-1])
+    budgets = known[known["data"] == name].sort_values("evaluations")
+    low, high = str(budgets["model"].iloc[0]), str(budgets["model"].iloc[-1])
     where = (
         "" if len(comparison.data) == 1 else f" on {len(unequal)} of {len(comparison.data)} data sets; most on {name}"
     )
@@ -235,7 +237,7 @@ def _unequal_budgets(comparison: Comparison) -> Iterator[Claim]:
         f"{low}. A better score may be "
         "bought, and the comparison is not one of equal cost.",
         f"Medians of evaluations in runs.csv; unequal is a factor of {UNEQUAL} or more.",
-        [str(own_name) for own_name in unequal.index], list(own["model"]),
+        [str(own_name) for own_name in unequal.index], list(budgets["model"]),
     )  # fmt: skip
 
 
@@ -276,10 +278,11 @@ def _no_better_than_a_constant(results: Results, comparison: Comparison) -> Iter
 def _not_converged(runs: pd.DataFrame) -> Iterator[Claim]:
     """Say which models warned, in at least half of their runs, that they had not converged."""
     warned = runs["warnings"].astype(str).str.contains("ConvergenceWarning", na=False)
-    for model, own in warned.groupby(runs["model"], sort=False):
-        if own.sum() >= len(own) / 2:
+    for model, messages in warned.groupby(runs["model"], sort=False):
+        if messages.sum() >= len(messages) / 2:
             yield _caution(
-                f"{model} warned in {own.sum()} of {len(own)} runs that it had not converged: more steps may change its scores.",
+                f"{model} warned in {messages.sum()} of {len(messages)} runs that it had not converged: more steps may change "
+                "its scores.",
                 "Rows of runs.csv whose warnings hold ConvergenceWarning.", models=[str(model)],
             )  # fmt: skip
 

@@ -21,12 +21,12 @@ def plain(text: Any) -> str:
     return _MARKS.sub(_escaped, line)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    if found[0] == "//":
+def _escaped(match: re.Match[str]) -> str:
+    if match[0] == "//":
         return r"\/\/"
-    if found[0].isdigit():  # of a numbered list
-        return f"{found[0]}\\"
-    return f"\\{found[0]}"
+    if match[0].isdigit():  # of a numbered list
+        return f"{match[0]}\\"
+    return f"\\{match[0]}"
 
 
 def code(text: Any) -> str:

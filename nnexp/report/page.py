@@ -171,9 +171,9 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _finite(value: Any) -> Any:
     """Return the value with null for what JSON cannot say."""
     if isinstance(value, dict):
-        return {str(key): _finite(own) for key, own in value.items()}
+        return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(own) for own in value]
+        return [_finite(item) for item in value]
     if hasattr(value, "item"):
         value = value.item()
     if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):

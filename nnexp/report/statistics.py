@@ -255,11 +255,11 @@ def median_interval(differences: Array) -> tuple[float, float]:
         return float("nan"), float("nan")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # all differences may be equal
-        found = stats.bootstrap(
+        interval = stats.bootstrap(
             (np.asarray(differences, dtype=float),), np.median, n_resamples=_RESAMPLES, confidence_level=1 - LEVEL,
             method="percentile", rng=np.random.default_rng(0),
         ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def detectable(error: float, degrees: int, level: float = LEVEL, power: float = POWER) -> float:

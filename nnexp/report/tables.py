@@ -103,8 +103,8 @@ def numbers_of(results: Results) -> tuple[Comparison, pd.DataFrame]:
     if len(runs):
         score = pd.Series(np.nan, index=runs.index)
         for name in dict.fromkeys(metric.values()):
-            own = runs["data"].map(metric) == name
-            score[own] = runs.loc[own, name].astype(float)
+            is_of_metric = runs["data"].map(metric) == name
+            score[is_of_metric] = runs.loc[is_of_metric, name].astype(float)
         runs = runs.assign(score=score)
     cells = _cells(runs, data, models)
     rope = _ropes(metric, cells, evaluation.get("equivalence"))
@@ -149,8 +149,8 @@ def _ropes(metric: dict[str, str], cells: pd.DataFrame, given: float | None) -> 
     """Return what counts as practically equal: the file's word, a hundredth of a share or of R², 1 % of another score."""
     high = cells.groupby("data")["mean"].max().to_dict() if len(cells) else {}
     ropes = {}
-    for name, own in metric.items():
-        scale = 1.0 if own in SHARES or own == "r2" else abs(float(high[name]))
+    for name, metric_of_set in metric.items():
+        scale = 1.0 if metric_of_set in SHARES or metric_of_set == "r2" else abs(float(high[name]))
         ropes[name] = given if given is not None else 0.01 * (scale if np.isfinite(scale) else 0.0)
     return ropes
 
@@ -158,23 +158,23 @@ def _ropes(metric: dict[str, str], cells: pd.DataFrame, given: float | None) -> 
 def _leaderboard(cells: pd.DataFrame, metric: dict[str, str]) -> pd.DataFrame:
     n_data = cells["data"].nunique()
     rows = []
-    for model, own in cells.groupby("model", sort=False):
+    for model, of_model in cells.groupby("model", sort=False):
         row: dict[str, Any] = {"model": model}
         # Ranks compare models that took part everywhere; a baseline for one task has none where both occur.
         # One that failed everywhere has none either.
-        takes_part = len(own) == n_data and own["mean"].notna().any()
-        row["mean_rank"] = own["rank"].mean() if takes_part else np.nan
-        row["data_sets"] = len(own)
-        row["wins"] = int(own["best"].sum())
+        takes_part = len(of_model) == n_data and of_model["mean"].notna().any()
+        row["mean_rank"] = of_model["rank"].mean() if takes_part else np.nan
+        row["data_sets"] = len(of_model)
+        row["wins"] = int(of_model["best"].sum())
         for name in dict.fromkeys(metric.values()):
-            with_it = own[own["data"].map(metric) == name]
+            with_it = of_model[of_model["data"].map(metric) == name]
             row[f"{name}_mean"] = with_it["mean"].mean(skipna=False) if len(with_it) else np.nan
             degrees = int(with_it["runs"].min()) - 1 if len(with_it) else 0
             variance = with_it["variance"].sum(skipna=False) / max(len(with_it), 1) ** 2
             row[f"{name}_half_width"] = st.half_width(variance, degrees) if len(with_it) else np.nan
-        row["failed"] = int(own["failed"].sum())
-        row["evaluations"] = own["evaluations"].sum(skipna=False)
-        row["seconds"] = own["seconds"].sum(skipna=False)
+        row["failed"] = int(of_model["failed"].sum())
+        row["evaluations"] = of_model["evaluations"].sum(skipna=False)
+        row["seconds"] = of_model["seconds"].sum(skipna=False)
         rows.append(row)
     if not rows:
         return pd.DataFrame(columns=["mean_rank"])
@@ -191,15 +191,15 @@ def _empty_differences() -> pd.DataFrame:
 
 def paired_scores(runs: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the scores of a data set, a row for each model and a column for each split that all its models have."""
-    own = runs[runs["data"] == name]
+    rows = runs[runs["data"] == name]
     keys = ["repeat", "fold"]
-    if "split" in own and own["split"].notna().all():  # where the rows of the splits are known, they must be the same
+    if "split" in rows and rows["split"].notna().all():  # where the rows of the splits are known, they must be the same
         keys = ["repeat", "fold", "split"]
-    split = own.groupby(keys, sort=True).ngroup()
-    own = own.assign(split_number=split)
-    present = own.pivot_table(index="model", columns="split_number", values="repeat", aggfunc="size")
+    split = rows.groupby(keys, sort=True).ngroup()
+    rows = rows.assign(split_number=split)
+    present = rows.pivot_table(index="model", columns="split_number", values="repeat", aggfunc="size")
     shared = present.columns[present.notna().all()]
-    scores = own.pivot_table(index="model", columns="split_number", values="score", aggfunc="first", dropna=False)
+    scores = rows.pivot_table(index="model", columns="split_number", values="score", aggfunc="first", dropna=False)
     return scores.reindex(index=present.index, columns=shared)
 
 
@@ -210,10 +210,10 @@ def _differences(runs: pd.DataFrame, order: list[str], data: list[str], rope: di
     """
     parts = []
     for name in data:
-        own = runs[runs["data"] == name]
+        rows = runs[runs["data"] == name]
         scores = paired_scores(runs, name)
         scores = scores.loc[[model for model in order if model in scores.index]]
-        n_train, n_test = float(own["n_train"].mean()), float(own["n_test"].mean())
+        n_train, n_test = float(rows["n_train"].mean()), float(rows["n_test"].mean())
         first, other = np.triu_indices(len(scores), k=1)
         values = scores.to_numpy(dtype=float)
         paired = values[first] - values[other]
@@ -270,11 +270,11 @@ def across_data_sets(
     means = cells.pivot_table(index="data", columns="model", values="mean", sort=False, dropna=False, observed=False)
     for name in dict.fromkeys(metric.values()):
         sets = [data for data in means.index if metric[data] == name]
-        own = means.loc[sets]
-        complete = [model for model in models if model in own and own[model].notna().all()]
+        of_sets = means.loc[sets]
+        complete = [model for model in models if model in of_sets and of_sets[model].notna().all()]
         if len(sets) < 2 or len(complete) < 2:
             continue
-        values = own[complete].to_numpy(dtype=float)
+        values = of_sets[complete].to_numpy(dtype=float)
         width = float(np.median([rope[data] for data in sets]))
         family = []
         for i, j in zip(*np.triu_indices(len(complete), k=1), strict=True):
@@ -292,10 +292,10 @@ def across_data_sets(
             })  # fmt: skip
         adjusted = st.holm(np.array([row["p"] for row in family]))
         rows += [{**row, "p_holm": p} for row, p in zip(family, adjusted, strict=True)]
-        if found := st.friedman(values):
+        if test := st.friedman(values):
             tests.append({
-                "metric": name, "data_sets": len(sets), "models": len(complete), "chi2": found.chi2, "f": found.f,
-                "p": found.p, "critical_difference": found.critical_difference,
+                "metric": name, "data_sets": len(sets), "models": len(complete), "chi2": test.chi2, "f": test.f,
+                "p": test.p, "critical_difference": test.critical_difference,
             })  # fmt: skip
     friedman = pd.DataFrame(tests, columns=["metric", "data_sets", "models", "chi2", "f", "p", "critical_difference"])
     return pd.DataFrame(rows, columns=_ACROSS), friedman
@@ -308,15 +308,15 @@ def _design(
     folds = int(experiment["evaluation"]["folds"])
     level = st.LEVEL / max(int(differences["p"].notna().sum()), 1)
     pairs = differences[(differences["model"] == best) & (differences["other"] == second)]
-    own = {row["data"]: row for row in pairs.to_dict("records")}
+    pair_of = {row["data"]: row for row in pairs.to_dict("records")}
     means = runs.groupby("data")[["n_train", "n_test"]].mean()
     ratios = (means["n_test"] / means["n_train"]).to_dict()
     rows = []
     for name in data:
-        if name not in own or own[name]["splits"] < 2 or np.isnan(own[name]["half_width"]):
+        if name not in pair_of or pair_of[name]["splits"] < 2 or np.isnan(pair_of[name]["half_width"]):
             continue
-        splits, gap, ratio = int(own[name]["splits"]), float(own[name]["difference"]), float(ratios[name])
-        error = float(own[name]["half_width"]) / float(st.half_width(1.0, splits - 1))
+        splits, gap, ratio = int(pair_of[name]["splits"]), float(pair_of[name]["difference"]), float(ratios[name])
+        error = float(pair_of[name]["half_width"]) / float(st.half_width(1.0, splits - 1))
         spread = error / np.sqrt(1 / splits + ratio)
         finds = st.detectable(error, splits - 1, level)
         needed = st.repeats_needed(gap, spread, folds, ratio, level) if gap else None

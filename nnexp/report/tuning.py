@@ -25,15 +25,16 @@ def tuning_tables(results: Results, comparison: Comparison) -> dict[str, Any]:
     if results.tuned.empty:
         return {"head": head, "rows": [], "chosen_head": [], "chosen": []}
     rows = []
-    for (name, model), own in results.tuned.groupby(["data", "model"], sort=False):
+    for (name, model), sweeps in results.tuned.groupby(["data", "model"], sort=False):
         trials = results.trials
         trials = trials[(trials["data"] == name) & (trials["model"] == model)]
         states = trials["state"].value_counts()
-        inner, outer = own["inner_score"].mean(), _outer(results, name, model, str(own["objective"].iloc[0]))
-        nested = own["fold"].notna().all()
-        cost = own["tuning_evaluations"].sum() if own["tuning_evaluations"].notna().any() else np.nan
+        inner, outer = sweeps["inner_score"].mean(), _outer(results, name, model, str(sweeps["objective"].iloc[0]))
+        nested = sweeps["fold"].notna().all()
+        cost = sweeps["tuning_evaluations"].sum() if sweeps["tuning_evaluations"].notna().any() else np.nan
         rows.append([
-            name, model, len(own), len(trials), states.get("pruned", 0), states.get("fail", 0), trials["reused_from"].notna().sum(),
+            name, model, len(sweeps), len(trials), states.get("pruned", 0), states.get("fail", 0),
+            trials["reused_from"].notna().sum(),
             _number(inner), _number(outer) if nested else "not measured", _number(inner - outer) if nested else "—",
             count_in_words(cost),
         ])  # fmt: skip
@@ -101,19 +102,19 @@ def searches(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
     """Return the trials of each data set and tuned model."""
     if results.trials.empty:
         return []
-    return [(str(n), str(m), own) for (n, m), own in results.trials.groupby(["data", "model"], sort=False)]
+    return [(str(n), str(m), trials) for (n, m), trials in results.trials.groupby(["data", "model"], sort=False)]
 
 
-def parameters_of(results: Results, own: pd.DataFrame, most: int = 3) -> list[str]:
+def parameters_of(results: Results, trials: pd.DataFrame, most: int = 3) -> list[str]:
     """Return the parameters that vary in a search, the most important first."""
     fixed = {"data", "model", "repeat", "fold", "number", "state", "is_best", "value", "evaluations", "pruned_at"}
     fixed |= {"reused_from", "problem"}
     names = [
-        str(n) for n in own.columns
-        if n not in fixed and not str(n).startswith(("score.", "error.")) and len(own[n].dropna().unique()) > 1
+        str(n) for n in trials.columns
+        if n not in fixed and not str(n).startswith(("score.", "error.")) and len(trials[n].dropna().unique()) > 1
     ]  # fmt: skip
     if len(results.importances):
-        name, model = own["data"].iloc[0], own["model"].iloc[0]
+        name, model = trials["data"].iloc[0], trials["model"].iloc[0]
         table = results.importances
         weights = table[(table["data"] == name) & (table["model"] == model)].groupby("parameter")["importance"].mean()
         names.sort(key=lambda n: -float(weights.get(n, 0.0)))

@@ -142,8 +142,10 @@ class TrialScorer:
         """Return a hash of everything but a trial's parameters that decides its scores."""
         if self._key is None:
             unstable = Unstable()
-            more = sorted({**self.params, **{f"score {name}": own for name, own in self.score_params.items()}}.items())
-            data = [key_of_data(part) for part in (self.X, self.y, *(own for _, own in more))]
+            more = sorted(
+                {**self.params, **{f"score {name}": scores for name, scores in self.score_params.items()}}.items()
+            )
+            data = [key_of_data(part) for part in (self.X, self.y, *(scores for _, scores in more))]
             splits = [np.ascontiguousarray(rows) for pair in self.splits for rows in pair]
             plugins = plugins_in([self.estimator.get_params(), self.space.declaration])
             what = (self.objectives, self.scoring, self.seed, self.max_seconds, self.train_scores)
@@ -275,11 +277,11 @@ class TrialScorer:
         given = scorer(model, X, y, **params)
         for name in [name for name, value in given.items() if isinstance(value, dict)]:
             given |= given.pop(name)  # a scorer that returns several scores
-        found = {name: float(value) for name, value in given.items()}
-        for name, value in found.items():
+        scores = {name: float(value) for name, value in given.items()}
+        for name, value in scores.items():
             if not math.isfinite(value):
                 raise ValueError(f"The score {name} is {value}.")
-        return found
+        return scores
 
     def score_now(self, name: str, model: Any, X: Any, y: Any, rows: Array) -> float:
         """Return one score of a network in training; the usual ones without scikit-learn's checks, which take milliseconds."""
@@ -316,32 +318,32 @@ class TrialScorer:
 
         def watch(training: Training, stood: Mapping[int, tuple[Callable[[], BackpropMLP], slice]]) -> None:
             for trial in taking_part:
-                own = [stood[i] for i in trial.fits if i in stood]
-                if len(own) == len(folds):
-                    trial.look(training, own, time.perf_counter() - begun)
+                stopped = [stood[i] for i in trial.fits if i in stood]
+                if len(stopped) == len(folds):
+                    trial.look(training, stopped, time.perf_counter() - begun)
 
         fit_together(
             [fit for trial in taking_part for fit in (fits[i] for i in trial.fits)], watch=watch if watched else None
         )
         outcomes = []
         for trial in trials:
-            found = [fits[i] for i in trial.fits]
-            trial.check_stopped(found)
+            fits_of_trial = [fits[i] for i in trial.fits]
+            trial.check_stopped(fits_of_trial)
             if trial.error is None:
-                trial.error = next((fit.error for fit in found if fit.error is not None), None)
-            outcomes.append(trial.outcome(found))
+                trial.error = next((fit.error for fit in fits_of_trial if fit.error is not None), None)
+            outcomes.append(trial.outcome(fits_of_trial))
         return outcomes
 
     def _one_by_one(self, job: Job, shown: Sequence[Trial]) -> Outcome:
         trial = _InTraining(self, job, shown)
-        found: list[Fit] = []
+        reasons: list[Fit] = []
         begun = time.perf_counter()
         try:
             with _no_longer_than(self.max_seconds):
                 for fold in range(len(self.splits)):
                     X, y, _, _ = self._fold(fold)
                     fit = Fit(self._model(job, fold), X, y, self._fit_params(fold))
-                    found.append(fit)
+                    reasons.append(fit)
                     with fit.watched():
                         fit.model.fit(fit.X, fit.y, **fit.params)
                     if isinstance(fit.error, _TooLongError):
@@ -360,15 +362,15 @@ class TrialScorer:
             trial.problem = f"It took longer than max_seconds={self.max_seconds:g}."
         except Exception as error:
             trial.error = error
-        return trial.outcome(found)
+        return trial.outcome(reasons)
 
     def _train_and_test(self, fit: Fit, fold: int) -> dict[str, float]:
         _, _, X_test, y_test = self._fold(fold)
         train, test = self.splits[fold]
         scores = self._scores(fit.model, X_test, y_test, test)
         if self.train_scores:
-            own = self._scores(fit.model, fit.X, fit.y, train)
-            scores |= {f"train_{name}": value for name, value in own.items()}
+            score = self._scores(fit.model, fit.X, fit.y, train)
+            scores |= {f"train_{name}": value for name, value in score.items()}
         return scores
 
 
@@ -432,13 +434,13 @@ class _InTraining:
     def report_fold(self, fold: int) -> bool:
         """Report a fold: its own score to the test that compares folds, else the mean so far."""
         name = self._whole.objectives[0]
-        own = [scores[name] for scores in self._scores]
-        return self._report(fold + 1, own[-1] if self._whole.pruning.by_fold else float(np.mean(own)), 0.0)
+        values = [scores[name] for scores in self._scores]
+        return self._report(fold + 1, values[-1] if self._whole.pruning.by_fold else float(np.mean(values)), 0.0)
 
     def check_stopped(self, fits: list[Fit]) -> None:
         """Forget what was seen of a training that failed and was done again, each fit by itself."""
         reasons = [getattr(fit.network, "stop_reason_", "") for fit in fits if fit.error is None]
-        if self.pruned_at is not None and not any(f"Pruned at step {self.pruned_at}." in own for own in reasons):
+        if self.pruned_at is not None and not any(f"Pruned at step {self.pruned_at}." in reason for reason in reasons):
             self.pruned_at, self._steps, self._path, self._extra_cost = None, {}, [], 0
 
     def _stop(self, training: Training, members: list[int], reason: str) -> None:
@@ -454,8 +456,8 @@ class _InTraining:
         whole = self._whole
         if self.error is None and not self.problem:
             for fit in fits:
-                said = [str(w.message) for w in fit.warnings if w.category is ConvergenceWarning]
-                self.problem = self.problem or next((s for s in said if "infinite or NaN" in s), "")
+                messages = [str(w.message) for w in fit.warnings if w.category is ConvergenceWarning]
+                self.problem = self.problem or next((s for s in messages if "infinite or NaN" in s), "")
         if self.error is None and not self.problem and len(self._scores) < len(fits):
             for fold, fit in enumerate(fits):
                 with fit.watched():
@@ -475,7 +477,7 @@ class _InTraining:
         if cost is None and not self.problem and any(name in COSTS for name in whole.objectives):
             self.problem = f"{type(whole.estimator).__name__} does not tell what it cost, which is an objective."
         names = list(self._scores[0]) if self._scores else []
-        scores = {name: [own[name] for own in self._scores] for name in names}
+        scores = {name: [scores[name] for scores in self._scores] for name in names}
         record: dict[str, Any] = {"scores": scores, "evaluations": cost, "problem": self.problem.split("\n")[0]}
         record["seconds"] = round(sum(fit.seconds for fit in fits), 6)
         if is_of_the_machine(self.error):
@@ -500,9 +502,9 @@ class _InTraining:
 
 
 def _quick_log_loss(model: BackpropMLP, X: Any, y: Array) -> float:
-    found = model.predict_proba(X)
-    least = np.finfo(found.dtype).eps
-    right = found[np.arange(len(y)), np.searchsorted(model.classes_, y)]
+    probabilities = model.predict_proba(X)
+    least = np.finfo(probabilities.dtype).eps
+    right = probabilities[np.arange(len(y)), np.searchsorted(model.classes_, y)]
     return float(np.log(np.clip(right, least, 1 - least)).mean())
 
 
@@ -511,7 +513,7 @@ def _quick_accuracy(model: BackpropMLP, X: Any, y: Array) -> float:
 
 
 def _quick_r2(model: BackpropMLP, X: Any, y: Array) -> float:
-    return float(1 - np.square(y - model.predict(X)).sum() / np.square(y - y.mean()).sum())
+    return model.model_.target.hits(model.predict(X)[:, np.newaxis], y[:, np.newaxis], None)
 
 
 _QUICK: dict[str, Callable[[BackpropMLP, Any, Array], float]] = {
@@ -539,16 +541,16 @@ def _curves(fits: list[Fit], points: int) -> dict[str, list[Any]]:
         if not isinstance(last, BackpropMLP) or not hasattr(last, "model_"):
             continue
         histories = [last.model_.history(i) for i in range(last.model_.n_networks)]
-        length = min(len(own["step"]) for own in histories)
+        length = min(len(history["step"]) for history in histories)
         if not length:
             continue
         rows = np.unique(np.linspace(0, length - 1, min(length, points)).round().astype(int))
         table["fold"] += [fold] * len(rows)
         table["step"] += [int(histories[0]["step"][i]) for i in rows]
         for name in ("error", "validation_error"):
-            columns = np.array([np.asarray(own[name], dtype=float)[rows] for own in histories]).mean(axis=0)
+            columns = np.array([np.asarray(history[name], dtype=float)[rows] for history in histories]).mean(axis=0)
             table[name] += [None if not math.isfinite(v) else float(f"{v:.6g}") for v in columns.tolist()]
-        table["evaluations"] += [int(sum(own["evaluations"][i] for own in histories)) for i in rows]
+        table["evaluations"] += [int(sum(history["evaluations"][i] for history in histories)) for i in rows]
     return table if table["fold"] else {}
 
 

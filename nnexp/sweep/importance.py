@@ -36,7 +36,7 @@ def importance_of(study: Study) -> dict[str, float]:
         picture.add_trials([frozen(trial, evaluation.space) for trial in lean])
         try:
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            found = optuna.importance.get_param_importances(picture, evaluator=evaluator)
+            importances = optuna.importance.get_param_importances(picture, evaluator=evaluator)
         except (ValueError, RuntimeError):  # as where all trials are alike
             return {}
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in importances.items()}

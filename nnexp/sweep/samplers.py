@@ -266,8 +266,10 @@ class OptunaSampler:
                 raise SamplerError(f"The sampler {quoted(self._name)} fails with its settings: {error}") from error
             finally:
                 self._passed += len(passing)
-                for own in passing:  # what is not finished leaves the picture; samplers do not look at what has failed
-                    self._storage.set_trial_state_values(own, TrialState.FAIL)
+                for (
+                    identity
+                ) in passing:  # what is not finished leaves the picture; samplers do not look at what has failed
+                    self._storage.set_trial_state_values(identity, TrialState.FAIL)
         return points
 
     def _picture(self, shown: Sequence[Trial]) -> list[int]:
@@ -281,7 +283,7 @@ class OptunaSampler:
             self._storage = optuna.storages.InMemoryStorage()
             self._study = optuna.create_study(directions=self._directions, storage=self._storage)
             self._in_picture = set()
-        new = [frozen(own, self._space, places=True) for n, own in finished.items() if n not in self._in_picture]
+        new = [frozen(trial, self._space, places=True) for n, trial in finished.items() if n not in self._in_picture]
         self._study.add_trials(new)
         self._in_picture = set(finished)
         study = self._study._study_id

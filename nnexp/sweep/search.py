@@ -166,8 +166,8 @@ class SweepCV(BaseSearchCV):
                 if key.rpartition("__")[2] == "random_state" and value is None and self.random_state is not None:
                     self.best_estimator_.set_params(**{key: seed})
             begun = time.time()
-            own = {} if y is None else {"y": y}
-            self.best_estimator_.fit(X, **own, **routed.estimator.fit)
+            target = {} if y is None else {"y": y}
+            self.best_estimator_.fit(X, **target, **routed.estimator.fit)
             self.refit_time_ = time.time() - begun
             if hasattr(self.best_estimator_, "feature_names_in_"):
                 self.feature_names_in_ = self.best_estimator_.feature_names_in_
@@ -203,8 +203,8 @@ class SweepCV(BaseSearchCV):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _print(self, outcome: Any, trials: list[Trial]) -> None:
-        said = outcome.record.get("problem") or ", ".join(f"{value:.5g}" for value in outcome.values)
-        print(f"trial {outcome.number}: {outcome.state}: {said}")
+        result = outcome.record.get("problem") or ", ".join(f"{value:.5g}" for value in outcome.values)
+        print(f"trial {outcome.number}: {outcome.state}: {result}")
 
     def _results(self, trials: list[Trial], evaluation: TrialScorer) -> dict[str, Any]:
         """Return what was found as `cv_results_` has it."""
@@ -232,10 +232,10 @@ class SweepCV(BaseSearchCV):
             seconds = float(trial.record.get("seconds", 0.0)) / self.n_splits_
             for fold in range(self.n_splits_):
                 missing = self.error_score if trial.state == "fail" else np.nan  # what was pruned never wins
-                own = {name: scores[name][fold] if name in scores else missing for name in names}
+                values = {name: scores[name][fold] if name in scores else missing for name in names}
                 row: dict[str, Any] = {"fit_time": seconds, "score_time": 0.0}
-                test = {name: own[name] for name in tests}
-                train = {name: own[f"train_{name}"] for name in tests if f"train_{name}" in own}
+                test = {name: values[name] for name in tests}
+                train = {name: values[f"train_{name}"] for name in tests if f"train_{name}" in values}
                 row["test_scores"] = test if self.multimetric_ else test["score"]
                 if self.return_train_score:
                     row["train_scores"] = train if self.multimetric_ else train["score"]

@@ -376,8 +376,8 @@ class Space:
         node = next(parameter.node for parameter in self._parameters if parameter.name == other)
         if isinstance(node, _Choice):
             for value in allowed:
-                constants = [own.value for own in node.options if isinstance(own, _Constant)]
-                if not any(value == own for own in (*node.leaf.choices, *constants)):
+                constants = [option.value for option in node.options if isinstance(option, _Constant)]
+                if not any(value == choice for choice in (*node.leaf.choices, *constants)):
                     raise SpaceError(
                         f"{other} is never {quoted(value)}. {nearest(str(value), map(str, node.leaf.choices))}"
                     )
@@ -405,7 +405,7 @@ class Space:
             count = len(sizes.node.neurons)
         else:
             lists = [o.value for o in getattr(sizes.node, "options", ()) if isinstance(getattr(o, "value", None), list)]
-            count = max((len(own) for own in lists), default=1)
+            count = max((len(choices) for choices in lists), default=1)
         options = tuple(self._choice(f"{name}.layer_{i + 1}", declared["per_layer"]) for i in range(count))
         return _PerLayer(options, fixed, layers)
 
@@ -425,7 +425,7 @@ class Space:
                 return _layers(name, declared)
             if "per_layer" in declared:
                 return _Constant(None)  # comes once the layers are known
-            return _Table(tuple((str(key), self._node_inside(f"{name}.{key}", own)) for key, own in declared.items()))
+            return _Table(tuple((str(key), self._node_inside(f"{name}.{key}", part)) for key, part in declared.items()))
         if hasattr(declared, "to_internal_repr"):  # a distribution of Optuna
             return self._from_optuna(name, declared)
         return _Constant(declared)
@@ -483,7 +483,7 @@ class Space:
 
 def _chosen(value: Any, allowed: Sequence[Any]) -> bool:
     name = _label(value) if isinstance(value, Mapping | list | tuple) else value
-    return any(own in (value, name) for own in allowed)
+    return any(choice in (value, name) for choice in allowed)
 
 
 def _kind(value: Any) -> str:
@@ -591,9 +591,9 @@ def _check_keys(declared: Mapping[str, Any], known: list[str]) -> None:
 def plain(value: Any) -> Any:
     """Return a declaration in what JSON has, with objects as they show themselves."""
     if isinstance(value, Mapping):
-        return {str(key): plain(own) for key, own in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(own) for own in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):

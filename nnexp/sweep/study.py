@@ -110,16 +110,16 @@ class Study:
     # What it is
 
     def _declared(self) -> dict[str, Any]:
-        own = self.settings
+        settings = self.settings
         return {
             "version": __version__,
-            "mode": own.mode,
-            "sampler": own.sampler,
-            "sampler_settings": plain(own.sampler_settings),
-            "batch_size": own.batch_size if own.mode == "deterministic" else None,
+            "mode": settings.mode,
+            "sampler": settings.sampler,
+            "sampler_settings": plain(settings.sampler_settings),
+            "batch_size": settings.batch_size if settings.mode == "deterministic" else None,
             "pruner": self.evaluation.pruning.name,
             "pruner_settings": plain(self.evaluation.pruning.settings),
-            "seed": own.seed,
+            "seed": settings.seed,
             "objectives": list(self.evaluation.objectives),
             "space": self.evaluation.space.declaration,
             "code": code_of_evaluations(),
@@ -163,7 +163,11 @@ class Study:
         """Raise a StudyError where a study was made with other versions; one of an earlier version of nnexp does not say."""
         if not isinstance(there, dict):
             return
-        other = [f"{name} {there.get(name)}, here {own}" for name, own in libraries().items() if there.get(name) != own]
+        other = [
+            f"{name} {there.get(name)}, here {version}"
+            for name, version in libraries().items()
+            if there.get(name) != version
+        ]
         if other:
             raise StudyError(
                 f"{where}, made with other versions: {'; '.join(other)}. Install those to go on with it, take another name, or "
@@ -355,9 +359,9 @@ class Study:
         stacks = self.evaluation.units(first_ones)
         waiting = [job for job in jobs if not trials[job.number].is_finished]
         while waiting:
-            answered = [own for job in waiting if (own := self._answer(job, keys[job.number])) is not None]
+            answered = [outcome for job in waiting if (outcome := self._answer(job, keys[job.number])) is not None]
             self._tell(answered, keys, on_trial)
-            done = {own.number for own in answered}
+            done = {outcome.number for outcome in answered}
             waiting = [job for job in waiting if job.number not in done]
             now = _first_of_equals(waiting, keys)
             wanted = {job.number for job in now}
@@ -376,10 +380,10 @@ class Study:
                                 broken += [[job] for job in units[index]]
                                 continue
                             outcomes = _deaths(units[index], result)
-                        ended += [own for own in outcomes if own.number in wanted]
-                        done |= {own.number for own in outcomes}
+                        ended += [outcome for outcome in outcomes if outcome.number in wanted]
+                        done |= {outcome.number for outcome in outcomes}
                         long = any(
-                            own.record["seconds"] > _TOGETHER for own in outcomes
+                            outcome.record["seconds"] > _TOGETHER for outcome in outcomes
                         )  # is not kept waiting for another
                         if long or time.monotonic() - told_at > _TOGETHER:
                             self._tell(ended, keys, on_trial)
@@ -401,7 +405,7 @@ class Study:
     ) -> None:
         if not outcomes:
             return
-        told = [_with_key(own, keys) for own in outcomes]
+        told = [_with_key(outcome, keys) for outcome in outcomes]
 
         def tell(change: Change) -> None:
             for outcome in told:
@@ -460,7 +464,7 @@ class Study:
                     work = len(mine)
                     for outcomes in self._evaluate_mine(mine):
                         told += outcomes
-                        ready = {own.number for own in told}
+                        ready = {outcome.number for outcome in told}
                         mine = [trial for trial in mine if trial.number not in ready]
                         if mine and time.monotonic() - told_at > 2 * _AT_ONCE:
                             ended, told = told, []
@@ -545,16 +549,19 @@ class Study:
         keys = {job.number: self.evaluation.key_of(self.key, job.parameters) for job in jobs}
         waiting = jobs
         while waiting:
-            answered = [own for job in waiting if (own := self._answer(job, keys[job.number])) is not None]
-            done = {own.number for own in answered}
+            answered = [outcome for job in waiting if (outcome := self._answer(job, keys[job.number])) is not None]
+            done = {outcome.number for outcome in answered}
             if answered:
-                yield [_with_key(own, keys) for own in answered]
+                yield [_with_key(outcome, keys) for outcome in answered]
             waiting = [job for job in waiting if job.number not in done]
             for unit in self.evaluation.units(_first_of_equals(waiting, keys)):
-                outcomes = [_with_key(own, keys) for own in self.evaluation.evaluate(unit, shown)]
-                done |= {own.number for own in outcomes}
-                for own in outcomes:
-                    self._note(self.name, Trial(own.number, own.state, {}, own.values, own.steps, own.record))
+                outcomes = [_with_key(outcome, keys) for outcome in self.evaluation.evaluate(unit, shown)]
+                done |= {outcome.number for outcome in outcomes}
+                for outcome in outcomes:
+                    self._note(
+                        self.name,
+                        Trial(outcome.number, outcome.state, {}, outcome.values, outcome.steps, outcome.record),
+                    )
                 yield outcomes
             waiting = [job for job in waiting if job.number not in done]
 

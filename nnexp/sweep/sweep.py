@@ -357,14 +357,14 @@ def space_of(space: Any, estimator: Any) -> Space:
     full: dict[str, str] = {}
     problems = []
     for name in declaration:
-        longer = [own for own in known if own.endswith(f"__{name}")]
+        longer = [setting for setting in known if setting.endswith(f"__{name}")]
         if name in known:
             full[name] = name
         elif longer:
             if isinstance(estimator, Pipeline):  # of several steps the last one is meant
-                longer = [own for own in longer if own.startswith(f"{estimator.steps[-1][0]}__")] or longer
-            depth = min(own.count("__") for own in longer)
-            nearest_ones = [own for own in longer if own.count("__") == depth]
+                longer = [name for name in longer if name.startswith(f"{estimator.steps[-1][0]}__")] or longer
+            depth = min(name.count("__") for name in longer)
+            nearest_ones = [name for name in longer if name.count("__") == depth]
             full[name] = nearest_ones[0]
             if len(nearest_ones) > 1:
                 problems.append(f"{name}: may be {' or '.join(nearest_ones)}; write the whole name.")
@@ -373,9 +373,9 @@ def space_of(space: Any, estimator: Any) -> Space:
             last = getattr(last, "regressor", last)
             options = last.get_params(deep=False)
             problems.append(f"{name}: {type(last).__name__} has no such parameter. {nearest(str(name), options)}")
-    for name, own in full.items():
-        last = own.rpartition("__")[2]
-        if last in _SET_ELSEWHERE and (last == "random_state" or isinstance(_owner(estimator, own), BackpropMLP)):
+    for name, value in full.items():
+        last = value.rpartition("__")[2]
+        if last in _SET_ELSEWHERE and (last == "random_state" or isinstance(_owner(estimator, value), BackpropMLP)):
             problems.append(f"{name}: is set by {_SET_ELSEWHERE[last]}.")
     if len(set(full.values())) < len(full):
         problems.append("Two names of this space are the same parameter.")
@@ -405,9 +405,9 @@ def _owner(estimator: Any, name: str) -> Any:
 def _layers_first(declaration: dict[str, Any]) -> dict[str, Any]:
     """Put the layers before what has an entry for each of them."""
     first = {
-        name: own
-        for name, own in declaration.items()
-        if name.rpartition("__")[2] == "hidden_layer_sizes" and not (isinstance(own, Mapping) and "when" in own)
+        name: part
+        for name, part in declaration.items()
+        if name.rpartition("__")[2] == "hidden_layer_sizes" and not (isinstance(part, Mapping) and "when" in part)
     }
     return {**first, **declaration}
 
@@ -430,15 +430,15 @@ def scores_by_name(scoring: Any) -> dict[str, Any]:
     if callable(scoring):
         return {"score": scoring}
     if isinstance(scoring, Mapping):
-        found = {str(name): own for name, own in scoring.items()}
+        scorers = {str(name): scorer for name, scorer in scoring.items()}
     else:
-        found = {str(name): name for name in scoring}
-    if not found:
+        scorers = {str(name): name for name in scoring}
+    if not scorers:
         raise ValueError("scoring names no score.")
-    for own in found.values():
-        if isinstance(own, str) and own not in get_scorer_names():
-            raise ValueError(f"unknown score {quoted(own)}. {nearest(own, get_scorer_names())}")
-    return found
+    for scorer in scorers.values():
+        if isinstance(scorer, str) and scorer not in get_scorer_names():
+            raise ValueError(f"unknown score {quoted(scorer)}. {nearest(scorer, get_scorer_names())}")
+    return scorers
 
 
 def passthrough(estimator: Any, X: Any, y: Any = None, **params: Any) -> float:

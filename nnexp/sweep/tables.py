@@ -45,9 +45,9 @@ def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) 
         columns[column_of(leaf.name)] = [trial.params.get(leaf.name) for trial in finished]
     for name in metrics:
         scores = [_complete(trial, name) for trial in finished]
-        columns[f"score.{name}"] = [float(np.mean(own)) if own else None for own in scores]
+        columns[f"score.{name}"] = [float(np.mean(name)) if name else None for name in scores]
         columns[f"error.{name}"] = [
-            float(np.std(own, ddof=1) / np.sqrt(len(own))) if len(own) > 1 else None for own in scores
+            float(np.std(name, ddof=1) / np.sqrt(len(name))) if len(name) > 1 else None for name in scores
         ]
     for name in ("evaluations", "pruned_at", "reused_from"):
         columns[name] = [record.get(name) for record in records]
@@ -87,11 +87,11 @@ def curves_table(curves: Mapping[int, Mapping[str, Sequence[Any]]], trials: Sequ
     """Return a row for each fold and step of each finished trial that has a learning curve: the errors and the cost."""
     parts: dict[str, list[Any]] = {name: [] for name in CURVE_COLUMNS}
     for trial in trials:
-        own = curves.get(trial.number)
-        if own and trial.is_finished:
-            parts["number"] += [trial.number] * len(own["step"])
+        curve = curves.get(trial.number)
+        if curve and trial.is_finished:
+            parts["number"] += [trial.number] * len(curve["step"])
             for name in CURVE_COLUMNS[1:]:
-                parts[name] += own[name]
+                parts[name] += curve[name]
     table = pd.DataFrame(parts, columns=CURVE_COLUMNS)
     for name in ("error", "validation_error"):
         table[name] = table[name].astype(float)
@@ -120,10 +120,10 @@ def pareto_front(trials: Sequence[Trial], directions: Sequence[str]) -> list[Tri
     kept: list[int] = []
     front = np.empty((0, len(directions)))
     for index in np.lexsort(values.T[::-1]):  # what comes later is not better in the first objective
-        own = values[index]
-        if front.size and (front[-1] == own).all():
+        score = values[index]
+        if front.size and (front[-1] == score).all():
             kept.append(int(index))
-        elif not ((front <= own).all(axis=1) & (front < own).any(axis=1)).any():
+        elif not ((front <= score).all(axis=1) & (front < score).any(axis=1)).any():
             kept.append(int(index))
-            front = np.vstack([front, own])
+            front = np.vstack([front, score])
     return sorted((complete[index] for index in kept), key=lambda trial: trial.number)

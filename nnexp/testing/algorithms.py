@@ -64,8 +64,8 @@ class Case:
             samples=Samples(X, network.bias, np.float64),
             expected=np.eye(sizes[-1])[classes],
             weight=None,
-            training=[own[n_validation:] for own in order],
-            validation=[own[:n_validation] for own in order] if n_validation else None,
+            training=[kind[n_validation:] for kind in order],
+            validation=[kind[:n_validation] for kind in order] if n_validation else None,
             shift=np.zeros(members, dtype=int),
             l1=np.zeros(members),
             l2=np.full(members, 1e-3),
@@ -76,9 +76,12 @@ class Case:
 
     def only(self, member: int) -> Case:
         """Return the training of one member."""
-        own = np.array([member])
+        chosen = np.array([member])
         return replace(
-            self, problem=self.problem.select(own), descent=self.descent.select(own), parameters=self.parameters[own]
+            self,
+            problem=self.problem.select(chosen),
+            descent=self.descent.select(chosen),
+            parameters=self.parameters[chosen],
         )
 
     def begin(self, first: int = 0) -> Training:
@@ -125,23 +128,23 @@ def check_resumes(algorithm: Algorithm) -> None:
         again = part.copy()
         again.algorithm = copy.deepcopy(case.algorithm)  # what it keeps to itself is not saved
         again.state = _restored(part.state, algorithm)
-        said = f"{algorithm!r}, saved after step {after} and gone on with from there, "
+        whose = f"{algorithm!r}, saved after step {after} and gone on with from there, "
         try:
             case.run(again, STEPS - after)
         except Exception as error:
             raise AssertionError(
-                f"{said}fails: {type(error).__name__}: {error}. All that it remembers must be in the arrays of its State."
+                f"{whose}fails: {type(error).__name__}: {error}. All that it remembers must be in the arrays of its State."
             ) from error
         assert _same(again.parameters, whole.parameters), (
-            f"{said}comes to other weights than without a break. All that it remembers must be in the arrays of its State."
+            f"{whose}comes to other weights than without a break. All that it remembers must be in the arrays of its State."
         )
         errors = (
-            [[row["error"] for row in own] for own in again.history],
-            [[row["error"] for row in own] for own in whole.history],
+            [[row["error"] for row in step] for step in again.history],
+            [[row["error"] for row in step] for step in whole.history],
         )
-        assert errors[0] == errors[1], f"{said}reports other errors than without a break."
+        assert errors[0] == errors[1], f"{whose}reports other errors than without a break."
         for name, values in whole.state.arrays.items():
-            assert _same(again.state.arrays[name], values), f"{said}remembers another {name!r} than without a break."
+            assert _same(again.state.arrays[name], values), f"{whose}remembers another {name!r} than without a break."
 
 
 def _restored(state: State, algorithm: Algorithm) -> State:
@@ -153,8 +156,8 @@ def _restored(state: State, algorithm: Algorithm) -> State:
             f"cannot be saved. It is {np.asarray(values).dtype}, {np.shape(values)}."
         )
     rngs = [np.random.default_rng() for _ in state.rngs]
-    for own, kept in zip(rngs, state.rngs, strict=True):
-        own.bit_generator.state = kept.bit_generator.state
+    for rng, kept in zip(rngs, state.rngs, strict=True):
+        rng.bit_generator.state = kept.bit_generator.state
     return State(rngs, {name: values.copy() for name, values in state.arrays.items()}, state.updates.copy())
 
 
@@ -163,15 +166,15 @@ def check_stack(algorithm: Algorithm) -> None:
     case = Case.of(algorithm, members=3, n_validation=12)
     together = case.run(case.begin(), STEPS)
     for member in range(3):
-        own = case.only(member)
-        alone = own.run(own.begin(first=member), STEPS)
-        said = f"{algorithm!r}: member {member} of a stack of 3 "
+        case_alone = case.only(member)
+        alone = case_alone.run(case_alone.begin(first=member), STEPS)
+        whose = f"{algorithm!r}: member {member} of a stack of 3 "
         assert np.allclose(together.parameters[member], alone.parameters[0], rtol=1e-6, atol=1e-9), (
-            f"{said}becomes another network than alone. What a member becomes must follow from its own rows, generator and "
+            f"{whose}becomes another network than alone. What a member becomes must follow from its own rows, generator and "
             "arrays of the state."
         )
         assert together.evaluations[member] == alone.evaluations[0], (
-            f"{said}costs {together.evaluations[member]:,} evaluations, and {alone.evaluations[0]:,} alone."
+            f"{whose}costs {together.evaluations[member]:,} evaluations, and {alone.evaluations[0]:,} alone."
         )
 
 
@@ -213,13 +216,13 @@ def check_cost(algorithm: Algorithm) -> None:
             "of a network over a sample is 1, a way back 2 more."
         )
         rows = len(case.problem.training[0])
-        said = case.algorithm.cost(case.problem.network, rows, n_validation, case.descent)
+        promised = case.algorithm.cost(case.problem.network, rows, n_validation, case.descent)
         step = counted / int(training.n_iter[0])
         least, most = (
             (0.5, 2.0) if isinstance(algorithm, Composite) else (0.8, 1.25)
         )  # of few steps each part has whole ones
-        assert least * step <= said <= most * step, (
-            f"{algorithm!r}, {where}: a step costs {step:,.0f} evaluations, and `cost` says {said:,}."
+        assert least * step <= promised <= most * step, (
+            f"{algorithm!r}, {where}: a step costs {step:,.0f} evaluations, and `cost` says {promised:,}."
         )
 
 
@@ -234,7 +237,7 @@ def check_masks(algorithm: Algorithm) -> None:
     for _ in range(STEPS):
         case.run(training, 1)
         seen += [training.parameters, training.state.arrays.get("parameters", training.parameters)]
-    assert not any(own[..., absent].any() for own in seen), (
+    assert not any(row[..., absent].any() for row in seen), (
         f"{algorithm!r} gives weights to connections that the network does not have: where `Network.initial_scale` is 0 they must "
         "stay 0."
     )
@@ -267,14 +270,14 @@ def check_memory(algorithm: Algorithm) -> None:
         return
     case = Case.of(algorithm, members=2, sizes=_wide(algorithm), rows=8)
     size = case.parameters[0].nbytes
-    said = case.algorithm.memory(case.problem, case.descent)
+    promised = case.algorithm.memory(case.problem, case.descent)
     needed, _, _ = _traced(case)
-    assert needed <= 1.1 * said + 2 * _FEW * size + (1 << 20), (
-        f"{algorithm!r}: `memory` says {said / 1e6:.1f} MB, and {needed / 1e6:.1f} MB were needed for networks of "
+    assert needed <= 1.1 * promised + 2 * _FEW * size + (1 << 20), (
+        f"{algorithm!r}: `memory` says {promised / 1e6:.1f} MB, and {needed / 1e6:.1f} MB were needed for networks of "
         f"{size / 1e6:.2f} MB. More than {_FEW} networks a member must be said."
     )
-    assert said <= 4 * needed + 2 * _FEW * size, (
-        f"{algorithm!r}: `memory` says {said / 1e6:.1f} MB, and {needed / 1e6:.1f} MB were needed: it would refuse what fits."
+    assert promised <= 4 * needed + 2 * _FEW * size, (
+        f"{algorithm!r}: `memory` says {promised / 1e6:.1f} MB, and {needed / 1e6:.1f} MB were needed: it would refuse what fits."
     )
 
 

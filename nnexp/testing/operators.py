@@ -136,14 +136,14 @@ def check_inheritance(mutation: Mutation) -> None:
         assert isinstance(values, np.ndarray) and values.shape[:1] == (2,) and values.ndim > 1, (
             f"{mutation!r}: {name!r} must be an array with a first axis of members, and another one."
         )
-    own = {name: values[0] for name, values in memory.items()}
+    of_one = {name: values[0] for name, values in memory.items()}
     rng = np.random.default_rng(0)
     for _ in range(50):
-        strength = np.asarray(mutation.inherit(np.full((20, 2), float(mutation.sigma)), own, rng))
+        strength = np.asarray(mutation.inherit(np.full((20, 2), float(mutation.sigma)), of_one, rng))
         assert strength.shape == (20,) and np.isfinite(strength).all() and (strength > 0).all(), (
             f"{mutation!r} must inherit a positive and finite sigma for each child."
         )
-        mutation.learn(np.where(rng.random(20) < 0.1, np.inf, rng.random(20)), own, rng)
+        mutation.learn(np.where(rng.random(20) < 0.1, np.inf, rng.random(20)), of_one, rng)
 
 
 SELECTION_CHECKS = (check_draw, check_pressure)

@@ -38,8 +38,8 @@ def check_activation_stack(activation: Activation) -> None:
     """Networks of a stack, and both precisions, have the outputs of each alone; nothing else is written."""
     z = np.random.default_rng(0).normal(size=(3, 4, 5))
     together = _outputs(activation, z)
-    for own, alone in zip(together, z, strict=True):
-        assert np.allclose(own, _outputs(activation, alone), rtol=1e-12), (
+    for output, alone in zip(together, z, strict=True):
+        assert np.allclose(output, _outputs(activation, alone), rtol=1e-12), (
             f"{activation!r} has other outputs for a network in a stack than alone: only the last two axes are neurons and samples."
         )
     low = _outputs(activation, z.astype(np.float32))
@@ -156,17 +156,17 @@ def check_update_blocks(optimizer: Optimizer) -> None:
     class Blocks(type(optimizer)):  # type: ignore[misc]
         BLOCK_BYTES = 8 * 32
 
-    found = []
+    problems = []
     for cls in (type(optimizer), Blocks):
-        own: Any = object.__new__(cls)
-        own.__dict__.update(vars(optimizer))
+        part: Any = object.__new__(cls)
+        part.__dict__.update(vars(optimizer))
         parameters, gradient = first.copy(), np.empty_like(first)
-        update = own.bind(parameters, gradient, list(np.zeros((optimizer.n_moments, 2, 70))))
+        update = part.bind(parameters, gradient, list(np.zeros((optimizer.n_moments, 2, 70))))
         for t, slope in enumerate(slopes, 1):
             gradient[:] = slope
             update(np.array([[0.01], [0.02]]), t)
-        found.append(parameters)
-    assert np.allclose(found[0], found[1], rtol=1e-12), (
+        problems.append(parameters)
+    assert np.allclose(problems[0], problems[1], rtol=1e-12), (
         f"{optimizer!r}: each weight must be updated by itself, since large stacks are cut."
     )
 
@@ -178,7 +178,7 @@ def check_factors(schedule: Schedule) -> None:
     assert factors.shape == t.shape and np.isfinite(factors).all() and (factors >= 0).all() and factors.any(), (
         f"{schedule!r} must give a finite factor of at least 0 for each update, and not only 0."
     )
-    alone = np.array([schedule.factors(own[np.newaxis], 0.01)[0] for own in t])
+    alone = np.array([schedule.factors(item[np.newaxis], 0.01)[0] for item in t])
     assert np.allclose(factors, alone, rtol=1e-12), (
         f"{schedule!r} gives an update another factor among others than alone."
     )

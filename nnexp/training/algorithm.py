@@ -235,18 +235,18 @@ class Algorithm(ABC):
         """Return the settings by name; with those of algorithms among them, such as ``evolution__elite``."""
         params = {name: getattr(self, name) for name in self.parameter_names()}
         if deep:
-            for name, own in self.inner().items():
-                params |= {f"{name}__{key}": value for key, value in own.get_params().items()}
+            for name, part in self.inner().items():
+                params |= {f"{name}__{key}": value for key, value in part.get_params().items()}
         return params
 
     def set_params(self, **params: Any) -> Algorithm:
         """Change settings by name; those of an algorithm among them as ``evolution__elite``."""
         known = self.parameter_names()
-        for name, value in sorted(params.items(), key=lambda own: "__" in own[0]):  # an algorithm before its settings
-            outer, _, own = name.partition("__")
-            inner = self.inner() if own else {}
+        for name, value in sorted(params.items(), key=lambda name: "__" in name[0]):  # an algorithm before its settings
+            outer, _, part = name.partition("__")
+            inner = self.inner() if part else {}
             if outer in inner:
-                inner[outer].set_params(**{own: value})
+                inner[outer].set_params(**{part: value})
             elif name in known:
                 setattr(self, name, value)
             else:
@@ -255,7 +255,7 @@ class Algorithm(ABC):
 
     def inner(self) -> dict[str, Algorithm]:
         """Return the algorithms that it is made of and whose settings can be changed, by name."""
-        return {name: own for name in self.parameter_names() if isinstance(own := getattr(self, name), Algorithm)}
+        return {name: part for name in self.parameter_names() if isinstance(part := getattr(self, name), Algorithm)}
 
     def said(self, name: str) -> tuple[str, Any]:
         """Return how a message calls a setting, and its value."""
@@ -277,7 +277,7 @@ class Algorithm(ABC):
     def __repr__(self) -> str:
         signature = inspect.signature(type(self).__init__).parameters
         several = [n for n, p in signature.items() if p.kind is p.VAR_POSITIONAL]
-        changed = [repr(own) for name in several for own in getattr(self, name)]
+        changed = [repr(part) for name in several for part in getattr(self, name)]
         changed += [
             f"{n}={v!r}"
             for n, v in self.get_params(deep=False).items()

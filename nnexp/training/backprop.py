@@ -173,7 +173,7 @@ class _Dropout:
         dropped = np.minimum(np.round(self._descent.dropout * self.UNIT), self.UNIT - 1)
         self._limits = dropped.astype(np.uint32)  # below it an output is dropped
         self._factors = (1.0 / (1.0 - dropped / self.UNIT)).astype(self._dtype)
-        self._random = [bool(own.any()) for own in self._limits]
+        self._random = [bool(limit.any()) for limit in self._limits]
 
     def draw(self, workspace: Workspace, rngs: list[np.random.Generator]) -> None:
         """Fill `Workspace.keep` for one pass."""
@@ -215,15 +215,15 @@ class Epoch:
         self._order = problem.training_rows[:, :n].copy()
         # A stack of one does without the leading axis.
         self._leading = leading = (members,) if members > 1 else ()
-        own: Any = slice(None) if leading else 0
-        self._parameters = state.arrays["parameters"][own]
+        place: Any = slice(None) if leading else 0
+        self._parameters = state.arrays["parameters"][place]
         self._gradient = np.zeros_like(self._parameters)
         self._piece_gradient = self._gradient
         self._scratch = np.empty_like(self._parameters)
         self._moments = [values for name, values in state.arrays.items() if name.startswith("moment_")]
         self._t: Any = 0
         self.resume()
-        moments = [values[own] for values in self._moments]
+        moments = [values[place] for values in self._moments]
         self._update = descent.optimizer.bind(self._parameters, self._gradient, moments)
         self._n_updates = -(-n // self._batch)
 
@@ -279,8 +279,8 @@ class Epoch:
         problem, state, n = self._problem, self._state, self._n
         members = problem.n_members
         if self._shuffles:
-            for row, rng, own in zip(self._order, state.rngs, problem.training_rows, strict=True):
-                row[:] = rng.permutation(own)[:n]
+            for row, rng, rows in zip(self._order, state.rngs, problem.training_rows, strict=True):
+                row[:] = rng.permutation(rows)[:n]
         error = np.zeros(members)
         opens, total = True, self._gradient
         accumulates = self._piece_gradient is not total

@@ -85,8 +85,8 @@ class SeparableCMAES(SearchDistribution):
         return super().extend(network)
 
     def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
-        made = [_remembered(self.optimizer(problem, own)) for own in parameters]
-        arrays = {f"cma{name}": np.stack([own[name] for own in made]) for name in made[0]}
+        made = [_remembered(self.optimizer(problem, row)) for row in parameters]
+        arrays = {f"cma{name}": np.stack([optimizer[name] for optimizer in made]) for name in made[0]}
         return State(rngs, {"first": parameters.copy(), **arrays}, np.zeros(len(parameters), dtype=np.int64))
 
     def accept(self, problem: Problem, descent: Descent, state: State, parameters: Array) -> None:
@@ -108,13 +108,13 @@ class SeparableCMAES(SearchDistribution):
 
         scale = problem.network.initial_scale
         free = scale > 0
-        own = getattr(cmaes, self.kind)(
+        optimizer = getattr(cmaes, self.kind)(
             mean=np.clip(parameters[free].astype(np.float64) / scale[free], -1e30, 1e30),  # its own limit is 1e32
             sigma=float(self.sigma),
             population_size=self.size(problem.network.n_parameters),
         )
-        own._funhist_values[:] = 0.0  # the library leaves it as it finds it
-        return own
+        optimizer._funhist_values[:] = 0.0  # the library leaves it as it finds it
+        return optimizer
 
     def breeder(self, problem: Problem, state: State, judge: Scores) -> Breeder:
         return _Distribution(self, problem, state)
@@ -169,7 +169,7 @@ class CMAES(SeparableCMAES):
 def _remembered(optimizer: Any) -> dict[str, Array]:
     """Return what the library pickles of an optimizer, as arrays by name."""
     kept = optimizer.__getstate__()
-    return {name: np.asarray(own) for name, own in kept.items() if own is not None and name not in _UNUSED}
+    return {name: np.asarray(value) for name, value in kept.items() if value is not None and name not in _UNUSED}
 
 
 class _Distribution(Distribution):
@@ -179,13 +179,13 @@ class _Distribution(Distribution):
         self._scale = scale[self._free]
         self._optimizers = []
         for member in range(len(state.rngs)):
-            own = settings.optimizer(problem, self._first[member])
-            fresh = own.__getstate__()
-            for name, value in _remembered(own).items():
+            optimizer = settings.optimizer(problem, self._first[member])
+            fresh = optimizer.__getstate__()
+            for name, value in _remembered(optimizer).items():
                 saved = state.arrays[f"cma{name}"][member]
                 fresh[name] = saved.copy() if value.ndim else type(fresh[name])(saved)
-            own.__setstate__(fresh)
-            self._optimizers.append(own)
+            optimizer.__setstate__(fresh)
+            self._optimizers.append(optimizer)
         n = settings.size(problem.network.n_parameters)
         self._drawn: Array = np.empty((n, int(self._free.sum())))
         self._population = np.empty((n, problem.network.n_parameters), dtype=problem.dtype)
@@ -195,13 +195,13 @@ class _Distribution(Distribution):
         # As the library's ask does, which would decompose the matrix anew for each network and draw from numbers of its own,
         # of which it forgets a part where it is saved.
         optimizer = self._optimizers[member]
-        found = optimizer._eigen_decomposition()
+        eigen = optimizer._eigen_decomposition()
         z = rng.standard_normal(self._drawn.shape)  # ~ N(0, I)
-        if isinstance(found, tuple):
-            vectors, lengths = found
+        if isinstance(eigen, tuple):
+            vectors, lengths = eigen
             y = z @ vectors.dot(np.diag(lengths)).T  # ~ N(0, C)
         else:
-            y = found * z
+            y = eigen * z
         self._drawn[:] = optimizer.mean + optimizer._sigma * y  # ~ N(m, σ² C)
         out[:] = self._first[member]
         out[:, self._free] = self._drawn * self._scale
@@ -210,15 +210,15 @@ class _Distribution(Distribution):
     def tell(self, member: int, population: Array, values: Array) -> None:
         optimizer = self._optimizers[member]
         optimizer.tell(list(zip(self._drawn.copy(), values.tolist(), strict=True)))
-        for name, own in _remembered(optimizer).items():
-            self._arrays[f"cma{name}"][member] = own
+        for name, value in _remembered(optimizer).items():
+            self._arrays[f"cma{name}"][member] = value
         # What goes on in memory is what would be read back: a pickle rounds the matrix to a symmetric one.
         optimizer.__setstate__(optimizer.__getstate__())
 
     def middle(self, member: int) -> Array:
-        found = self._first[member].copy()
-        found[self._free] = self._optimizers[member].mean * self._scale
-        return found
+        arrays = self._first[member].copy()
+        arrays[self._free] = self._optimizers[member].mean * self._scale
+        return arrays
 
     def sigma(self, member: int) -> float:
         return float(self._optimizers[member]._sigma)

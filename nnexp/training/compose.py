@@ -30,7 +30,9 @@ class Composite(Algorithm):
     def parts(self) -> list[Algorithm]:
         """The algorithms as objects."""
         kind = type(self).__name__
-        return [ALGORITHMS.resolve(own, f"{kind}(algorithms[{i}])") for i, own in enumerate(self.algorithms)]
+        return [
+            ALGORITHMS.resolve(algorithm, f"{kind}(algorithms[{i}])") for i, algorithm in enumerate(self.algorithms)
+        ]
 
     @property
     def stacks(self) -> bool:  # type: ignore[override]
@@ -65,13 +67,13 @@ class Composite(Algorithm):
     def set_params(self, **params: Any) -> Algorithm:
         """Change settings by name; those of a part by its place, such as ``0__population_size``."""
         for name in params:
-            place, _, own = name.partition("__")
-            if own and place.isdecimal() and place.isascii() and int(place) < len(self.algorithms):
+            place, _, inner = name.partition("__")
+            if inner and place.isdecimal() and place.isascii() and int(place) < len(self.algorithms):
                 part = self.algorithms[int(place)]
                 if not isinstance(part, Algorithm):
                     raise ValueError(
                         f"{type(self).__name__}: the algorithm at place {place} is {quoted(part)}. "
-                        f"To set its {quoted(own)}, give it as an object."
+                        f"To set its {quoted(inner)}, give it as an object."
                     )
         return super().set_params(**params)
 
@@ -119,8 +121,8 @@ class Composite(Algorithm):
         state = State(rngs, counters, np.zeros(members, dtype=np.int64))
         for i, (part, steps) in enumerate(zip(self.parts, self._laid_out(problem, descent), strict=True)):
             # The later ones start anew when it is their turn; here it is only seen what they will remember.
-            own = rngs if i == 0 else copy.deepcopy(rngs)
-            state.embed(str(i), part.start(problem, steps, parameters, own))
+            rngs_of = rngs if i == 0 else copy.deepcopy(rngs)
+            state.embed(str(i), part.start(problem, steps, parameters, rngs_of))
         return state
 
     def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
@@ -158,15 +160,15 @@ class Composite(Algorithm):
         arrays["turns"][members] += 1
         arrays["done"][members] = 0
         for phase in np.unique(arrays["phase"][members]):
-            own = members[arrays["phase"][members] == phase]
-            part, chosen = self.parts[phase], state.select(own)
+            of_phase = members[arrays["phase"][members] == phase]
+            part, chosen = self.parts[phase], state.select(of_phase)
             memory = chosen.part(str(phase))
-            theirs, how = problem.select(own), descent.select(own)
+            theirs, how = problem.select(of_phase), descent.select(of_phase)
             steps = self._laid_out(theirs, how)[phase]
             # A part's first turn is its start, whatever it was made of before.
             accept = Algorithm.accept if anew else type(part).accept
-            accept(part, theirs, steps, memory, parameters[own])
-            state.put(own, chosen)
+            accept(part, theirs, steps, memory, parameters[of_phase])
+            state.put(of_phase, chosen)
 
     def _laid_out(self, problem: Problem, descent: Descent) -> list[Descent]:
         """Return how each part makes steps: the schedule of a learning rate is laid out for those of its own."""
@@ -175,7 +177,7 @@ class Composite(Algorithm):
 
 def _whole_steps(wanted: Array, horizon: int) -> list[int]:
     """Round numbers of steps so that each is at least 1, and all together no more than there are, if that can be."""
-    steps = [max(1, round(own)) for own in wanted]
+    steps = [max(1, round(name)) for name in wanted]
     while sum(steps) > max(horizon, len(steps)):
         steps[int(np.argmax(steps))] -= 1
     return steps
@@ -216,14 +218,14 @@ class Chain(Composite):
         shares: Any = self.shares
         if shares is None:
             return
-        if not isinstance(shares, list | tuple) or not all(is_number(own) for own in shares):
+        if not isinstance(shares, list | tuple) or not all(is_number(share) for share in shares):
             raise TypeError(f"Chain(shares=...) must be a sequence of numbers. Got {quoted(shares)}.")
         if len(shares) != len(self.algorithms):
             raise ValueError(
                 f"Chain(shares=...) needs a share for each of {len(self.algorithms)} algorithms. Got {len(shares)}."
             )
-        for own in shares:
-            check_number("Each of Chain(shares=...)", own, low=0, high=1e9, open_low=True)
+        for share in shares:
+            check_number("Each of Chain(shares=...)", share, low=0, high=1e9, open_low=True)
 
     def at(self, phase: int) -> Algorithm:
         return self.parts[phase]
@@ -284,15 +286,15 @@ class Alternate(Composite):
 
     def _turns(self) -> list[int]:
         steps: Any = self.steps
-        return [int(own) for own in ([steps] * len(self.algorithms) if is_number(steps) else steps)]
+        return [int(count) for count in ([steps] * len(self.algorithms) if is_number(steps) else steps)]
 
     def check(self) -> None:
         super().check()
         steps: Any = self.steps
         if not (is_number(steps) or isinstance(steps, list | tuple)):
             raise TypeError(f"Alternate(steps=...) must be an integer, or one for each algorithm. Got {quoted(steps)}.")
-        for own in [steps] if is_number(steps) else steps:
-            check_number("Alternate(steps=...)", own, low=1, high=1e6, integer=True)
+        for count in [steps] if is_number(steps) else steps:
+            check_number("Alternate(steps=...)", count, low=1, high=1e6, integer=True)
         if len(self._turns()) != len(self.algorithms):
             raise ValueError(
                 f"Alternate(steps=...) needs a number for each of {len(self.algorithms)} algorithms. Got {quoted(self.steps)}."

@@ -65,10 +65,10 @@ def exchange(children: Array, others: Array, take: Array, genome: Genome) -> Non
     mask = -take.astype(kind)  # all bits, or none
     if mask.shape[1] != children.shape[1]:
         mask = np.take(mask, genome.gene, axis=1)
-    own, other = children.view(kind), others.view(kind)
-    np.bitwise_xor(own, other, out=other)
+    bits, other = children.view(kind), others.view(kind)
+    np.bitwise_xor(bits, other, out=other)
     np.bitwise_and(other, mask, out=other)
-    np.bitwise_xor(own, other, out=own)
+    np.bitwise_xor(bits, other, out=bits)
 
 
 @dataclass(frozen=True)
@@ -176,10 +176,10 @@ class Aligned(Crossover):
         return min(self.samples, batch)
 
     def cross(self, children: Array, others: Array, parents: Array, genome: Genome, rng: np.random.Generator) -> None:
-        outputs = [_standardised(own) for own in genome.outputs(self.samples)]
+        outputs = [_standardised(output) for output in genome.outputs(self.samples)]
         network = genome.network
-        for layer, own in enumerate(outputs, start=1):
-            alike = own[parents[:, 0]] @ own[parents[:, 1]].swapaxes(-1, -2)  # (m, neurons, neurons)
+        for layer, output in enumerate(outputs, start=1):
+            alike = output[parents[:, 0]] @ output[parents[:, 1]].swapaxes(-1, -2)  # (m, neurons, neurons)
             order = np.stack([linear_sum_assignment(each, maximize=True)[1] for each in alike])
             for block in network.blocks:
                 view = block.view(others)  # (m, rows, n_target)
@@ -200,8 +200,8 @@ def _standardised(outputs: Array) -> Array:
     """Return outputs, shape (P, neurons, n), with mean 0 and length 1 over the samples; 0 where they are constant."""
     centred = outputs - outputs.mean(axis=-1, keepdims=True)
     length = np.sqrt(np.square(centred).sum(axis=-1, keepdims=True))
-    found = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
-    return np.nan_to_num(found, copy=False)
+    scaled = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
+    return np.nan_to_num(scaled, copy=False)
 
 
 def _coins(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

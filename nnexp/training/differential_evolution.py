@@ -48,23 +48,26 @@ class DifferentialEvolution(Evolutionary):
         return 2 * self.size(n_parameters)  # with what is tried
 
     def first(self, problem: Problem, parameters: NDArray[Any], rng: np.random.Generator) -> Members:
-        own = np.tile([0.5, 0.9], (self.size(len(parameters)), 1))  # F and CR
-        more = {"own": own, "tried": own.copy(), "best": np.zeros(1, dtype=np.intp)}
+        strategy = np.tile([0.5, 0.9], (self.size(len(parameters)), 1))  # F and CR
+        more = {"strategy": strategy, "tried": strategy.copy(), "best": np.zeros(1, dtype=np.intp)}
         return super().first(problem, parameters, rng) | more
 
-    def ask(self, own: Members, rng: np.random.Generator) -> NDArray[Any]:
-        x, n = own["population"], len(own["population"])
+    def ask(self, kept: Members, rng: np.random.Generator) -> NDArray[Any]:
+        x, n = kept["population"], len(kept["population"])
         drawn = rng.random((n, 2)) * [0.9, 1.0] + [0.1, 0.0]  # F from 0.1 to 1, CR from 0 to 1
-        own["tried"][:] = np.where(rng.random((n, 2)) < 0.1, drawn, own["own"])
-        f, cr = own["tried"].astype(x.dtype).T[:, :, np.newaxis]
+        kept["tried"][:] = np.where(rng.random((n, 2)) < 0.1, drawn, kept["strategy"])
+        f, cr = kept["tried"].astype(x.dtype).T[:, :, np.newaxis]
         a, b, c = x[(rng.random((n, n)) + np.eye(n)).argsort(axis=1)[:, :3].T]  # three others
-        start = a if self.variant == "rand/1" else x + f * (x[own["best"]] - x)
+        start = a if self.variant == "rand/1" else x + f * (x[kept["best"]] - x)
         crossed = rng.random(x.shape, dtype=x.dtype) < cr
         crossed[np.arange(n), rng.integers(0, x.shape[1], n)] = True
         return np.concatenate([x, np.where(crossed, start + f * (b - c), x)])
 
-    def tell(self, own: Members, population: NDArray[Any], values: NDArray[Any]) -> None:
+    def tell(self, kept: Members, population: NDArray[Any], values: NDArray[Any]) -> None:
         before, after = np.split(values, 2)
         better = after <= before
-        own["population"][better], own["own"][better] = population[len(before) :][better], own["tried"][better]
-        own["best"][:] = np.minimum(before, after).argmin()
+        kept["population"][better], kept["strategy"][better] = (
+            population[len(before) :][better],
+            kept["tried"][better],
+        )
+        kept["best"][:] = np.minimum(before, after).argmin()

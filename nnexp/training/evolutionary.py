@@ -78,15 +78,15 @@ class Evolutionary(Algorithm):
         return False
 
     def extend(self, network: Network) -> Network:
-        said = f"algorithm={self.name!r}"
+        described = f"algorithm={self.name!r}"
         if network.zero_is_absent and "connections" not in self.keeps:
             raise ValueError(
-                f"{said} moves every weight, and brings back the connections that evolution has removed. After "
+                f"{described} moves every weight, and brings back the connections that evolution has removed. After "
                 "evolve='connections' use 'backprop' or another genetic algorithm."
             )
         if network.choices and "activations" not in self.keeps:
             raise ValueError(
-                f"{said} would mix the numbers by which neurons choose their activations. After evolve='activations' use "
+                f"{described} would mix the numbers by which neurons choose their activations. After evolve='activations' use "
                 "'backprop' or another genetic algorithm."
             )
         return network
@@ -102,8 +102,8 @@ class Evolutionary(Algorithm):
         return 4.0 * self.scored(network.n_parameters)
 
     def start(self, problem: Problem, descent: Descent, parameters: Array, rngs: list[np.random.Generator]) -> State:
-        made = [self.first(problem, own, rng) for own, rng in zip(parameters, rngs, strict=True)]
-        arrays = {name: np.stack([own[name] for own in made]) for name in made[0]}
+        made = [self.first(problem, row, rng) for row, rng in zip(parameters, rngs, strict=True)]
+        arrays = {name: np.stack([arrays[name] for arrays in made]) for name in made[0]}
         return State(rngs, arrays, np.zeros(len(parameters), dtype=np.int64))
 
     def bind(self, problem: Problem, descent: Descent, state: State) -> Step:
@@ -137,11 +137,11 @@ class Evolutionary(Algorithm):
         """Put a network in the place of the last one of each population."""
         state.arrays["population"][:, -1] = parameters
 
-    def ask(self, own: dict[str, Array], rng: np.random.Generator) -> Array:
-        """Return the networks of a member that are to be scored, shape (P, D); ``own`` are its arrays."""
+    def ask(self, kept: dict[str, Array], rng: np.random.Generator) -> Array:
+        """Return the networks of a member that are to be scored, shape (P, D); ``kept`` are its arrays."""
         raise NotImplementedError
 
-    def tell(self, own: dict[str, Array], population: Array, values: Array) -> None:
+    def tell(self, kept: dict[str, Array], population: Array, values: Array) -> None:
         """Note in a member's arrays what its networks are worth, shape (P,), the lower the better."""
         raise NotImplementedError
 
@@ -151,7 +151,7 @@ class _OfArrays(Breeder):
 
     def __init__(self, settings: Evolutionary, state: State) -> None:
         self._settings = settings
-        self._own = [{name: own[i] for name, own in state.arrays.items()} for i in range(len(state.rngs))]
+        self._own = [{name: array[i] for name, array in state.arrays.items()} for i in range(len(state.rngs))]
 
     def ask(self, member: int, rng: np.random.Generator) -> Array:
         return self._settings.ask(self._own[member], rng)

@@ -135,7 +135,7 @@ class Generation:
 
     def _generation(self, member: int, rng: np.random.Generator) -> tuple[dict[str, float], int]:
         breeder, judge, first = self._breeder, self._judge, int(self._breeder.has_middle)
-        own = self._candidates[member]
+        candidates = self._candidates[member]
         judge.draw(member, rng)
         population = breeder.ask(member, rng)
         errors = judge.errors(population)
@@ -143,13 +143,13 @@ class Generation:
         price = breeder.price(population)
         if price is not None:
             values = values + price
-        best = breeder.best(values, len(own) - first)
-        np.take(population, best, axis=0, out=own[first:], mode="clip")
+        best = breeder.best(values, len(candidates) - first)
+        np.take(population, best, axis=0, out=candidates[first:], mode="clip")
         self._errors[member, first:] = errors[best]
         columns = {} if self._spread is None else self._spread(population, errors, judge.fitness, breeder.sigma(member))
-        columns |= breeder.columns(member, own[first])
+        columns |= breeder.columns(member, candidates[first])
         cost = len(population) * judge.evaluations
         breeder.tell(member, population, values)
         if first:
-            own[0] = breeder.middle(member)
+            candidates[0] = breeder.middle(member)
         return columns, cost

@@ -139,23 +139,27 @@ class GeneticAlgorithm(Evolutionary):
         return int(self.elite) * int(self.islands)
 
     def check(self) -> None:
-        said, kind = self.said, type(self).__name__
+        described, kind = self.said, type(self).__name__
         super().check()
-        check_number(*said("islands"), low=1, integer=True)
+        check_number(*described("islands"), low=1, integer=True)
         size, islands = self.size(0), int(self.islands)
         if size % islands:
             raise ValueError(f"{kind}(population_size=...) must be a multiple of islands={islands}. Got {size}.")
-        own = size // islands
-        if own < 2:
-            raise ValueError(f"{kind}(islands=...) leaves {own} network to an island, which needs 2. Got {islands}.")
-        check_number(*said("elite"), low=1, high=own - 1, integer=True)
-        check_number(*said("crossover_rate"), low=0, high=1)
-        check_number(*said("migration_interval"), low=1, integer=True)
-        check_number(*said("migrants"), low=0, high=min(int(self.elite), own - int(self.elite)), integer=True)
-        check_number(*said("immigrants"), low=0, high=1, open_high=True)
-        check_number(*said("stagnation"), low=1, integer=True)
-        check_number(*said("structure_rate"), low=0, high=1, open_low=True)
-        check_number(*said("parsimony"), low=0, high=1e6)
+        size_of_island = size // islands
+        if size_of_island < 2:
+            raise ValueError(
+                f"{kind}(islands=...) leaves {size_of_island} network to an island, which needs 2. Got {islands}."
+            )
+        check_number(*described("elite"), low=1, high=size_of_island - 1, integer=True)
+        check_number(*described("crossover_rate"), low=0, high=1)
+        check_number(*described("migration_interval"), low=1, integer=True)
+        check_number(
+            *described("migrants"), low=0, high=min(int(self.elite), size_of_island - int(self.elite)), integer=True
+        )
+        check_number(*described("immigrants"), low=0, high=1, open_high=True)
+        check_number(*described("stagnation"), low=1, integer=True)
+        check_number(*described("structure_rate"), low=0, high=1, open_low=True)
+        check_number(*described("parsimony"), low=0, high=1e6)
         self._check_operators()
         if isinstance(self.evolve, str) or not isinstance(self.evolve, list | tuple) or not self.evolve:
             raise TypeError(f"{kind}(evolve=...) must be a sequence of {', '.join(EVOLVE)}. Got {quoted(self.evolve)}.")
@@ -196,15 +200,15 @@ class GeneticAlgorithm(Evolutionary):
 
     def choice(self) -> OneOf:
         """Return what hidden neurons choose from."""
-        said = f"{type(self).__name__}(activations=...)"
+        described = f"{type(self).__name__}(activations=...)"
         if isinstance(self.activations, str) or not isinstance(self.activations, list | tuple):
-            raise TypeError(f"{said} must be a sequence of activations. Got {quoted(self.activations)}.")
+            raise TypeError(f"{described} must be a sequence of activations. Got {quoted(self.activations)}.")
         for entry in self.activations:
             if not isinstance(entry, str | Activation | Mapping):
-                raise TypeError(f"{said} must hold names of activations, or activations. Got {quoted(entry)}.")
-        options: list[Activation] = [resolve_activation(own, 1, said) for own in self.activations]
-        if len(set(options)) < 2 or any(not own.elementwise for own in options):
-            raise ValueError(f"{said} must name at least 2 different activations of single neurons.")
+                raise TypeError(f"{described} must hold names of activations, or activations. Got {quoted(entry)}.")
+        options: list[Activation] = [resolve_activation(activation, 1, described) for activation in self.activations]
+        if len(set(options)) < 2 or any(not option.elementwise for option in options):
+            raise ValueError(f"{described} must name at least 2 different activations of single neurons.")
         return OneOf(tuple(dict.fromkeys(options)))
 
     def extend(self, network: Network) -> Network:
@@ -243,11 +247,11 @@ class GeneticAlgorithm(Evolutionary):
         members, size = problem.n_members, self.size(parameters.shape[1])
         _, _, mutation = self.operators()
         population = np.empty((members, size, parameters.shape[1]), dtype=parameters.dtype)
-        for own, first, rng in zip(population, parameters, rngs, strict=True):
-            own[:] = problem.network.initialize(size, generators(rng, size), parameters.dtype)
-            own[0] = first
+        for individuals, first, rng in zip(population, parameters, rngs, strict=True):
+            individuals[:] = problem.network.initialize(size, generators(rng, size), parameters.dtype)
+            individuals[0] = first
             if problem.network.zero_is_absent and "connections" not in self.evolve:
-                own *= problem.network.present(
+                individuals *= problem.network.present(
                     first
                 )  # what evolution has removed before is not for this algorithm to bring back
         arrays = {
@@ -287,7 +291,8 @@ def _memory_of(mutation: Mutation, members: int, size: int) -> dict[str, Array]:
     """Return what a mutation remembers at the start; raise a ValueError if that cannot be kept."""
     memory = mutation.start(members, size)
     if not isinstance(memory, dict) or not all(
-        isinstance(own, np.ndarray) and own.shape[:1] == (members,) and own.ndim > 1 for own in memory.values()
+        isinstance(n_bytes, np.ndarray) and n_bytes.shape[:1] == (members,) and n_bytes.ndim > 1
+        for n_bytes in memory.values()
     ):
         raise ValueError(
             f"mutation={mutation!r} must start with a dictionary of arrays whose first axis is that of {members} members, and "
@@ -321,7 +326,7 @@ class Breeding(Breeder):
         self.cost: int = size * judge.evaluations + settings.breeding_cost(judge.evaluations, network.n_outputs)
         memory = "mutation."
         self._memory = [
-            {name.removeprefix(memory): own[i] for name, own in state.arrays.items() if name.startswith(memory)}
+            {name.removeprefix(memory): array[i] for name, array in state.arrays.items() if name.startswith(memory)}
             for i in range(problem.n_members)
         ]
 
@@ -398,16 +403,16 @@ class Breeding(Breeder):
                 )
                 strength[place][self.island_size - strange :] = self._mutation.sigma
         for name in self.carried:
-            own = state.arrays[name][member]
-            own[:] = own[heirs]
+            array = state.arrays[name][member]
+            array[:] = array[heirs]
             if strange:  # nobody's heirs
-                own.reshape(self.islands, self.island_size, *own.shape[1:])[:, self.island_size - strange :] = 0
+                array.reshape(self.islands, self.island_size, *array.shape[1:])[:, self.island_size - strange :] = 0
         sigma[:], population[:] = strength, self._next
         if self._migrates(int(state.updates[member])):
             m = int(settings.migrants)
             for name in ("population", "sigma", "mutated", *self.carried):
-                own = state.arrays[name][member]
-                cut = own.reshape(self.islands, self.island_size, *own.shape[1:])
+                array = state.arrays[name][member]
+                cut = array.reshape(self.islands, self.island_size, *array.shape[1:])
                 cut[:, self.island_size - m :] = np.roll(cut[:, :m], 1, axis=0)  # the elite, which has not mutated
 
     def _parents(self, errors: Array, n: int, rng: np.random.Generator) -> Array:

@@ -35,9 +35,9 @@ class History:
         It takes no longer where more has happened.
         """
         self.close()
-        own = History()
-        own._blocks, own._n = self._blocks, self._n
-        return own
+        history = History()
+        history._blocks, history._n = self._blocks, self._n
+        return history
 
     def _append(self, block: Block) -> None:
         if len(self._blocks) > self._n:  # a branch has gone on
@@ -86,28 +86,28 @@ class History:
     def columns(self, member: int) -> dict[str, list[Any]]:
         """Return the history of one member, a list for each column."""
         self.close()
-        found: dict[str, list[Any]] = {}
+        columns: dict[str, list[Any]] = {}
         steps = 0
         for members, block in self.blocks:
             place = int(np.searchsorted(members, member))
             if place < len(members) and members[place] == member:
                 length = len(block["step"])
-                for name in dict.fromkeys([*found, *block]):
-                    column = found.setdefault(name, [np.nan] * steps)
+                for name in dict.fromkeys([*columns, *block]):
+                    column = columns.setdefault(name, [np.nan] * steps)
                     column += block[name][:, place].tolist() if name in block else [np.nan] * length
                 steps += length
-        return found
+        return columns
 
     def select(self, members: Array) -> History:
         """Return the history of some of the members, numbered anew."""
         self.close()
-        found: list[Block] = []
+        rows: list[Block] = []
         for numbers, block in self.blocks:
             places = np.searchsorted(numbers, members)
             there = numbers[np.minimum(places, len(numbers) - 1)] == members
             if there.any():
-                found.append((np.flatnonzero(there), {n: v[:, places[there]] for n, v in block.items()}))
-        return History(found)
+                rows.append((np.flatnonzero(there), {n: v[:, places[there]] for n, v in block.items()}))
+        return History(rows)
 
     @staticmethod
     def join(parts: list[History], starts: list[int]) -> History:

@@ -100,7 +100,7 @@ class Members:
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by name."""
-        return {own.name: getattr(self, own.name) for own in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def copy(self) -> Members:
         """Return members that nothing is shared with."""
@@ -113,7 +113,7 @@ class Members:
     @staticmethod
     def join(parts: Sequence[Members]) -> Members:
         """Return the members of several trainings, one after the other."""
-        names = [own.name for own in fields(Members)]
+        names = [field.name for field in fields(Members)]
         return Members(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
@@ -173,9 +173,9 @@ class Training:
     def _of(
         algorithm: Algorithm, members: Members, stop_reason: list[str], state: State, log: History, seconds: float
     ) -> Training:
-        own = Training.__new__(Training)
-        own._set(algorithm, members, stop_reason, state, log, seconds)
-        return own
+        training = Training.__new__(Training)
+        training._set(algorithm, members, stop_reason, state, log, seconds)
+        return training
 
     @property
     def parameters(self) -> Array:
@@ -262,10 +262,10 @@ class Training:
                     self.seconds += now - self._begun
                     for group in self._groups:
                         group.decide(self, stopping, first, now - begun)
-                    said = on_step(self) if on_step is not None else None
-                    if said:
+                    reason = on_step(self) if on_step is not None else None
+                    if reason:
                         for member in np.concatenate([group.members for group in self._groups]):
-                            self.stop_reason[member] = self.stop_reason[member] or said
+                            self.stop_reason[member] = self.stop_reason[member] or reason
                     self._groups = [g for group in self._groups for g in group.of_those_that_go_on(self)]
             finally:
                 self.log.close()
@@ -355,7 +355,7 @@ class Training:
             "evaluations": self.evaluations[members],
             "seconds": self.seconds + time.perf_counter() - self._begun,
             **progress.metrics,
-            **{n: own[np.arange(len(members)), verdict.best] for n, own in progress.candidate_metrics.items()},
+            **{n: metric[np.arange(len(members)), verdict.best] for n, metric in progress.candidate_metrics.items()},
         }
         self.log.add(members, columns)
 
@@ -546,11 +546,11 @@ class _Chooser:
             watched = watched + progress.candidate_penalty
         best = watched.argmin(axis=1)
         members = np.arange(best.size)
-        chosen, own = progress.candidates[members, best], errors[members, best]
+        chosen, candidate = progress.candidates[members, best], errors[members, best]
         score = None if scores is None else scores[members, best]
         if self._validates:
-            return _Verdict(best, chosen, watched[members, best], progress.error, watched, own, score)
-        return _Verdict(best, chosen, watched[members, best], own, watched)
+            return _Verdict(best, chosen, watched[members, best], progress.error, watched, candidate, score)
+        return _Verdict(best, chosen, watched[members, best], candidate, watched)
 
     def _watched(self, candidates: Array, known: Array | None) -> tuple[Array, Array, Array | None]:
         """Return what is watched, the errors and the scores, each of shape (members, candidates)."""
@@ -579,10 +579,10 @@ class _Chooser:
         if not self._alone:
             self._alone = [_Rows(problem, rows, i, scorers is not None) for i, rows in enumerate(self._rows)]
         errors, scores = np.empty((members, count)), np.empty((members, count))
-        for i, (own, rows) in enumerate(zip(candidates, self._alone, strict=True)):
-            errors[i] = rows.errors(own)
+        for i, (candidate, rows) in enumerate(zip(candidates, self._alone, strict=True)):
+            errors[i] = rows.errors(candidate)
             if scorers is not None:
-                scores[i] = [scorers[i](*both) for both in zip(rows.outputs, own, strict=True)]
+                scores[i] = [scorers[i](*both) for both in zip(rows.outputs, candidate, strict=True)]
         return errors, None if scorers is None else scores
 
 

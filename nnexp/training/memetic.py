@@ -110,18 +110,18 @@ class Memetic(Evolutionary):
         given: Any = {} if self.evolution is None else self.evolution
         if isinstance(given, Mapping) and "name" not in given:
             given = {"name": GeneticAlgorithm.name, **RECIPE, **given}
-        own = ALGORITHMS.resolve(given, "Memetic(evolution=...)")
-        if not isinstance(own, GeneticAlgorithm):
-            raise TypeError(f"Memetic(evolution=...) must be a GeneticAlgorithm. Got {quoted(own)}.")
-        return own
+        evolution = ALGORITHMS.resolve(given, "Memetic(evolution=...)")
+        if not isinstance(evolution, GeneticAlgorithm):
+            raise TypeError(f"Memetic(evolution=...) must be a GeneticAlgorithm. Got {quoted(evolution)}.")
+        return evolution
 
     def breeding(self) -> GeneticAlgorithm:
         """Return the evolution as it is used, with a size."""
-        own = self._given()
-        if own.population_size is None:
-            wanted, islands = max(4, round(128 * (1.0 - self.gradient_share))), int(own.islands)
-            own = copy.copy(own).set_params(population_size=-(-wanted // islands) * islands)  # type: ignore[assignment]
-        return own
+        evolution = self._given()
+        if evolution.population_size is None:
+            wanted, islands = max(4, round(128 * (1.0 - self.gradient_share))), int(evolution.islands)
+            evolution = copy.copy(evolution).set_params(population_size=-(-wanted // islands) * islands)  # type: ignore[assignment]
+        return evolution
 
     def inner(self) -> dict[str, Algorithm]:
         if isinstance(self.evolution, Algorithm):
@@ -135,14 +135,14 @@ class Memetic(Evolutionary):
         for name in params:
             if name in self.MOVED:
                 raise ValueError(f"{type(self).__name__} has no parameter {name!r}. {self.MOVED[name]}")
-        own = {name: value for name, value in params.items() if "__" not in name}
+        settings = {name: value for name, value in params.items() if "__" not in name}
         changed = copy.copy(self)
-        Algorithm.set_params(changed, **own)
-        if len(own) < len(params):
+        Algorithm.set_params(changed, **settings)
+        if len(settings) < len(params):
             changed.evolution = copy.copy(
                 changed._given()
             )  # to be changed, it must be an object; none is where one fails
-            Algorithm.set_params(changed, **{name: value for name, value in params.items() if name not in own})
+            Algorithm.set_params(changed, **{name: value for name, value in params.items() if name not in settings})
         self.__dict__.update(vars(changed))
         return self
 
@@ -269,8 +269,8 @@ class _Breeding(Breeding):
         )
         validation = 0 if problem.validation_rows is None else problem.validation_rows.shape[1]
         rows = passes(n, settings.updates(problem.network, n, validation, descent), descent)
-        epochs = {own: Epoch(individuals, steps, self._learner, own) for own in dict.fromkeys(rows)}
-        self._epochs = [epochs[own] for own in rows]
+        epochs = {row: Epoch(individuals, steps, self._learner, row) for row in dict.fromkeys(rows)}
+        self._epochs = [epochs[row] for row in rows]
         self.cost += children * 3 * sum(rows)
 
     def begin(self) -> None:
@@ -284,30 +284,30 @@ class _Breeding(Breeding):
         arrays, learner, children = self.state.arrays, self._learner, self._children
 
         def flat(name: str) -> Array:
-            own = arrays[name][:, children]
-            return own.reshape(-1, *own.shape[2:])
+            weights = arrays[name][:, children]
+            return weights.reshape(-1, *weights.shape[2:])
 
-        own = learner.arrays
+        moments = learner.arrays
         # Each draws from a generator of its own, so that it does not matter in which pieces a batch is done.
         learner.rngs[:] = [each for rng in self.state.rngs for each in generators(rng, children.size)]
         for name in self._schedule:
-            own[name][:] = np.repeat(arrays[name], children.size)
-        own["parameters"][:] = flat("population")
+            moments[name][:] = np.repeat(arrays[name], children.size)
+        moments["parameters"][:] = flat("population")
         for name in self._moments:
-            own[name][:] = flat(name)
+            moments[name][:] = flat(name)
         learner.updates[:] = flat("learnt")
         for epoch in self._epochs:
             # A generation is a step of the schedule.
-            own["steps"][:] = np.repeat(self.state.updates, children.size)
+            moments["steps"][:] = np.repeat(self.state.updates, children.size)
             epoch.refresh()
             epoch.resume()
             epoch()
         shape = len(self.state.rngs), children.size
-        learnt = own["parameters"].reshape(*shape, -1)
+        learnt = moments["parameters"].reshape(*shape, -1)
         arrays["population" if self._inherits else "phenotype"][:, children] = learnt
         if self._inherits:
             for name in self._moments:
-                arrays[name][:, children] = own[name].reshape(*shape, -1)
+                arrays[name][:, children] = moments[name].reshape(*shape, -1)
             arrays["learnt"][:, children] = learner.updates.reshape(shape)
 
     def make_children(

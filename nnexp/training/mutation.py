@@ -195,11 +195,11 @@ class GroupElite(Mutation):
         best = np.full(self.groups, np.inf)
         np.minimum.at(best, self._group(len(errors)), errors)
         order = best.argsort(kind="stable")
-        own = memory["group_sigma"]
-        better = own[order[: max(1, self.groups // 2)]]
+        sigma = memory["group_sigma"]
+        better = sigma[order[: max(1, self.groups // 2)]]
         drawn = rng.choice(better, self.groups) * np.exp(self.spread * rng.uniform(-1.0, 1.0, self.groups))
-        drawn[0] = own[order[0]]
-        own[:] = np.clip(drawn, 1e-8, 1e6)
+        drawn[0] = sigma[order[0]]
+        sigma[:] = np.clip(drawn, 1e-8, 1e6)
 
     def perturb(self, children: Array, sigma: Array, genome: Genome, rng: np.random.Generator) -> None:
         add_noise(children, sigma, genome.scale, self.rate, genome, rng)

@@ -111,7 +111,8 @@ class _Distribution(Distribution):
         optimizer = OPTIMIZERS.resolve(settings.optimizer, "optimizer")
         moments = [state.arrays[f"moment_{i}"] for i in range(optimizer.n_moments)]
         self._steps = [
-            optimizer.bind(self._theta, self._gradient, [own[i] for own in moments]) for i in range(len(self._mean))
+            optimizer.bind(self._theta, self._gradient, [moment[i] for moment in moments])
+            for i in range(len(self._mean))
         ]
 
     def ask(self, member: int, rng: np.random.Generator) -> Array:

@@ -69,10 +69,10 @@ class Optimizer(ABC):
             rows = slice(first, min(first + high, members))
             for start in range(0, size, wide):
                 part: Any = (rows, slice(start, start + wide)) if parameters.ndim == 2 else slice(start, start + wide)
-                own = [moment[part] for moment in moments]
+                parts = [moment[part] for moment in moments]
                 block = parameters[part]
                 room = scratch[: block.size].reshape(block.shape)
-                blocks.append((rows, self.bind_block(block, gradient[part], own, room)))
+                blocks.append((rows, self.bind_block(block, gradient[part], parts, room)))
 
         def update(learning_rate: Any, t: Any) -> None:
             for rows, one in blocks:
@@ -193,7 +193,7 @@ def _share(beta: float, t: Any) -> Any:
     """Return 1 − βᵗ; for an array of t each as by itself, to the bit."""
     if np.ndim(t) == 0:
         return 1.0 - beta**t
-    return np.array([1.0 - beta ** int(own) for own in np.ravel(t)]).reshape(np.shape(t))
+    return np.array([1.0 - beta ** int(step) for step in np.ravel(t)]).reshape(np.shape(t))
 
 
 @dataclass(frozen=True)

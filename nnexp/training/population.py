@@ -45,7 +45,7 @@ class Scores:
         self._inputs = np.empty((0, problem.samples.width), dtype=problem.dtype)
         if self.whole:  # each member's rows stay the same
             self._sweeps = [
-                PiecewisePass(network, problem.objective, problem.samples, own) for own in problem.training_rows
+                PiecewisePass(network, problem.objective, problem.samples, rows) for rows in problem.training_rows
             ]
         else:
             self._inputs = np.empty((batch, problem.samples.width), dtype=problem.dtype)
@@ -81,9 +81,10 @@ class Scores:
         sweep = self._sweeps[self.member]
         errors = sweep.errors(population, self._expected, self._weight, outputs)
         if fitness is not None and outputs is not None:
-            own = fitness[self.member]
+            fitness_of_member = fitness[self.member]
             self.fitness = np.array(
-                [own(*both, self.rows) for both in zip(outputs, population, strict=True)], dtype=np.float64
+                [fitness_of_member(*both, self.rows) for both in zip(outputs, population, strict=True)],
+                dtype=np.float64,
             )
         return errors
 

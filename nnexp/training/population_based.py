@@ -80,11 +80,11 @@ class PopulationBasedTraining(Algorithm):
         self.explore = explore
 
     def check(self) -> None:
-        said = self.said
-        check_number(*said("population_size"), low=2, integer=True)
-        check_number(*said("interval"), low=1, integer=True)
-        check_number(*said("share"), low=0, high=0.5, open_low=True)
-        check_number(*said("factor"), low=1, high=100, open_low=True)
+        described = self.said
+        check_number(*described("population_size"), low=2, integer=True)
+        check_number(*described("interval"), low=1, integer=True)
+        check_number(*described("share"), low=0, high=0.5, open_low=True)
+        check_number(*described("factor"), low=1, high=100, open_low=True)
         if isinstance(self.explore, str) or not isinstance(self.explore, list | tuple):
             raise TypeError(
                 f"PopulationBasedTraining(explore=...) must be a sequence of names. Got {quoted(self.explore)}."
@@ -117,14 +117,14 @@ class PopulationBasedTraining(Algorithm):
             population[i, 0] = parameters[i]
             if problem.network.zero_is_absent:
                 population[i] *= problem.network.present(parameters[i])
-            for name, own in rates.items():
+            for name, rate in rates.items():
                 middle = (problem.l2 if name == "l2" else getattr(descent, name))[i]
-                own[i] = middle
+                rate[i] = middle
                 if name in self.explore:
-                    own[i, 1:] *= np.exp(rng.uniform(low, high, own[i, 1:].shape))  # the first has the user's own
+                    rate[i, 1:] *= np.exp(rng.uniform(low, high, rate[i, 1:].shape))  # the first has the user's own
                 random = descent.samples_per_update(len(problem.training[i])) < len(problem.training[i])
                 if name == "dropout" and name in self.explore and random and not np.any(middle):
-                    own[i, 1:] = rng.uniform(0.0, 0.2, own[i, 1:].shape)
+                    rate[i, 1:] = rng.uniform(0.0, 0.2, rate[i, 1:].shape)
         rates["dropout"] = np.minimum(rates["dropout"], 0.9)
         individuals, steps = self._individuals(problem, descent, rates)
         own_rngs = [rng for rng in rngs for _ in range(size)]
@@ -155,9 +155,9 @@ class PopulationBasedTraining(Algorithm):
     def _individuals(self, problem: Problem, descent: Descent, rates: dict[str, Array]) -> tuple[Problem, Descent]:
         """Return what is learned, and how, where each network of a population is a member, with settings that are those arrays."""
         spread = np.repeat(np.arange(problem.n_members), int(self.population_size))
-        own: dict[str, Any] = {name: rates[name].reshape(len(spread), *rates[name].shape[2:]) for name in EXPLORED}
-        l2 = own.pop("l2")
-        return replace(problem.select(spread), l2=l2), replace(descent.select(spread), **own)
+        explored: dict[str, Any] = {name: rates[name].reshape(len(spread), *rates[name].shape[2:]) for name in EXPLORED}
+        l2 = explored.pop("l2")
+        return replace(problem.select(spread), l2=l2), replace(descent.select(spread), **explored)
 
     def individuals(self, problem: Problem, descent: Descent, state: State) -> tuple[Problem, Descent]:
         """Return these for a state; what changes in the state's settings changes in them."""
@@ -207,10 +207,10 @@ class _Step:
             "population_median_error": np.median(errors, axis=1),
             "population_worst_error": errors.max(axis=1),
         }
-        own = {
+        settings = {
             name: arrays[name] if arrays[name].ndim == 2 else arrays[name].sum(axis=2) / max(1, arrays[name].shape[2])
             for name in EXPLORED
         }
-        metrics |= {f"population_median_{name}": np.median(values, axis=1) for name, values in own.items()}
+        metrics |= {f"population_median_{name}": np.median(values, axis=1) for name, values in settings.items()}
         error = errors[np.arange(problem.n_members), best]
-        return StepReport(candidates, error, size * progress.evaluations, metrics=metrics, candidate_metrics=own)
+        return StepReport(candidates, error, size * progress.evaluations, metrics=metrics, candidate_metrics=settings)

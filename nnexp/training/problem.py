@@ -115,7 +115,7 @@ class Descent:
 
 
 _OF_MEMBERS = ("learning_rate", "weight_decay", "clip_norm", "label_smoothing", "dropout")
-_SHARED = [own.name for own in fields(Descent) if own.name not in _OF_MEMBERS]
+_SHARED = [field.name for field in fields(Descent) if field.name not in _OF_MEMBERS]
 
 
 def samples_per_update(mode: str, batch_size: int, n_samples: int) -> int:
@@ -178,7 +178,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         if self.weight is not None and not self.weight.all():  # what weighs nothing is not there
-            rows = [own[self.weight[own + shift] > 0] for own, shift in zip(self.training, self.shift, strict=True)]
+            rows = [rows[self.weight[rows + shift] > 0] for rows, shift in zip(self.training, self.shift, strict=True)]
             object.__setattr__(self, "training", rows)
 
     @property
@@ -216,7 +216,7 @@ class Problem:
 
     def penalty(self, parameters: Array) -> Array:
         """Return what training minimises besides the error, for parameters of shape (members, ..., D): (members, ...)."""
-        return np.stack([self.penalty_of(member, own) for member, own in enumerate(parameters)])
+        return np.stack([self.penalty_of(member, row) for member, row in enumerate(parameters)])
 
     def penalty_of(self, member: int, parameters: Array) -> Array:
         """Return the same for networks of one member, shape (..., D): (...)."""
@@ -234,10 +234,10 @@ class Problem:
     def select(self, members: Array) -> Problem:
         """Return the problem of some of the members, by number or by a mask."""
         numbers = np.arange(self.n_members)[members]
-        own = {name.name: getattr(self, name.name) for name in fields(self)}
+        values = {name.name: getattr(self, name.name) for name in fields(self)}
         for name in ("training", "validation", "scorers", "fitness"):
-            own[name] = None if own[name] is None else [own[name][i] for i in numbers]
-        return Problem(**own | {name: own[name][numbers] for name in ("shift", "l1", "l2")})
+            values[name] = None if values[name] is None else [values[name][i] for i in numbers]
+        return Problem(**values | {name: values[name][numbers] for name in ("shift", "l1", "l2")})
 
     def groups(self, members: Array) -> list[Array]:
         """Cut members into those with equally many rows, so that each group is one rectangle of rows."""
@@ -268,7 +268,7 @@ class Problem:
             training += [rows + start for rows in problem.training]
             validation += [rows + start for rows in problem.validation or []]
             scorers += problem.scorers or []
-            fitness += [_Moved(own, int(start)) for own in problem.fitness or []]
+            fitness += [_Moved(fitness, int(start)) for fitness in problem.fitness or []]
             shifts.append(problem.shift + (target_start - start))
             if weight is not None and problem.weight is not None:
                 weight[target_start : target_start + len(problem.expected)] = problem.weight

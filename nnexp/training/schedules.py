@@ -259,7 +259,7 @@ class FromFunction(Schedule):
         self.shape(np.array([0.0, 0.25, 0.5, 1.0]))
 
     def shape(self, t: Array) -> Array:
-        return np.array([self._at(float(own)) for own in np.ravel(t)]).reshape(np.shape(t))
+        return np.array([self._at(float(step)) for step in np.ravel(t)]).reshape(np.shape(t))
 
     def _at(self, t: float) -> float:
         try:

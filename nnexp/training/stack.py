@@ -91,7 +91,7 @@ def train(tasks: Sequence[Task], n_jobs: int | None = None, watch: Watch | None 
                 break
         else:
             groups.append([number])
-    found: dict[int, Training] = {}
+    metrics: dict[int, Training] = {}
     for group in groups:
         joined = _join([tasks[i] for i in group])
         if watch is None and jobs > 1 and joined.problem.n_members > 1:
@@ -103,14 +103,14 @@ def train(tasks: Sequence[Task], n_jobs: int | None = None, watch: Watch | None 
             spans = {i: slice(end - tasks[i].problem.n_members, end) for i, end in zip(group, ends, strict=True)}
             whole = _train(joined, partial(_look_on, watch, spans))
         if len(group) == 1:
-            found[group[0]] = whole
+            metrics[group[0]] = whole
             continue
         first = 0
         for i in group:
             members = tasks[i].problem.n_members
-            found[i] = whole.select(np.arange(first, first + members))
+            metrics[i] = whole.select(np.arange(first, first + members))
             first += members
-    return [found[i] for i in range(len(tasks))]
+    return [metrics[i] for i in range(len(tasks))]
 
 
 def _look_on(watch: Watch, spans: dict[int, slice], training: Training) -> None:

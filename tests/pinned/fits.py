@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy
 import sklearn
+from numpy.lib.introspect import opt_func_info
 from scipy import sparse
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.model_selection import KFold
@@ -226,4 +227,5 @@ def here():
     libraries = {"numpy": np, "scipy": scipy, "scikit-learn": sklearn, "pandas": pd}
     blas = sorted({f"{own['internal_api']} {own['version']} {own.get('architecture')}" for own in threadpool_info()})
     versions = {name: library.__version__ for name, library in libraries.items()}
-    return {"machine": platform.machine(), "system": platform.system(), "blas": blas, **versions}
+    kernels = sorted({kind["current"] for kinds in opt_func_info().values() for kind in kinds.values()})
+    return {"machine": platform.machine(), "system": platform.system(), "blas": blas, "kernels": kernels, **versions}

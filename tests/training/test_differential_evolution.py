@@ -59,7 +59,7 @@ def test_what_is_not_worse_takes_the_place_of_its_parent_and_keeps_its_settings(
     scored = np.concatenate([np.zeros((4, 3)), np.ones((4, 3))])
     DifferentialEvolution().tell(own, scored, np.array([1.0, 1.0, 1.0, np.inf, 0.5, 1.0, 2.0, np.inf]))
     assert own["population"][:, 0].tolist() == [1, 1, 0, 1]
-    assert own["own"].tolist() == [[0.1, 0.1], [0.2, 0.2], [0.5, 0.9], [0.4, 0.4]]
+    assert own["strategy"].tolist() == [[0.1, 0.1], [0.2, 0.2], [0.5, 0.9], [0.4, 0.4]]
     assert own["best"].tolist() == [0]
 
 

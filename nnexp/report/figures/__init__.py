@@ -24,7 +24,7 @@ def figures_of(results: Results, comparison: Comparison) -> dict[str, Figure]:
 
 
 def _drawn(results: Results, comparison: Comparison) -> dict[str, Figure]:
-    found = [
+    figures = [
         scores.scores(comparison),
         scores.ranks(comparison),
         scores.differences(comparison),
@@ -46,4 +46,4 @@ def _drawn(results: Results, comparison: Comparison) -> dict[str, Figure]:
         search.parallel_coordinates(results),
         search.slices(results),
     ]
-    return {figure.name: figure for figure in found if figure is not None}
+    return {figure.name: figure for figure in figures if figure is not None}

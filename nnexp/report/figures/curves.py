@@ -68,7 +68,7 @@ def _curves(
 
     curves = curves[curves[column].notna()]
     there = set(curves["data"].unique()) if len(curves) else set()
-    drawn = [own for own in comparison.data if own in there]
+    drawn = [name for name in comparison.data if name in there]
     names, models = shown_data(comparison, drawn), shown_models(comparison, among=set(curves["model"].unique()))
     if not names or not models:
         return None
@@ -79,21 +79,21 @@ def _curves(
     bands = []
     with rc_context(STYLE):
         figure, panels = grid(len(names), height=2.1)
-        for panel, own in zip(panels, names, strict=False):
+        for panel, data_name in zip(panels, names, strict=False):
             for model in models:
-                if (own, model) not in groups:
+                if (data_name, model) not in groups:
                     continue
-                band = band_of(groups[own, model], column)
+                band = band_of(groups[data_name, model], column)
                 color, _ = styles[model]
                 panel.plot(band["evaluations"], band["median"], color=color, label=label(model), linewidth=1.5)
                 panel.fill_between(band["evaluations"], band["low"], band["high"], color=color, alpha=0.2, linewidth=0)
-                bands.append(band.assign(data=own, model=model))
+                bands.append(band.assign(data=data_name, model=model))
             panel.set_xscale("log")
             if is_error:
                 panel.set_yscale("log")
             else:  # what lies far below the rest of the panel is a beginning that nobody asks about
                 panel.set_ylim(bottom=_low_end(panel))
-            panel.set_title(short(own))
+            panel.set_title(short(data_name))
             panel.set_xlabel("evaluations")
             panel.set_ylabel("training error" if is_error else "validation score")
             panel.grid(**GRID)
@@ -143,21 +143,21 @@ def populations(results: Results, comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(pairs), height=2.0)
         for panel, (name, model) in zip(panels, pairs, strict=False):
-            own, table = groups[name, model], {}
-            for column, color, said in zip(
+            of_model, table = groups[name, model], {}
+            for column, color, label in zip(
                 POPULATION[:3], (COLORS[2], COLORS[0], COLORS[5]), ("best", "median", "worst"), strict=True
             ):
-                band = band_of(own, column)
-                panel.plot(band["evaluations"], band["median"], color=color, label=said, linewidth=1.4)
-                table[said] = band["median"]
+                band = band_of(of_model, column)
+                panel.plot(band["evaluations"], band["median"], color=color, label=label, linewidth=1.4)
+                table[label] = band["median"]
             panel.set_xscale("log")
             panel.set_yscale("log")
             panel.set_title(short(f"{model} on {name}", 34))
             panel.set_xlabel("evaluations")
             panel.set_ylabel("error")
             panel.grid(**GRID)
-            if own["diversity"].notna().any():
-                band = band_of(own[own["diversity"].notna()], "diversity")
+            if of_model["diversity"].notna().any():
+                band = band_of(of_model[of_model["diversity"].notna()], "diversity")
                 other = panel.twinx()
                 other.plot(
                     band["evaluations"],

@@ -180,5 +180,5 @@ def to_svg(figure: Canvas, name: str, alt: str) -> str:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     # A figure of fewer columns is narrower, so that the text of all has one size.
     width = min(62.0, 62.0 * figure.get_figwidth() / 9.0)
-    said = html.escape(alt, quote=True)
-    return text.replace("<svg", f'<svg style="max-width:{width:.1f}rem" role="img" aria-label="{said}"', 1)
+    label = html.escape(alt, quote=True)
+    return text.replace("<svg", f'<svg style="max-width:{width:.1f}rem" role="img" aria-label="{label}"', 1)

@@ -51,9 +51,9 @@ def confusion(results: Results, comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(pairs), height=2.5, columns=2, width=4.4)
         for panel, (name, model) in zip(panels, pairs, strict=False):
-            own = table[(table["data"] == name) & (table["model"] == model)]
-            classes = sorted(set(table.loc[table["data"] == name, "true"]) | set(own["predicted"]), key=_natural)
-            counts = own.pivot_table(index="true", columns="predicted", values="count", aggfunc="sum")
+            rows = table[(table["data"] == name) & (table["model"] == model)]
+            classes = sorted(set(table.loc[table["data"] == name, "true"]) | set(rows["predicted"]), key=_natural)
+            counts = rows.pivot_table(index="true", columns="predicted", values="count", aggfunc="sum")
             counts = counts.reindex(index=classes, columns=classes).fillna(0)
             shares = counts.div(counts.sum(axis=1).replace(0, 1), axis=0)
             panel.pcolormesh(shares.to_numpy(), cmap=colors, vmin=0, vmax=1, edgecolors="none")
@@ -85,10 +85,10 @@ def confusion(results: Results, comparison: Comparison) -> Figure | None:
 
 
 def _worst_confusion(table: pd.DataFrame, name: str, model: str) -> str:
-    own = table[(table["data"] == name) & (table["model"] == model) & (table["true"] != table["predicted"])]
-    if own.empty:
+    wrong = table[(table["data"] == name) & (table["model"] == model) & (table["true"] != table["predicted"])]
+    if wrong.empty:
         return f"none by {model} on {name}"
-    row = own.sort_values("count", ascending=False, kind="stable").iloc[0]
+    row = wrong.sort_values("count", ascending=False, kind="stable").iloc[0]
     return f"{row['true']} for {row['predicted']} by {model} on {name}, {row['count']} times"
 
 
@@ -115,15 +115,15 @@ def calibration(results: Results, comparison: Comparison) -> Figure | None:
             panel.plot([0, 1], [0, 1], color=COLORS[6], linestyle="--", linewidth=1)
             lowest = 1.0
             for model in models:
-                own = table[(table["data"] == name) & (table["model"] == model)]
-                own = own[own["count"] >= 5]  # of fewer a share says nothing
-                if own.empty:
+                bins = table[(table["data"] == name) & (table["model"] == model)]
+                bins = bins[bins["count"] >= 5]  # of fewer a share says nothing
+                if bins.empty:
                     continue
                 color, marker = styles[model]
-                lowest = min(lowest, float(own["confidence"].min()), float(own["accuracy"].min()))
+                lowest = min(lowest, float(bins["confidence"].min()), float(bins["accuracy"].min()))
                 panel.plot(
-                    own["confidence"],
-                    own["accuracy"],
+                    bins["confidence"],
+                    bins["accuracy"],
                     color=color,
                     marker=marker,
                     markersize=3.5,
@@ -173,17 +173,17 @@ def residuals(results: Results, comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(pairs), height=1.9, columns=2, width=4.4)
         for panel, (name, model) in zip(panels, pairs, strict=False):
-            own = table[(table["data"] == name) & (table["model"] == model)]
-            own = own.iloc[np.unique(np.linspace(0, len(own) - 1, min(len(own), 400)).astype(int))]
-            rest = own["target"] - own["prediction"]
+            rows = table[(table["data"] == name) & (table["model"] == model)]
+            rows = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 400)).astype(int))]
+            rest = rows["target"] - rows["prediction"]
             color, _ = styles[model]
-            panel.scatter(own["prediction"], rest, s=7, color=color, alpha=0.6, linewidths=0)
+            panel.scatter(rows["prediction"], rest, s=7, color=color, alpha=0.6, linewidths=0)
             panel.axhline(0, color=INK, linewidth=0.8)
             panel.set_title(short(f"{name}: {model}", 44))
             panel.set_xlabel("prediction")
             panel.set_ylabel("target − prediction")
             panel.grid(**GRID)
-            parts.append(own)
+            parts.append(rows)
         alt = "Residuals against predictions on test rows of the first repeat, by the two best models of each data set."
         caption = (
             "Test rows of the first repeat, at most 400 for each model, drawn evenly; the two models of the "
@@ -212,8 +212,8 @@ def boundaries(results: Results, comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(pairs), height=2.2, columns=min(4, max(len(models), 2)), width=2.6)
         for panel, (name, model) in zip(panels, pairs, strict=False):
-            own = groups[name, model]
-            values = own.pivot(index="y", columns="x", values="value")
+            rows = groups[name, model]
+            values = rows.pivot(index="y", columns="x", values="value")
             across, up = values.columns.to_numpy(dtype=float), values.index.to_numpy(dtype=float)
             ends = (across.min(), across.max(), up.min(), up.max())
             points = table[(table["data"] == name) & (table["kind"] == "point")]
@@ -231,8 +231,8 @@ def boundaries(results: Results, comparison: Comparison) -> Figure | None:
             )
             features = results.environment.get("data", {}).get(name, {}).get("features", ["", ""])
             mean = comparison.cells[(comparison.cells["data"] == name) & (comparison.cells["model"] == model)]["mean"]
-            said = f" ({mean.iloc[0]:.3f})" if len(mean) and not np.isnan(mean.iloc[0]) else ""
-            panel.set_title(short(f"{name}: {model}{said}", 34), fontsize=8.5)
+            mean_in_words = f" ({mean.iloc[0]:.3f})" if len(mean) and not np.isnan(mean.iloc[0]) else ""
+            panel.set_title(short(f"{name}: {model}{mean_in_words}", 34), fontsize=8.5)
             panel.set_xlabel(label(features[0]))
             panel.set_ylabel(label(features[1]))
         alt = f"What models answer over the plane: {', '.join(f'{model} on {name}' for name, model in pairs)}."
@@ -256,13 +256,13 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
     there = [n for n in comparison.data if n in set(table["data"])]
     name = shown_data(comparison, there, 1)[0]
     models = shown_models(comparison, 6, set(table.loc[table["data"] == name, "model"]))
-    own = table[(table["data"] == name) & table["model"].isin(models)]
-    kinds = [k for k in dict.fromkeys(own["activation"].dropna()) if k not in ("", "input")]
+    table_of_set = table[(table["data"] == name) & table["model"].isin(models)]
+    kinds = [k for k in dict.fromkeys(table_of_set["activation"].dropna()) if k not in ("", "input")]
     colors = {kind: COLORS[(i + 2) % len(COLORS)] for i, kind in enumerate(kinds)} | {"input": COLORS[6]}
     with rc_context(STYLE):
         figure, panels = grid(len(models), height=3.0, columns=2, width=4.6)
         for panel, model in zip(panels, models, strict=False):
-            rows = own[own["model"] == model]
+            rows = table_of_set[table_of_set["model"] == model]
             neurons, edges = rows[rows["weight"].isna()], rows[rows["weight"].notna()]
             shown = neurons.groupby("layer")["neuron"].transform("size")
             places = {
@@ -306,7 +306,10 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))
         layers = {
             m: "-".join(
-                f"{s:.0f}" for s in own[(own["model"] == m) & own["weight"].isna()].drop_duplicates("layer")["size"]
+                f"{s:.0f}"
+                for s in table_of_set[(table_of_set["model"] == m) & table_of_set["weight"].isna()].drop_duplicates(
+                    "layer"
+                )["size"]
             )
             for m in models
         }
@@ -321,4 +324,4 @@ def networks(results: Results, comparison: Comparison) -> Figure | None:
             "each layer are drawn, "
             "without those of bias neurons."
         )
-        return Figure("networks", "The networks", caption, alt, to_svg(figure, "networks", alt), own)
+        return Figure("networks", "The networks", caption, alt, to_svg(figure, "networks", alt), table_of_set)

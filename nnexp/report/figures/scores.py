@@ -46,11 +46,11 @@ def scores(comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(names), height=0.5 + 0.28 * len(models))
         for panel, name in zip(panels, names, strict=False):
-            own = comparison.cells[comparison.cells["data"] == name].set_index("model")
+            cells = comparison.cells[comparison.cells["data"] == name].set_index("model")
             for row, model in enumerate(reversed(models)):
-                if model not in own.index:
+                if model not in cells.index:
                     continue
-                mean, width = (float(own[column][model]) for column in ("mean", "half_width"))
+                mean, width = (float(cells[column][model]) for column in ("mean", "half_width"))
                 color, marker = styles[model]
                 panel.errorbar(
                     mean, row, xerr=None if np.isnan(width) else width,
@@ -83,11 +83,11 @@ def ranks(comparison: Comparison) -> Figure | None:
         figure, panels = grid(1, height=0.4 + 0.2 * len(models), width=7.0)
         panel = panels[0]
         for row, model in enumerate(models):
-            own = table.loc[model].dropna()
-            low, lower, middle, upper, high = own.quantile([0.1, 0.25, 0.5, 0.75, 0.9]).to_numpy(dtype=float)
+            scores = table.loc[model].dropna()
+            low, lower, middle, upper, high = scores.quantile([0.1, 0.25, 0.5, 0.75, 0.9]).to_numpy(dtype=float)
             panel.plot([low, high], [row, row], color=COLORS[6], linewidth=1)
             panel.plot([lower, upper], [row, row], color=COLORS[0], linewidth=5, solid_capstyle="butt")
-            panel.plot(own.mean(), row, "D", color=COLORS[1], markersize=4)
+            panel.plot(scores.mean(), row, "D", color=COLORS[1], markersize=4)
             panel.plot([middle, middle], [row - 0.3, row + 0.3], color=INK, linewidth=1.2)
         panel.set_yticks(range(len(models)), [short(m, 32) for m in models])
         panel.set_ylim(-0.7, len(models) - 0.3)
@@ -106,9 +106,9 @@ def differences(comparison: Comparison) -> Figure | None:
     table = comparison.differences
     if comparison.best is None:
         return None
-    own = table[(table["model"] == comparison.best) & table["difference"].notna()]
+    pairs = table[(table["model"] == comparison.best) & table["difference"].notna()]
     board = [str(m) for m in comparison.leaderboard.index if m != comparison.best]
-    others = [m for m in board if m in set(own["other"])][:6]
+    others = [m for m in board if m in set(pairs["other"])][:6]
     if not others:
         return None
     kinds = list(dict.fromkeys(comparison.metric.values()))
@@ -116,11 +116,11 @@ def differences(comparison: Comparison) -> Figure | None:
     many = len(names) > 20
     with rc_context(STYLE):
         panels_needed = [(other, kind) for other in others for kind in kinds
-                         if (own[own["other"] == other]["data"].map(comparison.metric) == kind).any()]  # fmt: skip
+                         if (pairs[pairs["other"] == other]["data"].map(comparison.metric) == kind).any()]  # fmt: skip
         longest = max(sum(comparison.metric[n] == kind for n in names) for kind in kinds)
         figure, panels = grid(len(panels_needed), height=0.55 + (0.07 if many else 0.24) * longest)
         for panel, (other, kind) in zip(panels, panels_needed, strict=False):
-            rows = own[(own["other"] == other) & (own["data"].map(comparison.metric) == kind)]
+            rows = pairs[(pairs["other"] == other) & (pairs["data"].map(comparison.metric) == kind)]
             rows = rows.sort_values("difference", kind="stable") if many else rows.iloc[::-1]
             for place, (_, row) in enumerate(rows.iterrows()):
                 color = COLORS[6] if not row["clear"] else COLORS[0] if row["difference"] > 0 else COLORS[5]
@@ -139,7 +139,7 @@ def differences(comparison: Comparison) -> Figure | None:
             panel.set_xlabel(f"difference in {kind}")
             panel.locator_params(axis="x", nbins=4)
             panel.grid(axis="x", **GRID)
-        clear = own[own["clear"]]
+        clear = pairs[pairs["clear"]]
         alt = (
             f"Paired differences of {comparison.best} to {', '.join(others)} with 95 % intervals, right of 0 "
             f"where {comparison.best} is "
@@ -166,7 +166,7 @@ def differences(comparison: Comparison) -> Figure | None:
             "ahead",
         ]
         title = f"How far {comparison.best} is ahead"
-        return Figure("differences", title, caption, alt, to_svg(figure, "differences", alt), own[columns])
+        return Figure("differences", title, caption, alt, to_svg(figure, "differences", alt), pairs[columns])
 
 
 def critical_difference(comparison: Comparison) -> Figure | None:
@@ -178,7 +178,7 @@ def critical_difference(comparison: Comparison) -> Figure | None:
     ]
     if not drawn:
         return None
-    parts, said = [], []
+    parts, labels = [], []
     with rc_context(STYLE):
         tallest = max(int(row["models"]) for _, row in drawn)
         figure, panels = grid(len(drawn), height=0.8 + 0.14 * tallest, columns=1, width=8.6)
@@ -194,10 +194,10 @@ def critical_difference(comparison: Comparison) -> Figure | None:
             _draw_ranks(panel, ranks, joined(list(ranks.index), differ))
             panel.set_title(f"{metric}: mean rank over {len(means)} data sets, 1 is best", pad=14)
             parts.append(pd.DataFrame({"metric": metric, "model": models, "mean_rank": ranks[models].to_numpy()}))
-            said.append(
+            labels.append(
                 f"for {metric} {ranks.index[0]} ({ranks.iloc[0]:.2f}) to {ranks.index[-1]} ({ranks.iloc[-1]:.2f})"
             )
-        alt = f"Mean ranks of the models on a line, {'; '.join(said)}; models that do not differ clearly are joined by a bar."
+        alt = f"Mean ranks of the models on a line, {'; '.join(labels)}; models that do not differ clearly are joined by a bar."
         nemenyi = ", ".join(f"{row['critical_difference']:.2f} for {metric}" for metric, row in drawn)
         caption = (
             "Of the models joined by a bar no two differ by Wilcoxon's signed-rank test after Holm's adjustment at 5 %. The "
@@ -249,9 +249,9 @@ def _draw_ranks(panel: Axes, ranks: pd.Series, bars: Sequence[tuple[int, int]]) 
         x = low - margin if is_left else high + margin
         panel.plot([rank, rank, x], [0, y, y], color=INK, linewidth=0.8)
         panel.plot(rank, 0, "o", color=INK, markersize=4)
-        said = f"{short(str(name))} ({rank:.2f})" if is_left else f"({rank:.2f}) {short(str(name))}"
+        label = f"{short(str(name))} ({rank:.2f})" if is_left else f"({rank:.2f}) {short(str(name))}"
         panel.annotate(
-            said,
+            label,
             (x, y),
             (-4 if is_left else 4, 0),
             textcoords="offset points",

@@ -35,14 +35,14 @@ def search_history(results: Results) -> Figure | None:
     """Draw each trial's value and the best so far, a panel for each data set and tuned model."""
     from matplotlib import rc_context
 
-    found = searches(results)[:MOST_PANELS]
-    if not found:
+    sweeps = searches(results)[:MOST_PANELS]
+    if not sweeps:
         return None
     drawn = []
     with rc_context(STYLE):
-        figure, panels = grid(len(found), height=1.7)
-        for panel, (name, model, own) in zip(panels, found, strict=False):
-            complete = own[own["state"] == "complete"]
+        figure, panels = grid(len(sweeps), height=1.7)
+        for panel, (name, model, trials) in zip(panels, sweeps, strict=False):
+            complete = trials[trials["state"] == "complete"]
             shown = thinned(complete)
             panel.plot(shown["number"], shown["value"], ".", color=COLORS[6], alpha=0.45, markersize=3)
             drawn.append(shown[["data", "model", "repeat", "fold", "number", "value"]])
@@ -71,11 +71,11 @@ def inner_outer(results: Results, comparison: Comparison) -> Figure | None:
     if tuned.empty or tuned["fold"].isna().any() or results.runs.empty:
         return None
     parts = []
-    for (name, model, metric), own in tuned.groupby(["data", "model", "objective"], sort=False):
+    for (name, model, metric), sweeps in tuned.groupby(["data", "model", "objective"], sort=False):
         runs = results.runs[(results.runs["data"] == name) & (results.runs["model"] == model)]
         if metric not in runs:
             continue
-        both = own.merge(
+        both = sweeps.merge(
             runs[["repeat", "fold", metric]].rename(columns={metric: "outer_score"}), on=["repeat", "fold"]
         )
         parts.append(
@@ -91,11 +91,11 @@ def inner_outer(results: Results, comparison: Comparison) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(names), height=2.1)
         for panel, name in zip(panels, names, strict=False):
-            for model, own in table[table["data"] == name].groupby("model", sort=False):
+            for model, sweeps in table[table["data"] == name].groupby("model", sort=False):
                 color, marker = styles[str(model)]
                 panel.plot(
-                    own["inner_score"],
-                    own["outer_score"],
+                    sweeps["inner_score"],
+                    sweeps["outer_score"],
                     marker,
                     color=color,
                     alpha=0.8,
@@ -125,12 +125,14 @@ def importances(results: Results) -> Figure | None:
     table = results.importances
     if table.empty:
         return None
-    found = [(str(n), str(m), own) for (n, m), own in table.groupby(["data", "model"], sort=False)][:MOST_PANELS]
-    longest = max(own["parameter"].nunique() for _, _, own in found)
+    panels_of = [(str(n), str(m), curves) for (n, m), curves in table.groupby(["data", "model"], sort=False)][
+        :MOST_PANELS
+    ]
+    longest = max(curves["parameter"].nunique() for _, _, curves in panels_of)
     with rc_context(STYLE):
-        figure, panels = grid(len(found), height=0.4 + 0.26 * longest)
-        for panel, (name, model, own) in zip(panels, found, strict=False):
-            means = own.groupby("parameter")["importance"].mean().sort_values()
+        figure, panels = grid(len(panels_of), height=0.4 + 0.26 * longest)
+        for panel, (name, model, curves) in zip(panels, panels_of, strict=False):
+            means = curves.groupby("parameter")["importance"].mean().sort_values()
             panel.barh(range(len(means)), means, color=COLORS[0], height=0.6)
             panel.set_yticks(range(len(means)), [short_start(str(n)) for n in means.index])
             panel.set_title(short(f"{model} on {name}", 34))
@@ -149,15 +151,15 @@ def parallel_coordinates(results: Results) -> Figure | None:
     from matplotlib import colormaps, rc_context
     from matplotlib.collections import LineCollection
 
-    found = [(n, m, own, parameters_of(results, own, 6)) for n, m, own in searches(results)[:6]]
-    found = [item for item in found if item[3] and (item[2]["state"] == "complete").any()]
-    if not found:
+    panels_of = [(n, m, trials, parameters_of(results, trials, 6)) for n, m, trials in searches(results)[:6]]
+    panels_of = [item for item in panels_of if item[3] and (item[2]["state"] == "complete").any()]
+    if not panels_of:
         return None
     drawn = []
     with rc_context(STYLE):
-        figure, panels = grid(len(found), height=2.3, columns=1, width=8.8)
-        for panel, (name, model, own, parameters) in zip(panels, found, strict=False):
-            complete = own[(own["state"] == "complete") & own[parameters].notna().all(axis=1)]
+        figure, panels = grid(len(panels_of), height=2.3, columns=1, width=8.8)
+        for panel, (name, model, trials, parameters) in zip(panels, panels_of, strict=False):
+            complete = trials[(trials["state"] == "complete") & trials[parameters].notna().all(axis=1)]
             complete = complete.sort_values("value", kind="stable")
             if complete.empty:
                 continue
@@ -219,14 +221,16 @@ def slices(results: Results) -> Figure | None:
     """Draw the value against the most important parameters, a panel for each data set, tuned model and parameter."""
     from matplotlib import rc_context
 
-    found = [(n, m, own, p) for n, m, own in searches(results) for p in parameters_of(results, own)][: 2 * MOST_PANELS]
-    if not found:
+    panels_of = [(n, m, trials, p) for n, m, trials in searches(results) for p in parameters_of(results, trials)][
+        : 2 * MOST_PANELS
+    ]
+    if not panels_of:
         return None
     drawn = []
     with rc_context(STYLE):
-        figure, panels = grid(len(found), height=1.6)
-        for panel, (name, model, own, parameter) in zip(panels, found, strict=False):
-            complete = own[(own["state"] == "complete") & own[parameter].notna()]
+        figure, panels = grid(len(panels_of), height=1.6)
+        for panel, (name, model, trials, parameter) in zip(panels, panels_of, strict=False):
+            complete = trials[(trials["state"] == "complete") & trials[parameter].notna()]
             shown = thinned(complete)
             values = shown[parameter]
             drawn.append(
@@ -255,16 +259,16 @@ def trials_front(results: Results) -> Figure | None:
     from matplotlib import rc_context
 
     sweep = results.experiment.get("sweep") or {}
-    if not any("evaluations" in own for own in (sweep.get("objectives") or {}).values()):
+    if not any("evaluations" in direction for direction in (sweep.get("objectives") or {}).values()):
         return None
-    found = searches(results)[:MOST_PANELS]
-    if not found:
+    sweeps = searches(results)[:MOST_PANELS]
+    if not sweeps:
         return None
     drawn = []
     with rc_context(STYLE):
-        figure, panels = grid(len(found), height=1.8)
-        for panel, (name, model, own) in zip(panels, found, strict=False):
-            complete = own[(own["state"] == "complete") & (own["evaluations"] > 0)]
+        figure, panels = grid(len(sweeps), height=1.8)
+        for panel, (name, model, trials) in zip(panels, sweeps, strict=False):
+            complete = trials[(trials["state"] == "complete") & (trials["evaluations"] > 0)]
             shown = thinned(complete)
             drawn.append(complete[["data", "model", "repeat", "fold", "number", "evaluations", "value", "is_best"]])
             panel.plot(shown["evaluations"], shown["value"], ".", color=COLORS[6], alpha=0.5, markersize=3)
@@ -290,5 +294,5 @@ def trials_front(results: Results) -> Figure | None:
 def _objective(results: Results, name: str, model: str) -> str:
     if results.tuned.empty:  # such as of a sweep that was stopped
         return "value"
-    own = results.tuned[(results.tuned["data"] == name) & (results.tuned["model"] == model)]
-    return label(str(own["objective"].iloc[0])) if len(own) else "value"
+    winners = results.tuned[(results.tuned["data"] == name) & (results.tuned["model"] == model)]
+    return label(str(winners["objective"].iloc[0])) if len(winners) else "value"
