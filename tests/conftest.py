@@ -1,6 +1,8 @@
 import os
 import sys
 
+from tests import WITHOUT_FIGURES, searched
+
 # scikit-learn's check of array API input runs only under this switch, which SciPy reads on import.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
@@ -13,8 +15,10 @@ from tests.postgresql import Server, programs
 def without_figures(request, monkeypatch):
     """Reports are drawn, which takes most of their time, only where tests are about them."""
     page = sys.modules.get("nnexp.report.page")
-    if page is not None and request.node.get_closest_marker("figures") is None:
-        monkeypatch.setattr(page, "figures_of", lambda results, comparison: {})
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setenv("PYTHONPATH", searched(WITHOUT_FIGURES))
+        if page is not None:
+            monkeypatch.setattr(page, "figures_of", lambda results, comparison: {})
 
 
 @pytest.fixture(scope="session")

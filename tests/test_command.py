@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from nnexp import load_results
+from tests import WITHOUT_FIGURES, searched
 
 ROOT = Path(__file__).parents[1]
 NNEXP = str(Path(sys.executable).parent / "nnexp")
@@ -34,7 +35,7 @@ SLOW = (
     FAST.replace("repeats = 1", "repeats = 20")
     + '[model.other]\nclass = "tests.experiment.other.MyClassifier"\nwaits = 0.4\n'
 )
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NNEXP_ALLOW_MODULES": "tests"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": searched(WITHOUT_FIGURES, ROOT), "NNEXP_ALLOW_MODULES": "tests"}
 
 
 @pytest.fixture
@@ -244,7 +245,7 @@ def test_no_name_acts_on_a_terminal(folder):
 
 
 @pytest.mark.parametrize(("answer", "status"), [(b"y\n", 0), (b"\n", 2), (b"\x04", 2)])
-def test_a_module_that_a_file_asks_for_is_asked_about_on_a_terminal(folder, answer, status):
+def test_a_module_that_a_file_asks_for_is_asked_about_on_a_terminal(folder, monkeypatch, answer, status):
     (folder / "mine.py").write_text(
         "import pathlib\nfrom sklearn.naive_bayes import GaussianNB\n\n\nclass Mine(GaussianNB):\n    pass\n\n\n"
         "pathlib.Path(__file__).with_name('RAN').touch()\n"
@@ -252,13 +253,8 @@ def test_a_module_that_a_file_asks_for_is_asked_about_on_a_terminal(folder, answ
     (folder / "asks.toml").write_text(
         'allow_modules = ["mine"]\n' + FAST.replace("sklearn.naive_bayes.GaussianNB", "mine.Mine")
     )
-    os.environ["PYTHONPATH"] = str(folder)
-    ENVIRONMENT["PYTHONPATH"] = str(folder)
-    try:
-        shown, found = on_a_terminal(folder, "run", "asks.toml", "--jobs", "1", answer=answer)
-    finally:
-        ENVIRONMENT["PYTHONPATH"] = str(ROOT)
-        os.environ.pop("PYTHONPATH")
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", searched(folder))
+    shown, found = on_a_terminal(folder, "run", "asks.toml", "--jobs", "1", answer=answer)
     assert "asks to run the code of the module 'mine'" in shown
     assert found == status, shown
     assert (folder / "RAN").exists() is (status == 0)
@@ -276,7 +272,7 @@ def test_without_a_terminal_a_module_is_refused_and_the_option_lets_it_in(folder
     (folder / "asks.toml").write_text(
         'allow_modules = ["mine"]\n' + FAST.replace("sklearn.naive_bayes.GaussianNB", "mine.Mine")
     )
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
+    environment = {**ENVIRONMENT, "PYTHONPATH": searched(folder)}
     process = start(folder, "run", "asks.toml", env=environment, stdin=subprocess.DEVNULL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2

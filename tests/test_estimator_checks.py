@@ -34,7 +34,7 @@ TASKS = "classification", "regression"
 ESTIMATORS = [
     *[BackpropMLP(task) for task in TASKS],
     *[cls(**FEW) for cls in (BackpropMLPClassifier, BackpropMLPRegressor)],
-    BackpropMLP("regression", n_networks=3),
+    BackpropMLP("regression", n_networks=3, **FEW),
     BackpropMLP(algorithm=SETTINGS["genetic"], **FEW),
     BackpropMLP("regression", algorithm="snes", n_networks=3, **FEW),
 ]
@@ -45,7 +45,7 @@ MORE = [
         for name in ALGORITHMS
         if name != "backprop" and (task, name) != ("classification", "genetic")
     ],
-    BackpropMLP(n_networks=3),
+    BackpropMLP(n_networks=3, **FEW),
     *[BackpropMLP(task, algorithm=SETTINGS["genetic"], n_networks=3, **FEW) for task in TASKS],
     BackpropMLP(algorithm="snes", n_networks=3, **FEW),
     BackpropMLP(algorithm=GeneticAlgorithm(population_size=32, evolve=tuple(EVOLVE)), **FEW),

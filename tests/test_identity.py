@@ -29,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from nnexp import Activation, BackpropMLP, GeneticAlgorithm
 from nnexp._identity import Unstable, files_beside, key_of
+from tests import searched
 
 ROOT = Path(__file__).parent.parent
 
@@ -264,7 +265,7 @@ def test_two_processes_and_two_hash_seeds_agree(tmp_path):
     """
 
     def key(seed, folder=tmp_path):
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": searched(folder, ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=True
         )

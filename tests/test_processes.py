@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from nnexp._processes import is_running, machine_name
+from tests import searched
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,7 +47,12 @@ def workers_of(process):
 
 @pytest.mark.parametrize("seconds", [0.01, 600])
 def test_workers_and_what_they_were_sent_do_not_outlive_a_killed_parent(tmp_path, seconds):
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "JOBLIB_TEMP_FOLDER": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "JOBLIB_TEMP_FOLDER": str(tmp_path),
+        "PYTHONPATH": searched(ROOT),
+    }
     code = textwrap.dedent(PARENT) + ("    time.sleep(600)\n" if seconds < 1 else "")
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(seconds), "folder"], env=environment, stderr=subprocess.DEVNULL
@@ -62,7 +68,12 @@ def test_workers_and_what_they_were_sent_do_not_outlive_a_killed_parent(tmp_path
 
 
 def test_a_parent_that_is_killed_while_its_workers_start_leaves_nothing(tmp_path):
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "JOBLIB_TEMP_FOLDER": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "JOBLIB_TEMP_FOLDER": str(tmp_path),
+        "PYTHONPATH": searched(ROOT),
+    }
     code = [sys.executable, "-c", textwrap.dedent(PARENT), "600"]
     parent = subprocess.Popen(code, env=environment, stderr=subprocess.DEVNULL)
     assert eventually(lambda: len(workers_of(parent.pid)) > 0, 60)
@@ -74,7 +85,7 @@ def test_a_parent_that_is_killed_while_its_workers_start_leaves_nothing(tmp_path
 
 
 def test_what_a_parent_left_that_was_killed_with_all_its_children_is_removed_by_the_next(tmp_path):
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": searched(ROOT)}
     code = (
         "from nnexp._processes import scratch_folder; import time; print(scratch_folder(), flush=True); time.sleep(600)"
     )
@@ -119,7 +130,7 @@ def test_two_machines_have_two_names(monkeypatch):
 
 
 def test_a_terminated_parent_takes_its_workers_with_it(tmp_path):
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": searched(ROOT)}
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PARENT), "600"], env=environment, stderr=subprocess.DEVNULL
     )

@@ -1,9 +1,11 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from nnexp.experiment.results import Journal
 from nnexp.experiment.runs import load_data, plan
 from nnexp.report import compare
 from nnexp.verify import verify
+from tests.experiment.conftest import SMALL
 
 TABLES = ["runs.csv", "curves.csv"]
 
@@ -41,8 +44,21 @@ def run(path, results, **settings):
     return run_experiment(load_specification(path), results, **settings)
 
 
-def test_every_run_is_a_row_and_none_fails(small, tmp_path):
-    summary = run(small, tmp_path / "results")
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("once")
+    (folder / "small.toml").write_text(SMALL)
+    return run(folder / "small.toml", folder)
+
+
+@pytest.fixture
+def first(made_once, small, tmp_path):
+    """Return how the first run of the small experiment went, in the folder results."""
+    return replace(made_once, folder=Path(shutil.copytree(made_once.folder, tmp_path / "results" / "small")))
+
+
+def test_every_run_is_a_row_and_none_fails(small, first, tmp_path):
+    summary = first
     assert (summary.planned, summary.done, summary.failed) == (36, 36, 0)
     results = load_results(summary.folder)
     assert len(results.runs) == 2 * 3 * 3 * 2
@@ -59,8 +75,8 @@ def test_every_run_is_a_row_and_none_fails(small, tmp_path):
     assert results.environment["versions"]["scikit-learn"]
 
 
-def test_a_row_is_what_the_same_fit_gives_by_hand(small, tmp_path):
-    results = load_results(run(small, tmp_path / "results").folder)
+def test_a_row_is_what_the_same_fit_gives_by_hand(small, first, tmp_path):
+    results = load_results(first.folder)
     row = results.runs.query("data == 'iris' and model == 'mini-batch' and repeat == 1 and fold == 2").iloc[0]
     data = load_bundled("iris")
     runs = plan(load_specification(small), load_data(load_specification(small)))
@@ -94,14 +110,12 @@ def test_all_models_meet_the_same_stratified_splits(small):
     assert len({r.seed for r in runs if r.data == "iris"}) == 6
 
 
-def test_the_tables_do_not_depend_on_the_number_of_processes(small, tmp_path):
-    one = run(small, tmp_path / "one", n_jobs=1)
+def test_the_tables_do_not_depend_on_the_number_of_processes(small, first, tmp_path):
     two = run(small, tmp_path / "two", n_jobs=2)
-    assert tables(one.folder) == tables(two.folder)
+    assert tables(first.folder) == tables(two.folder)
 
 
-def test_a_second_time_nothing_runs_and_a_change_runs_only_what_it_changes(small, tmp_path):
-    first = run(small, tmp_path / "results")
+def test_a_second_time_nothing_runs_and_a_change_runs_only_what_it_changes(small, first, tmp_path):
     before = tables(first.folder)
     again = run(small, tmp_path / "results")
     assert (again.known, again.done) == (36, 0)
@@ -119,8 +133,7 @@ def command(path, results):
     return [sys.executable, "-m", "nnexp.cli", "run", str(path), "--results", str(results), "--jobs", "2"]
 
 
-def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturbed_run(small, tmp_path):
-    undisturbed = run(small, tmp_path / "undisturbed")
+def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturbed_run(small, first, tmp_path):
     journal = tmp_path / "killed" / "small" / "journal.jsonl"
     rng = np.random.default_rng(0)
     kept = 0
@@ -144,7 +157,7 @@ def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturb
         kept = finished
     done = run(small, tmp_path / "killed", n_jobs=2)
     assert done.known == kept > 0
-    assert tables(done.folder) == tables(undisturbed.folder)
+    assert tables(done.folder) == tables(first.folder)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +169,7 @@ def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturb
         lambda record: record["times"].update(seconds="long"),
     ],
 )
-def test_a_record_that_nobody_can_have_written_is_named_and_run_again(small, tmp_path, damage):
-    first = run(small, tmp_path / "results")
+def test_a_record_that_nobody_can_have_written_is_named_and_run_again(small, first, tmp_path, damage):
     before = tables(first.folder)
     journal = first.folder / "journal.jsonl"
     records = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -169,8 +181,7 @@ def test_a_record_that_nobody_can_have_written_is_named_and_run_again(small, tmp
     assert tables(again.folder) == before
 
 
-def test_a_record_cut_by_a_kill_is_named_and_run_again(small, tmp_path):
-    first = run(small, tmp_path / "results")
+def test_a_record_cut_by_a_kill_is_named_and_run_again(small, first, tmp_path):
     before = tables(first.folder)
     journal = first.folder / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
@@ -273,8 +284,8 @@ def test_two_commands_do_not_write_to_one_folder(small, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["folder", "runs.csv", "environment.json"])
-def test_results_that_cannot_be_read_give_a_sentence(small, tmp_path, damage):
-    folder = run(small, tmp_path / "results").folder
+def test_results_that_cannot_be_read_give_a_sentence(small, first, tmp_path, damage):
+    folder = first.folder
     if damage == "folder":
         with pytest.raises(ResultsError, match="There is no such folder"):
             load_results(tmp_path / "nothing")
@@ -284,8 +295,8 @@ def test_results_that_cannot_be_read_give_a_sentence(small, tmp_path, damage):
         load_results(folder)
 
 
-def test_results_hold_no_pickle(small, tmp_path):
-    folder = run(small, tmp_path / "results").folder
+def test_results_hold_no_pickle(small, first, tmp_path):
+    folder = first.folder
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "runs.csv",
@@ -336,8 +347,8 @@ def test_a_model_that_diverges_everywhere_is_reported(tmp_path, small):
     assert runs.loc[runs["model"] == "wild", "stop_reason"].str.contains("infinite or NaN").all()
 
 
-def test_a_table_of_no_finished_run_is_a_sentence(small, tmp_path, capsys):
-    folder = run(small, tmp_path / "results").folder
+def test_a_table_of_no_finished_run_is_a_sentence(small, first, tmp_path, capsys):
+    folder = first.folder
     for name in TABLES:
         (folder / name).write_text((folder / name).read_text().splitlines()[0] + "\n")
     (folder / "times.csv").write_text("data,model,repeat,fold,fit_seconds,score_seconds\n")
@@ -367,8 +378,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(small, tmp_path, size):
         subprocess.run(["umount", str(disk)], check=False)
 
 
-def test_a_damaged_journal_is_mended_once(small, tmp_path):
-    first = run(small, tmp_path / "results")
+def test_a_damaged_journal_is_mended_once(small, first, tmp_path):
     journal = first.folder / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     broken = [b'{"key": "x"}\n', b'{"key": "y", "row": null, "times": {}, "curve": {}}\n', b"[]\n"]
@@ -399,12 +409,19 @@ def test_what_is_announced_as_finished_is_on_the_disk_by_then(small, tmp_path, m
 OTHER = {"numpy": "1.99.0", "scipy": "1.1"}
 
 
-@pytest.fixture
-def made_elsewhere(small, tmp_path, monkeypatch):
-    """Return the folder of an experiment that was run with other versions of two libraries."""
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def made_elsewhere_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "small.toml").write_text(SMALL)
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "libraries", lambda: {**libraries(), **OTHER})
-        return run(small, tmp_path / "results").folder
+        return run(folder / "small.toml", folder).folder
+
+
+@pytest.fixture
+def made_elsewhere(made_elsewhere_once, small, tmp_path):
+    """Return the folder of an experiment that was run with other versions of two libraries."""
+    return Path(shutil.copytree(made_elsewhere_once, tmp_path / "results" / "small"))
 
 
 class Answers(Observer):
