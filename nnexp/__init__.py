@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nnexp.estimator import BackpropMLP
     from nnexp.experiment.results import Results, load_results
     from nnexp.network import Activation, ErrorFunction, Network
+    from nnexp.scoring import scorer
     from nnexp.sweep import OptunaPruning, Space, Sweep, SweepCV, SweepResult
     from nnexp.together import cross_validate, fit_many
     from nnexp.training import (
@@ -77,6 +78,7 @@ __all__ = [
     "fit_many",
     "load",
     "load_results",
+    "scorer",
 ]
 
 _PLACES = {
@@ -85,6 +87,7 @@ _PLACES = {
     "nnexp.estimator": ("BackpropMLP",),
     "nnexp.experiment.results": ("Results", "load_results"),
     "nnexp.network": ("Activation", "ErrorFunction", "Network"),
+    "nnexp.scoring": ("scorer",),
     "nnexp.sweep": ("OptunaPruning", "Space", "Sweep", "SweepCV", "SweepResult"),
     "nnexp.together": ("cross_validate", "fit_many"),
     "nnexp.trusted": ("TRUSTED_TYPES",),

@@ -696,7 +696,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         X : array-like or sparse matrix of shape (n_samples, n_features)
         return_std : bool, default=False
             Whether a regression also returns the standard deviation of the networks' predictions: how far they differ,
-            which is only a part of the uncertainty.
+            which is only a part of the uncertainty. It needs several networks.
 
         Returns
         -------
@@ -708,6 +708,11 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         if not self.model_.target.is_numeric:
             raise ValueError("return_std is for task='regression'.")
+        if self.model_.n_networks == 1:
+            raise ValueError(
+                "return_std tells how far several networks differ, and this model is one: its 0 would look like certainty. "
+                "Fit with n_networks of 2 or more."
+            )
         mean, spread = self.model_.spread(self._checked(X))
         return self._decoded(mean), self._decoded(spread)
 

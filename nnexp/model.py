@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -138,8 +139,8 @@ class Model:
     def _mean_and_spread(self, X: Any, spread: bool) -> tuple[Array, Array]:
         dtype, network = self.parameters.dtype, self.network
         n, several = X.shape[0], self.n_networks > 1
-        mean = np.empty((n, network.n_outputs), dtype=dtype)
-        deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=dtype)
+        mean = np.empty((n, network.n_outputs), dtype=self.target.dtype_of_values(dtype))
+        deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=mean.dtype)
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             for here in pieces(n, network.n_inputs):
                 outputs = network.forward(self.parameters, dense(X[here]).astype(dtype, copy=False))
@@ -149,6 +150,13 @@ class Model:
                     deviation[here] = values.std(axis=0)
         if np.isnan(mean).any():
             raise ValueError(f"X holds values too large for dtype={quoted(dtype.name)}; rescale them.")
+        if self.target.is_numeric and np.isinf(mean).any():
+            count = int(np.isinf(mean).any(axis=1).sum())
+            warnings.warn(
+                f"{count} of {n} predictions are infinite: larger than a number can be. Training ended so: {self.stop_reason}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         return mean, deviation
 
     def history(self, member: int) -> dict[str, list[Any]]:

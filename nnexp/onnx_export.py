@@ -80,6 +80,16 @@ def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
     return outputs[-1]
 
 
+def _classes(classes: Array, onnx: Any) -> tuple[Array, int]:
+    """Return the classes as a graph gives them, and ONNX's number of their type: whole numbers, numbers, or else words."""
+    kind = classes.dtype.kind
+    if kind in "iub":
+        return classes.astype(np.int64), int(onnx.TensorProto.INT64)
+    if kind == "f":
+        return classes.astype(np.float64), int(onnx.TensorProto.DOUBLE)
+    return classes.astype(str).astype(object), int(onnx.TensorProto.STRING)
+
+
 def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     """Make the graph of a fitted model; see `BackpropMLP.to_onnx`."""
     try:
@@ -97,13 +107,19 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     for number in range(len(model.parameters_)):
         output = _network(g, model, number, "X")
         if isinstance(target, Numbers):
-            each = target.of(number)
-            output = g.node("Add", g.node("Mul", output, g.constant(each.scale)), g.constant(each.mean))
+            # In the units of y, for which float32 may have no room.
+            each, double = target.of(number), onnx.TensorProto.DOUBLE
+            scaled = g.node("Mul", g.node("Cast", output, to=double), g.constant(each.scale, np.float64))
+            output = g.node("Add", scaled, g.constant(each.mean, np.float64))
         elif isinstance(target, Classes) and target.probabilistic and not target.one_output:
             axes = g.constant([1], np.int64)
             output = g.node("Div", output, g.node("ReduceSum", output, axes, keepdims=1))
         values.append(output)
-    average = g.node("Mean", *values) if len(values) > 1 else values[0]
+    average = g.node("Mean", *values) if len(values) > 1 and not target.is_numeric else values[0]
+    if len(values) > 1 and target.is_numeric:  # runtimes have no mean in double
+        for value in values[1:]:
+            average = g.node("Add", average, value)
+        average = g.node("Mul", average, g.constant(1 / len(values), np.float64))
     kind = int(onnx.helper.np_dtype_to_tensor_dtype(g.dtype))
     outputs = []
 
@@ -113,7 +129,7 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     n_outputs = model.network_.n_outputs
     if isinstance(target, Numbers):
         g.node("Identity", average, output="prediction")
-        put_out("prediction", kind, n_outputs)
+        put_out("prediction", onnx.TensorProto.DOUBLE, n_outputs)
     elif isinstance(target, Labels):
         g.node("Identity", average, output="probabilities")
         above = g.node("Greater", average, g.constant(target.threshold))
@@ -126,9 +142,7 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
         if target.one_output:
             above = g.node("Greater", average, g.constant(target.threshold))
             code = g.node("Squeeze", g.node("Cast", above, to=onnx.TensorProto.INT64), g.constant([1], np.int64))
-        whole = target.classes.dtype.kind in "iub"
-        classes = target.classes.astype(np.int64) if whole else target.classes.astype(str).astype(object)
-        element = onnx.TensorProto.INT64 if whole else onnx.TensorProto.STRING
+        classes, element = _classes(target.classes, onnx)
         g.node("Gather", g.constant(classes, classes.dtype), code, output="label")
         put_out("label", element)
         scores = average

@@ -36,6 +36,10 @@ class Target(ABC):
     is_exclusive: ClassVar[bool] = False
     has_labels: ClassVar[bool] = False
 
+    def dtype_of_values(self, dtype: Any) -> Any:
+        """Return the type of numbers that `values` makes of outputs of some type."""
+        return np.float64 if self.is_numeric else dtype
+
     @property
     @abstractmethod
     def n_outputs(self) -> int:
@@ -170,8 +174,8 @@ class Numbers(Target):
         return (y - self.mean) / self.scale
 
     def values(self, outputs: Array) -> Array:
-        """Return outputs in the units of y."""
-        return (outputs * self.scale + self.mean).astype(outputs.dtype)
+        """Return outputs in the units of y, in float64: a narrower number may have no room for them."""
+        return outputs.astype(np.float64) * self.scale + self.mean
 
     def as_expected(self, outputs: Array) -> Array:
         return outputs

@@ -19,7 +19,7 @@ from sklearn.datasets import (
     make_multilabel_classification,
 )
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.metrics import accuracy_score, get_scorer
+from sklearn.metrics import accuracy_score, get_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -977,3 +977,90 @@ def test_settings_of_a_part_that_is_an_object_are_set():
     model = BackpropMLP(algorithm=GeneticAlgorithm()).set_params(algorithm__elite=2, max_iter=7)
     assert (model.algorithm.elite, model.max_iter) == (2, 7)
     assert BackpropMLP().set_params(algorithm=GeneticAlgorithm(), algorithm__elite=3).algorithm.elite == 3
+
+
+SHIFTED = [(1e8, 1.0), (-1e7, 1.0), (1e12, 100.0), (0.0, 1e40), (0.0, 1e-46), (1e-46, 1e-50), (1e100, 1e90)]
+
+
+@pytest.mark.parametrize(("mean", "spread"), SHIFTED)
+@pytest.mark.parametrize(
+    "settings", [{}, {"n_networks": 3}, {"algorithm": small("genetic"), "n_networks": 2}, {"scoring": "r2"}], ids=str
+)
+def test_a_regression_in_float32_keeps_the_units_of_y(settings, mean, spread):
+    """The fit of y = mean + spread · z is that of z, and its predictions are those in the units of y."""
+    rng = np.random.default_rng(0)
+    X32 = rng.normal(size=(200, 3)).astype(np.float32)
+    z = X32[:, 0] - 0.5 * X32[:, 1]
+    y = mean + spread * z.astype(np.float64)
+    kind = {"hidden_layer_sizes": (6,), "max_iter": 60, "random_state": 0, "validation": "holdout"} | settings
+    kind |= {"validation": "auto"} if "n_networks" in settings else {}
+    model, of_z = (BackpropMLP("regression", **kind).fit(X32, target) for target in (y, z))
+    predicted = model.predict(X32)
+    assert model.parameters_.dtype == np.float32
+    assert predicted.dtype == np.float64
+    unit = (predicted - mean) / spread
+    if "algorithm" in settings:  # which takes another way where a bit differs
+        assert np.corrcoef(unit, z)[0, 1] > 0.5
+    else:
+        np.testing.assert_allclose(unit, of_z.predict(X32), atol=2e-2)
+    if "n_networks" in settings:
+        assert model.oof_prediction_.dtype == np.float64
+        unit = (model.oof_prediction_ - mean) / spread
+        assert model.oof_score_ == pytest.approx(r2_score((y - mean) / spread, unit), abs=1e-6)
+        assert model.predict(X32, return_std=True)[1].max() > 0
+
+
+def test_several_outputs_of_different_units_are_predicted_in_float32():
+    rng = np.random.default_rng(0)
+    X32 = rng.normal(size=(200, 3)).astype(np.float32)
+    y = np.array([1e8, 0.0]) + np.array([1.0, 1e40]) * X32[:, :2].astype(np.float64)
+    model = BackpropMLP("regression", hidden_layer_sizes=(8,), max_iter=150, random_state=0).fit(X32, y)
+    predicted = model.predict(X32)
+    for column in range(2):
+        assert np.corrcoef(predicted[:, column], y[:, column])[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("n", [9_999, 10_000])
+def test_a_class_of_one_sample_is_learnt_from_and_no_reason_to_refuse(n):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(n, 2))
+    y = (features[:, 0] > 0).astype(int)
+    y[0] = 2
+    model = BackpropMLP(hidden_layer_sizes=(4,), max_iter=1).fit(features, y)
+    assert model.classes_.tolist() == [0, 1, 2]
+    assert np.isnan(model.history_["validation_error"]).all() == (n < 10_000)
+    with pytest.raises(ValueError, match="validation='holdout' cannot set"):
+        BackpropMLP(hidden_layer_sizes=(4,), max_iter=1, validation="holdout").fit(features, y)
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_networks": 3}], ids=str)
+def test_validation_by_default_does_what_the_groups_allow(settings):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(10_000, 2))
+    y = (features[:, 0] > 0).astype(int)
+    model = BackpropMLP(hidden_layer_sizes=(4,), max_iter=1, **settings).fit(features, y, groups=np.zeros(10_000))
+    assert np.isnan(model.history_["validation_error"]).all()
+    asked = {"validation": "cross" if settings else "holdout"}
+    with pytest.raises(ValueError, match="cannot set"):
+        BackpropMLP(hidden_layer_sizes=(4,), max_iter=1, **settings, **asked).fit(features, y, groups=np.zeros(10_000))
+
+
+def test_numbers_that_are_taken_for_classes_are_said():
+    features, y = load_diabetes(return_X_y=True)
+    with pytest.warns(UserWarning, match='y holds 214 different numbers in 442 samples.*task="regression"'):
+        BackpropMLP(hidden_layer_sizes=(4,), max_iter=1).fit(features, y)
+
+
+def test_as_many_classes_as_are_common_are_taken_without_a_word():
+    y = np.arange(300) % 50
+    BackpropMLP(hidden_layer_sizes=(4,), max_iter=1).fit(np.eye(300)[:, :3], y)
+
+
+def test_predictions_that_are_infinite_are_said():
+    features = np.linspace(0, 1, 40)[:, np.newaxis]
+    model = BackpropMLP(
+        "regression", hidden_layer_sizes=(), output_activation="exponential", max_iter=100, random_state=0
+    ).fit(features, features[:, 0] + 1)
+    with pytest.warns(RuntimeWarning, match="1 of 2 predictions are infinite.*Training ended so"):
+        predicted = model.predict([[1.0], [1e10]])
+    assert np.isinf(predicted).sum() == 1

@@ -25,9 +25,20 @@ MAY_IMPORT = {
     "by_task": {"estimator", "saving"},
     "trusted": {"network", "training", "targets", "model", "fitting", "parts", "estimator", "by_task"},
     "together": {"training", "fitting", "estimator"},
+    "scoring": set(),
     "engine": set(),
-    "sweep": {"engine", "estimator", "together", "training", "network.connections", "parts"},
-    "experiment": {"network", "training", "fitting.settings", "estimator", "together", "engine", "sweep", "parts"},
+    "sweep": {"engine", "estimator", "together", "training", "network.connections", "parts", "scoring"},
+    "experiment": {
+        "network",
+        "training",
+        "fitting.settings",
+        "estimator",
+        "together",
+        "engine",
+        "sweep",
+        "parts",
+        "scoring",
+    },
     "report": {"experiment.results"},
     "verify": {"experiment", "report"},
     "testing": {"network", "training", "experiment.datasets"},
@@ -49,7 +60,7 @@ MAY_IMPORT = {
     },
 }
 FOREIGN = {
-    "sklearn": {"fitting", "estimator", "by_task", "together", "sweep", "experiment"},
+    "sklearn": {"fitting", "estimator", "by_task", "together", "sweep", "experiment", "scoring"},
     "optuna": {"sweep"},
     "pandas": {"estimator", "sweep", "experiment", "report", "verify", "testing"},
 }

@@ -121,3 +121,29 @@ def test_an_activation_of_ones_own_is_exported_where_it_says_its_form():
         BackpropMLP(**FEW, activation=Twice()).fit(*IRIS).to_onnx()
     model = BackpropMLP(**FEW, activation=WithForm()).fit(*IRIS)
     np.testing.assert_allclose(run(model, IRIS[0])["probabilities"], model.predict_proba(IRIS[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(1e8, 1.0), (0.0, 1e40), (0.0, 1e-46)])
+@pytest.mark.parametrize("n_networks", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_regression_leaves_in_the_units_of_y(mean, spread, n_networks, dtype):
+    X = IRIS[0]
+    y = mean + spread * X[:, 0]
+    model = BackpropMLP("regression", **FEW, dtype=dtype, n_networks=n_networks).fit(X, y)
+    found = run(model, X)["prediction"][:, 0]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose((found - mean) / spread, (model.predict(X) - mean) / spread, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [np.array([0.0, 1.0, 2.0]), np.array([-1.0, 0.0, 7.0]), np.array([0, 1, 7]), np.array([1.0, 2.0, 3.0], dtype=np.float32),
+     np.array(["a", "b", "0.0"]), np.array(["a", "b", "0.0"], dtype=object)],
+    ids=str,
+)  # fmt: skip
+def test_classes_stay_what_they_are(classes):
+    X, y = IRIS[0], classes[IRIS[1]]
+    model = BackpropMLP(**FEW).fit(X, y)
+    found, expected = run(model, X)["label"], model.predict(X)
+    assert found.tolist() == expected.tolist()
+    assert (found.dtype.kind == "O") == isinstance(classes[0], str)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sklearn.utils import Bunch
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._names import nearest
 from nnexp._plugins import Plugins
+from nnexp.scoring import Scorer
 
 Array = NDArray[Any]
 
@@ -118,12 +120,43 @@ class DataSet:
     task : {"classification", "regression"}
     X : pandas.DataFrame
     y : array of shape (n,) or (n, outputs)
+    positive : object
+        The positive class of two, if one is named.
     """
 
     name: str
     task: str
     X: pd.DataFrame
     y: Array
+    positive: Any = None
+
+    def scorer(self, metric: str) -> Scorer:
+        """Return a score of scikit-learn's that knows the classes."""
+        return Scorer(metric, self.positive, self._classes)
+
+    def with_positive(self, named: Any) -> DataSet:
+        """Return the data set with a positive class, which a file names as a number or a word.
+
+        Raises
+        ------
+        DataError
+            If there is no such class, or there are more than two.
+        """
+        known = self._classes or ()
+        label = next((label for label in known if type(label) is type(named) and label == named), None)
+        label = next((label for label in known if str(label) == str(named)), None) if label is None else label
+        if label is None:
+            shown = quoted(list(known[:10])) + (", …" if len(known) > 10 else "")
+            raise DataError(f"data.{self.name}.positive: there is no class {quoted(named)}. Classes: {shown}.")
+        if len(known) != 2:
+            raise DataError(f"data.{self.name}.positive: of {len(known)} classes none is the positive one.")
+        return replace(self, positive=label)
+
+    @cached_property
+    def _classes(self) -> tuple[Any, ...] | None:
+        if self.task != "classification" or self.y.ndim > 1:
+            return None
+        return tuple(np.unique(self.y).tolist())
 
     @property
     def fingerprint(self) -> str:

@@ -213,7 +213,7 @@ def _table(path: Path, experiment: dict[str, Any], optional: bool = False) -> pd
 
 
 def _check_scores(path: Path, runs: pd.DataFrame, experiment: dict[str, Any]) -> None:
-    """Raise a ResultsError unless each finished run has the scores of its task."""
+    """Raise a ResultsError unless each finished run has the score that decides its task."""
     metrics = ExperimentRecord.model_validate(experiment).evaluation.metrics.model_dump()
     tasks = runs.groupby("data", sort=False)["task"].nunique()
     if (tasks > 1).any():
@@ -221,7 +221,7 @@ def _check_scores(path: Path, runs: pd.DataFrame, experiment: dict[str, Any]) ->
     for task, names in metrics.items():
         finished = runs[(runs["task"] == task) & (runs["status"] == "ok")]
         for name in names if len(finished) else []:
-            if name not in runs.columns or finished[name].isna().any():
+            if name not in runs.columns or (name == names[0] and finished[name].isna().any()):
                 raise ResultsError(f"{path} cannot be read: a finished run has no score {quoted(name)}.")
 
 

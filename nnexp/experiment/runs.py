@@ -9,6 +9,7 @@ import json
 import math
 import platform
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
-from sklearn.metrics import get_scorer
+from sklearn.dummy import DummyRegressor
+from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -27,7 +29,7 @@ from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info
 
 from nnexp._choices import SWEEP_TABLES
-from nnexp._errors import is_of_the_machine, reason, shortened
+from nnexp._errors import is_of_the_machine, quoted, reason, shortened
 from nnexp._files import as_path
 from nnexp._identity import FITTING, key_of, libraries, own_code
 from nnexp._names import check_choice
@@ -59,6 +61,7 @@ from nnexp.experiment.results import (
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
 from nnexp.experiment.sweeps import UNFINISHED, ModelSweep, UnfinishedError, plan_sweeps, run_sweeps, write_sweep_tables
 from nnexp.parts import plugins_in
+from nnexp.scoring import Guess, Scorer
 from nnexp.sweep.evaluation import cost_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.sweep import open_store, said_of_given_up
@@ -145,6 +148,65 @@ def check_models(specification: Specification, data: dict[str, DataSet]) -> None
         raise SpecificationError("\n".join(dict.fromkeys(problems)))
 
 
+def check_scores(specification: Specification, data: dict[str, DataSet]) -> None:
+    """Try each score on the labels of each data set, by what a guess is worth.
+
+    Raises
+    ------
+    SpecificationError
+        With a line for each score that does not fit, which names what does.
+    """
+    problems = []
+    metrics = specification.evaluation.metrics.model_dump()
+    for name, data_set in data.items():
+        rows = _rows_to_check(data_set)
+        y = data_set.y[rows]
+        for metric in metrics[data_set.task]:
+            problem = _problem_of(data_set.scorer(metric), y, data_set.task)
+            if problem:
+                hint = _hint(metric, y, data_set)
+                problems.append(
+                    f"{specification.source.name}: evaluation.metrics.{data_set.task}: {quoted(metric)} cannot be computed on "
+                    f"{name}: {problem.rstrip('.')}.{hint}"
+                )
+    if problems:
+        raise SpecificationError("\n".join(problems))
+
+
+def _problem_of(score: Any, y: Any, task: str) -> str:
+    """Return why a score cannot be computed of a guess, or nothing."""
+    if y.ndim > 1 and task == "classification":  # several labels; what is guessed depends on the model
+        return ""
+    guess = Guess(y) if task == "classification" else DummyRegressor().fit(np.zeros((len(y), 1)), y)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            value = score(guess, np.zeros((len(y), 1)), y)
+        return "" if np.isfinite(value) else f"it is {value}"
+    except Exception as error:  # whatever a score raises
+        return _first_line(error)
+
+
+def _hint(metric: str, y: Any, data: DataSet) -> str:
+    """Say what fits the labels in the place of a score."""
+    if data.task == "regression":
+        return ""
+    classes = np.unique(y)
+    ways = []
+    if data.positive is None and len(classes) == 2:
+        positive = classes.tolist()[-1]
+        if not _problem_of(Scorer(metric, positive), y, data.task):
+            shown = json.dumps(positive) if isinstance(positive, str | int | float | bool) else quoted(positive)
+            ways.append(f"name the positive class, such as data.{data.name}.positive = {shown}")
+    base = metric.removesuffix("_micro").removesuffix("_weighted")
+    names = [f"{base}_macro", f"{base}_weighted", f"{base}_ovr", f"{base}_ovo"]
+    fitting = [n for n in names if n in get_scorer_names() and not _problem_of(data.scorer(n), y, data.task)]
+    if fitting:
+        ways.append(f"take {quoted(fitting[0])}")
+    text = ", or ".join(ways)
+    return f" {text[0].upper()}{text[1:]}." if ways else ""
+
+
 # Classes and rows that a check before the runs looks at; a check of all would take as long as a fit.
 _CHECKED_CLASSES, _CHECKED_ROWS = 1_000, 20_000
 
@@ -183,6 +245,8 @@ def load_data(specification: Specification) -> dict[str, DataSet]:
             else:
                 path = specification.source.parent / as_path(entry.path)
                 data = load_file(name, path, str(entry.target), str(entry.task), entry.drop)
+            if entry.positive is not None:
+                data = data.with_positive(entry.positive)
             _check_folds(data, folds)
             loaded[name] = data
         except DataError as error:
@@ -240,6 +304,7 @@ def plan(
     for name, data_set in data.items():
         split_seed = _seed(specification.seed, "split", name)
         fingerprint = data_set.fingerprint
+        positive = [] if data_set.positive is None else [data_set.positive]
         for repeat, fold, training, test in outer_splits(specification, data_set):
             seed = _seed(specification.seed, "fit", name, repeat, fold)
             for described in specification.models:
@@ -264,7 +329,7 @@ def plan(
                     f"the parameters of {model.name}": key_of(parameters),
                     f"the data {name}": fingerprint,
                     "seed": key_of(split_seed, seed),
-                    "evaluation": key_of(evaluation.folds, metrics[data_set.task]),
+                    "evaluation": key_of(evaluation.folds, metrics[data_set.task], *positive),
                 }
                 key = key_of(name, model.name, repeat, fold, decided_by)
                 decided_by = {part: value if part in versions else value[:8] for part, value in decided_by.items()}
@@ -479,6 +544,7 @@ def run_experiment(
         check_choice("other_versions", other_versions, ["redo", "keep"])
     data = load_data(specification)
     check_models(specification, data)
+    check_scores(specification, data)
     folder = as_path(results, "The folder of results") / specification.name
     sweeps: list[ModelSweep] = []
     place = storage or str(folder)
@@ -734,14 +800,17 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
     detail: dict[str, Any] = {}
     times: dict[str, float | None] = {"fit_seconds": fit.seconds if fit.error is None else None, "score_seconds": None}
     curve: dict[str, list[Any]] = {}
+    without: list[str] = []
     if fit.error is None:
         start = time.perf_counter()
         with fit.watched():
             for name in run.metrics:
-                score = float(get_scorer(name)(fit.model, data.X.iloc[run.test], data.y[run.test]))
-                if not np.isfinite(score):
-                    raise ValueError(f"The score {name} is {score}.")
-                row[name] = score
+                try:
+                    row[name] = _score_of(name, fit.model, data, run.test)
+                except Exception as error:
+                    if name == run.metrics[0]:  # without the one that decides a run is worth nothing
+                        raise
+                    without.append(f"{name} has no value: {type(error).__name__}: {_first_line(error)}")
             times["score_seconds"] = time.perf_counter() - start
             fitted = fit.model[-1]
             facts, curve = _learned(getattr(fitted, "regressor_", fitted))
@@ -751,13 +820,20 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
         problem = f"{type(fit.error).__name__}: {fit.error}"
         row.update(dict.fromkeys(run.metrics), status="failed", problem=problem)
     messages = (f"{w.category.__name__}: {_first_line(w.message)}" for w in fit.warnings)
-    row["warnings"] = " | ".join(dict.fromkeys(messages))
+    row["warnings"] = " | ".join(dict.fromkeys([*without, *messages]))
     record: dict[str, Any] = {"key": run.key, "row": row, "times": times, "curve": curve, "detail": detail}
     if isinstance(fit.error, WorkerDiedError | UnfinishedError) or is_of_the_machine(fit.error):
         record["is_result"] = False
         if "no result" not in row["problem"]:
             row["problem"] += " That is no result: the same command tries it again."
     return record
+
+
+def _score_of(name: str, model: Any, data: DataSet, rows: Any) -> float:
+    score = data.scorer(name)(model, data.X.iloc[rows], data.y[rows])
+    if not np.isfinite(score):
+        raise ValueError(f"The score {name} is {score}.")
+    return score
 
 
 def _first_line(message: Any) -> str:

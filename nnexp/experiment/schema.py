@@ -81,12 +81,15 @@ class DataSpecification(_Section):
         Known for bundled data; needed with a path.
     drop : list of str
         Columns to leave out.
+    positive : str, number or bool, or None
+        The positive class of two, for scores that ask for one.
     """
 
     path: Text | None = None
     target: AnyText | None = None
     task: Literal["classification", "regression"] | None = None
     drop: list[AnyText] = []
+    positive: bool | int | float | AnyText | None = None
 
 
 class Metrics(_Section):

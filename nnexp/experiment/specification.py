@@ -427,6 +427,8 @@ def _check_data(file: ExperimentFile, mistakes: _Mistakes) -> None:
                     mistakes.add(f"{key}.path", f"there is no file {quoted(str(place))}.")
             except PathError as error:
                 mistakes.add(f"{key}.path", str(error))
+        if data.positive is not None and "regression" in (data.task, getattr(known_data.get(name), "task", None)):
+            mistakes.add(f"{key}.positive", "is of a classification, and this data set is a regression.")
         if data.path is None:
             if name in DATA_PLUGINS.broken:
                 mistakes.add(key, f"the plug-in of this data set cannot be used. {DATA_PLUGINS.broken[name]}")
@@ -470,11 +472,22 @@ def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> li
             parameters = {**file.defaults, **given}
         elif isinstance(entry, str):
             classes, parameters = {"": entry}, given
-            if entry in ("nnexp.BackpropMLP", "nnexp.estimator.BackpropMLP"):
-                classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
+            if _is_ours(entry):
                 parameters = {**file.defaults, **given}
+                if _import(entry) is BackpropMLP:
+                    classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
         elif isinstance(entry, dict) and entry and set(entry) <= {"classification", "regression"}:
             classes, parameters = {str(k): str(v) for k, v in entry.items()}, given
+            ours = [_is_ours(path) for path in classes.values()]
+            if all(ours):
+                parameters = {**file.defaults, **given}
+            elif any(ours) and file.defaults:
+                mistakes.add(
+                    f"{key}.class",
+                    "is a BackpropMLP for one task alone, and the parameters of [defaults] would go to the other class too. Make "
+                    "two models of it, one for each class.",
+                )
+                continue
         else:
             mistakes.add(f"{key}.class", "must be an import path, or a table of one for each task.")
             continue
@@ -497,7 +510,7 @@ def _space_of(file: ExperimentFile, name: str, path: str, space: Any, key: str, 
         return {}
     if file.sweep.models is None:
         own_ones = any(isinstance(table.get("space"), dict) for table in file.model.values())
-        applies = path.endswith("BackpropMLP") and (bool(space) or not own_ones)
+        applies = _is_ours(path) and (bool(space) or not own_ones)
     else:
         applies = name in file.sweep.models
     return {**(file.sweep.space if applies else {}), **space}
@@ -524,7 +537,7 @@ def _check_sweep(file: ExperimentFile, models: list[ModelSpecification], mistake
             estimator = model.make(task, 0)
             try:
                 space = space_of(model.space, estimator)
-                _check_reach(space, estimator, _import(path) is BackpropMLP)
+                _check_reach(space, estimator, _is_ours(path))
             except SpaceError as error:
                 for line in str(error).splitlines():
                     parameter, colon, rule = line.partition(": ")
@@ -575,8 +588,9 @@ def _check_model(
     mistakes: _Mistakes,
     trust: _Trust,
 ) -> dict[str, str]:
-    """Check a model's classes and parameters; return its class for each task."""
+    """Check a model's classes and parameters for the tasks that there are data of; return its class for each task."""
     tasks = {}
+    used = {data.task or getattr(bundled_data().get(name), "task", None) for name, data in file.data.items()}
     for named_task, path in classes.items():
         if not _is_class_path(path):
             mistakes.add(
@@ -591,11 +605,16 @@ def _check_model(
         except Exception as error:  # whatever a module raises while it is imported
             mistakes.add(f"{key}.class", f"{quoted(path)} cannot be imported: {reason(error)}.")
             return {}
+        if named_task and named_task not in used and used & set(classes):
+            tasks[named_task] = path
+            continue
         wrong = False
-        known = [name for name in _parameters_of(cls) if cls is not BackpropMLP or name not in _SET_BY_EXPERIMENT]
+        known = [
+            name for name in _parameters_of(cls) if not issubclass(cls, BackpropMLP) or name not in _SET_BY_EXPERIMENT
+        ]
         for name in parameters:
             place = f"{key}.{name}" if name in settings else f"defaults.{name}"
-            if name in _SET_BY_EXPERIMENT and (cls is BackpropMLP or name == "random_state"):
+            if name in _SET_BY_EXPERIMENT and (issubclass(cls, BackpropMLP) or name == "random_state"):
                 wrong = True
                 mistakes.add(place, f"{name} is set by {_SET_BY_EXPERIMENT[name]}, the same for all models.")
             elif name not in known:
@@ -633,7 +652,6 @@ def _check_model(
         tasks.update({named_task: path} if named_task else {task: path for task, able in can.items() if able})
     if not tasks and not mistakes.found:
         mistakes.add(f"{key}.class", "is neither a classifier nor a regressor.")
-    used = {data.task or getattr(bundled_data().get(name), "task", None) for name, data in file.data.items()}
     if tasks and not used & set(tasks):
         mistakes.add(key, f"is for {' and '.join(tasks)}, and no data set has that task.")
     return tasks
@@ -671,6 +689,14 @@ def _is_class_path(path: str) -> bool:
     """Whether a text is an import path: names with dots between, not more than a package is deep."""
     parts = path.split(".") if len(path) <= 500 else []
     return 2 <= len(parts) <= 20 and all(part.isidentifier() for part in parts)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether an import path is that of a BackpropMLP."""
+    try:
+        return path.startswith("nnexp.") and issubclass(_import(path), BackpropMLP)
+    except Exception:  # no such class; that is said elsewhere
+        return False
 
 
 def _parameters_of(cls: type) -> list[str]:

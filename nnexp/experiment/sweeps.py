@@ -115,7 +115,7 @@ def plan_sweeps(
     sweeps = []
     for name, data_set in data.items():
         metrics = specification.evaluation.metrics.model_dump()[data_set.task]
-        scoring = {metric: metric for metric in metrics}
+        scoring = {metric: data_set.scorer(metric) for metric in metrics}
         objectives = check_objectives(sweep.objectives.get(data_set.task), scoring)  # type: ignore[call-overload]
         directions = tuple(directions_of(objectives))
         outer = list(splits(name)) if sweep.nested else [(-1, -1, np.arange(len(data_set.y)), None)]

@@ -33,17 +33,14 @@ def _with_out_of_fold(plan: Plan, model: Model) -> Model:
     outputs, expected = _outputs_out_of_fold(plan, model)
     if target.is_numeric:
         assert problem.validation is not None
+        outputs, expected = outputs.astype(np.float64), rows.y
         for member, validation in enumerate(problem.validation):
-            units = target.of(member)
-            outputs[validation], expected[validation] = (
-                units.values(outputs[validation]),
-                units.values(expected[validation]),
-            )
+            outputs[validation] = target.of(member).values(outputs[validation])
     elif target.probabilistic and problem.objective.error_function.name.endswith("cross_entropy"):
         model = model.calibrated(fit_temperature(outputs, expected, rows.weight))
         assert model.temperature is not None
         outputs = at_temperature(outputs, model.temperature)
-    values = target.as_expected(outputs)
+    values = outputs if target.is_numeric else target.as_expected(outputs)
     score, score_error = _score_and_error(target, values, expected, rows.weight)
     shown = target.shown(values)
     prediction = np.full((rows.n_given, *shown.shape[1:]), np.nan, dtype=shown.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from nnexp.fitting.settings import Settings
 
 Array = NDArray[Any]
+
+# From more different numbers than this, and than a fifth of the samples, on, they may be quantities and no classes.
+_MOST_CLASSES = 50
 
 
 def resolve_outputs(
@@ -196,6 +200,12 @@ def _classes(settings: Settings, y: Array, classes: Any, known: Target | None) -
     if len(labels) == 1:
         what = "y holds" if classes is None else "classes names"
         raise ValueError(f"{what} one class only, {labels[0]}; a classifier needs at least two classes.")
+    if classes is None and labels.dtype.kind in "iuf" and len(labels) > max(_MOST_CLASSES, len(y) / 5):
+        warnings.warn(
+            f"y holds {len(labels)} different numbers in {len(y)} samples, and each is taken for a class. If they are quantities, "
+            'set task="regression".',
+            stacklevel=2,
+        )
     outputs = _resolved(settings, Labels(labels) if several else Classes(labels, False))
     threshold = 0.5 if outputs.activation.limits == (0.0, 1.0) else outputs.error_function.threshold
     probabilistic = outputs.name in ("softmax", "sigmoid")

@@ -263,7 +263,7 @@ class _Planning:
         else:
             parameters = network.initialize(settings.n_networks, rngs, dtype=problem.dtype)
         task = Task(algorithm, problem, descent, stopping, parameters, rngs)
-        plan = Plan(settings, task, target, rows, how, data.feature_names, seed)
+        plan = Plan(settings, task, target, rows, split.how, data.feature_names, seed)
         if left is not None:
             _check_goes_on(plan, left)
         return plan

@@ -59,21 +59,24 @@ def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: i
     Raises
     ------
     ValueError
-        If there are too few.
+        If there are too few, and it was asked for by name: "auto" does what the samples allow.
     """
     n, networks = len(rows), settings.n_networks
+    is_asked = settings["validation"] != "auto"
     if how in ("none", "given"):
         return Split(how, [np.arange(n)] * networks, None)
     strata = rows.y if target.is_exclusive else None
     fraction = settings["validation_fraction"]
     try:
         if how == "holdout":
-            training, validation = _hold_out(n, fraction, strata, rows.groups, seed)
+            training, validation = _hold_out(n, fraction, strata, rows.groups, seed, keep_single=not is_asked)
             return Split(how, [training] * networks, [validation] * networks)
         if n < networks:
             raise ValueError(f"n_networks={networks} folds need at least as many samples.")
         return Split(how, *_folds(n, networks, strata, rows.groups, seed))
     except ValueError as error:
+        if not is_asked:
+            return Split("none", [np.arange(n)] * networks, None)
         part = f"validation_fraction={fraction}" if how == "holdout" else f"{networks} folds"
         raise ValueError(f"validation={quoted(how)} cannot set {part} of {n} samples aside: {error}") from error
 
@@ -87,14 +90,23 @@ def resolve_validation(settings: Settings, n: int, algorithm: Algorithm) -> str:
     return "holdout" if n >= (_WANTED_SAMPLES if algorithm.wants_validation else _MANY_SAMPLES) else "none"
 
 
-def _hold_out(n: int, fraction: float, strata: Any, groups: Any, seed: int) -> tuple[Array, Array]:
-    """Set a part of the samples aside: of every class its share, or whole groups."""
+def _hold_out(n: int, fraction: float, strata: Any, groups: Any, seed: int, keep_single: bool) -> tuple[Array, Array]:
+    """Set a part of the samples aside: of every class its share, or whole groups.
+
+    With ``keep_single`` the only sample of a class is learnt from, and no reason to refuse.
+    """
     if groups is not None:
         splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
         training, validation = next(splitter.split(np.empty(n), groups=groups))
     else:
+        shared, single = np.arange(n), np.arange(0)
+        if strata is not None and keep_single:
+            of_class, counts = np.unique(strata, return_inverse=True, return_counts=True)[1:]
+            single, shared = (np.flatnonzero(part) for part in ((counts == 1)[of_class], (counts > 1)[of_class]))
+            strata = strata[shared]
         size = max(round(fraction * n), 1 if strata is None else len(np.unique(strata)))
-        training, validation = train_test_split(np.arange(n), test_size=size, random_state=seed, stratify=strata)
+        training, validation = train_test_split(shared, test_size=size, random_state=seed, stratify=strata)
+        training = np.concatenate([training, single])
     return np.sort(training), np.sort(validation)
 
 

@@ -14,13 +14,21 @@ class OptunaPruning:
     Parameters
     ----------
     trial : optuna.Trial
-    monitor : {"validation_error", "validation_score", "error"}, default="validation_error"
-        What is reported. A study that maximises needs ``"validation_score"``.
+    monitor : {"auto", "validation_error", "validation_score", "error"}, default="auto"
+        What is reported. ``"auto"`` is the validation error for a study that minimises, and the validation score for one that
+        maximises; an error in a study that maximises, or a score in one that minimises, is refused.
 
     Notes
     -----
     A pruned fit raises `optuna.TrialPruned`, which the study catches; the model is left as it was before. Of several
-    networks the mean is reported, so that cross-fitting prunes by all folds at once.
+    networks the mean is reported, so that cross-fitting prunes by all folds at once. What diverges is reported as NaN, which
+    Optuna's pruners take for the worst.
+
+    Raises
+    ------
+    ValueError
+        Before the fit: for a study of several objectives, which Optuna does not prune; for a monitor that the study's direction
+        would turn round; without validation data, if the monitor needs them.
 
     Examples
     --------
@@ -39,21 +47,43 @@ class OptunaPruning:
     4
     """
 
-    def __init__(self, trial: Any, monitor: str = "validation_error") -> None:
+    def __init__(self, trial: Any, monitor: str = "auto") -> None:
         self.trial = trial
         self.monitor = check_choice(
-            "OptunaPruning(monitor=...)", monitor, ["validation_error", "validation_score", "error"]
+            "OptunaPruning(monitor=...)", monitor, ["auto", "validation_error", "validation_score", "error"]
         )
+
+    @property
+    def _reported(self) -> str:
+        if self.monitor != "auto":
+            return self.monitor
+        return "validation_score" if self._maximises else "validation_error"
+
+    @property
+    def _maximises(self) -> bool:
+        return bool(self.trial.study.directions[0].name == "MAXIMIZE")
+
+    def on_start(self, state: Any) -> None:
+        """Refuse what cannot be pruned."""
+        if len(self.trial.study.directions) > 1:
+            raise ValueError("OptunaPruning: Optuna prunes no study of several objectives.")
+        if self.monitor != "auto" and self._maximises != (self.monitor == "validation_score"):
+            way = "maximises" if self._maximises else "minimises"
+            right = "validation_score" if self._maximises else "validation_error"
+            raise ValueError(
+                f"OptunaPruning(monitor={quoted(self.monitor)}): the study {way}, and would prune the best trials. "
+                f"Take monitor={quoted(right)}."
+            )
+        if self._reported != "error" and not state.model().validated:
+            raise ValueError(
+                f"OptunaPruning(monitor={quoted(self._reported)}) needs validation data: validation='holdout', or X_val and y_val."
+            )
 
     def on_step(self, state: Any) -> None:
         """Report, and raise TrialPruned if the pruner says so."""
-        value = state.row[self.monitor]
-        if value != value:
-            raise ValueError(
-                f"OptunaPruning(monitor={quoted(self.monitor)}) needs validation data: validation='holdout', or X_val and y_val."
-            )
+        value = state.row[self._reported]
         self.trial.report(value, state.step)
         if self.trial.should_prune():
             from optuna import TrialPruned
 
-            raise TrialPruned(f"Pruned at step {state.step}: {self.monitor} = {value:.5g}.")
+            raise TrialPruned(f"Pruned at step {state.step}: {self._reported} = {value:.5g}.")

@@ -30,6 +30,7 @@ from nnexp._threads import one_thread
 from nnexp._version import __version__
 from nnexp.estimator import BackpropMLP
 from nnexp.parts import plugins_in
+from nnexp.scoring import Scorer
 from nnexp.sweep.pruning import REPORTS, Pruning, PruningJudge
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.space import Direction, Space
@@ -285,8 +286,8 @@ class TrialScorer:
 
     def score_now(self, name: str, model: Any, X: Any, y: Any, rows: Array) -> float:
         """Return one score of a network in training; the usual ones without scikit-learn's checks, which take milliseconds."""
-        quick = _QUICK.get(str(self.scoring[name])) if not self.score_params else None
-        if quick is not None and isinstance(model, BackpropMLP) and np.ndim(y) == 1:
+        quick = None if self.score_params else _quick_of(self.scoring[name], model)
+        if quick is not None and np.ndim(y) == 1:
             return quick(model, X, np.asarray(y))
         one = replace(self, scoring={name: self.scoring[name]})
         return one._scores(model, X, y, rows)[name]
@@ -520,6 +521,16 @@ _QUICK: dict[str, Callable[[BackpropMLP, Any, Array], float]] = {
     "neg_log_loss": _quick_log_loss, "accuracy": _quick_accuracy, "r2": _quick_r2,
 }  # fmt: skip
 _REPORTS = frozenset(REPORTS)
+
+
+def _quick_of(score: Any, model: Any) -> Callable[[BackpropMLP, Any, Array], float] | None:
+    """Return the quick form of a score for a model, if it has one."""
+    if not isinstance(model, BackpropMLP):
+        return None
+    if isinstance(score, Scorer):
+        knows_all = score.labels is None or len(score.labels) == len(getattr(model, "classes_", score.labels))
+        return _QUICK.get(score.metric) if knows_all else None
+    return _QUICK.get(str(score))
 
 
 def cost_of(model: Any) -> int | None:

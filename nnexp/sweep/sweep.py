@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
 import threading
@@ -332,6 +333,8 @@ def _watch_store(study: Study, on_trial: OnTrial | None, over: threading.Event) 
 
 def open_store(place: str | Path) -> Store:
     """Return the store in a folder, or behind the URL of a database."""
+    if not isinstance(place, str | os.PathLike):
+        raise TypeError(f"storage must be a folder or the URL of a database. Got {quoted(place)}.")
     if "://" in str(place):
         from nnexp.sweep.sql import SqlStore
 

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 from nnexp import BackpropMLP, load_results
@@ -223,6 +225,74 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(small, tmp_path, trusted
     assert set(failed["model"]) == {"failing"}
     assert (failed["problem"] == "RuntimeError: this one fails").all()
     assert failed["accuracy"].isna().all()
+
+
+def test_a_score_that_fails_leaves_the_others(tmp_path):
+    """Predictions below −1 have no logarithm; those of a tree are never below what it has seen."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=list("ab"))
+    frame["target"] = np.exp(3 * frame.a)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "logs.toml").write_text("""
+question = "?"
+[evaluation]
+folds = 2
+repeats = 1
+metrics.regression = ["r2", "neg_mean_squared_log_error", "neg_mean_absolute_error"]
+[data.t]
+path = "t.csv"
+target = "target"
+task = "regression"
+[model.line]
+class = "sklearn.linear_model.LinearRegression"
+[model.tree]
+class = "sklearn.tree.DecisionTreeRegressor"
+""")
+    results = load_results(run(tmp_path / "logs.toml", tmp_path).folder)
+    rows = results.runs.set_index("model")
+    assert (rows["status"] == "ok").all()
+    assert rows[["r2", "neg_mean_absolute_error"]].notna().all().all()
+    assert rows.loc["tree", "neg_mean_squared_log_error"].notna().all()
+    assert rows.loc["line", "neg_mean_squared_log_error"].isna().all()
+    assert rows.loc["line", "warnings"].str.startswith("neg_mean_squared_log_error has no value: ValueError").all()
+    assert compare(results).cells["failed"].sum() == 0
+
+
+def test_the_positive_class_is_scored_and_a_change_of_it_runs_again(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=list("ab"))
+    frame["target"] = np.where(frame.a + rng.normal(size=60) > 0.5, "yes", "no")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    path = tmp_path / "f1.toml"
+    path.write_text("""
+question = "?"
+[evaluation]
+folds = 2
+repeats = 1
+metrics.classification = ["f1", "recall"]
+[data.t]
+path = "t.csv"
+target = "target"
+task = "classification"
+positive = "yes"
+[model.line]
+class = "sklearn.linear_model.LogisticRegression"
+""")
+    folder = run(path, tmp_path).folder
+    results = load_results(folder)
+    specification = load_specification(path)
+    data = load_data(specification)
+    for planned, row in zip(plan(specification, data), results.runs.to_dict("records"), strict=True):
+        preparation = make_preparation(data["t"].X).fit(data["t"].X.iloc[planned.training])
+        model = LogisticRegression().fit(
+            preparation.transform(data["t"].X.iloc[planned.training]), data["t"].y[planned.training]
+        )
+        predicted = model.predict(preparation.transform(data["t"].X.iloc[planned.test]))
+        assert row["f1"] == pytest.approx(f1_score(data["t"].y[planned.test], predicted, pos_label="yes"))
+    path.write_text(path.read_text().replace('positive = "yes"', 'positive = "no"'))
+    again = run(path, tmp_path)
+    assert (again.known, again.done) == (0, 2)
+    assert (load_results(folder).runs["f1"] != results.runs["f1"]).all()
 
 
 def test_a_run_whose_process_is_killed_is_tried_again(small, tmp_path, trusted):

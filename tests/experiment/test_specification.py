@@ -9,8 +9,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from nnexp import BackpropMLP, GeneticAlgorithm
 from nnexp._errors import ExpectedError
-from nnexp.experiment import SpecificationError, load_specification
-from nnexp.experiment.runs import check_models, load_data
+from nnexp.experiment import DataError, SpecificationError, load_specification
+from nnexp.experiment.runs import check_models, check_scores, load_data
 from nnexp.fitting import Settings
 
 GALLERY = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
@@ -353,3 +353,132 @@ def test_of_very_many_mistakes_the_first_ones_are_named_and_soon(tmp_path):
         load_specification(path)
     assert str(caught.value).count("\n") == 19
     assert time.process_time() - begun < 5
+
+
+ONE_TASK = """
+question = "?"
+[evaluation]
+folds = 2
+repeats = 1
+[defaults]
+hidden_layer_sizes = [7]
+[data.iris]
+[model.m]
+"""
+
+
+@pytest.mark.parametrize("setting", ['class_weight = "balanced"', "label_smoothing = 0.1"])
+def test_what_one_task_alone_knows_is_taken_where_there_is_no_other(tmp_path, setting):
+    path = tmp_path / "one.toml"
+    path.write_text(ONE_TASK + setting)
+    (model,) = load_specification(path).models
+    assert getattr(model.make("classification", 0), setting.partition(" ")[0]) in ("balanced", 0.1)
+    path.write_text(ONE_TASK.replace("[data.iris]", "[data.iris]\n[data.diabetes]") + setting)
+    with pytest.raises(SpecificationError, match="is for task=.classification."):
+        load_specification(path)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "",
+        'class = "nnexp.BackpropMLP"',
+        'class = "nnexp.estimator.BackpropMLP"',
+        'class = "nnexp.BackpropMLPClassifier"',
+        'class = { classification = "nnexp.BackpropMLP" }',
+        'class = { classification = "nnexp.BackpropMLPClassifier" }',
+        'class = { classification = "nnexp.BackpropMLP", regression = "nnexp.BackpropMLPRegressor" }',
+    ],
+)
+def test_the_defaults_reach_every_backprop_mlp_however_it_is_named(tmp_path, named):
+    path = tmp_path / "one.toml"
+    path.write_text(ONE_TASK + named)
+    specification = load_specification(path)
+    (model,) = specification.models
+    assert model.make("classification", 0).hidden_layer_sizes == [7]
+    assert checked(specification) is None
+
+
+def test_defaults_that_would_reach_another_class_too_are_refused(tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text(
+        ONE_TASK + 'class = { classification = "nnexp.BackpropMLP", regression = "sklearn.linear_model.Ridge" }'
+    )
+    with pytest.raises(SpecificationError, match="a BackpropMLP for one task alone.*Make two models of it"):
+        load_specification(path)
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Return a function that checks an experiment with some scores on a table of two words and numbers."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc"))
+    frame["target"] = np.where(frame.a > 0, "yes", "no")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+
+    def load(metrics, task="classification", target="target", more=""):
+        path = tmp_path / "m.toml"
+        path.write_text(
+            f'question = "q"\n[evaluation]\nfolds = 2\nrepeats = 1\nmetrics.{task} = {json.dumps(metrics)}\n[data.t]\n'
+            f'path = "t.csv"\ntarget = "{target}"\ntask = "{task}"\n{more}\n[model.m]\nhidden_layer_sizes = [3]\nmax_iter = 2\n'
+        )
+        specification = load_specification(path)
+        check_scores(specification, load_data(specification))
+        return path
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("metric", "way"),
+    [
+        ("f1", "Name the positive class, such as data.t.positive = \"yes\", or take 'f1_macro'."),
+        ("precision", "Name the positive class, such as data.t.positive = \"yes\", or take 'precision_macro'."),
+        ("average_precision", 'Name the positive class, such as data.t.positive = "yes".'),
+        ("neg_brier_score", 'Name the positive class, such as data.t.positive = "yes".'),
+    ],
+)
+def test_a_score_that_asks_for_the_positive_class_is_found_before_anything_runs(scored, metric, way):
+    with pytest.raises(SpecificationError) as caught:
+        scored(["accuracy", metric])
+    assert f"'{metric}' cannot be computed on t" in str(caught.value)
+    assert str(caught.value).endswith(way)
+    scored(["accuracy", metric], more='positive = "yes"')
+
+
+def test_a_score_of_two_classes_on_three_is_found_before_anything_runs(tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text(
+        ONE_TASK.replace("repeats = 1", 'repeats = 1\nmetrics.classification = ["accuracy", "roc_auc", "f1"]')
+    )
+    specification = load_specification(path)
+    with pytest.raises(SpecificationError) as caught:
+        check_scores(specification, load_data(specification))
+    first, second = str(caught.value).splitlines()
+    assert "'roc_auc' cannot be computed on iris" in first
+    assert first.endswith("Take 'roc_auc_ovr'.")
+    assert second.endswith("Take 'f1_macro'.")
+
+
+def test_a_score_of_logarithms_on_negative_numbers_is_found_before_anything_runs(scored):
+    with pytest.raises(SpecificationError, match="'neg_mean_squared_log_error' cannot be computed on t"):
+        scored(["r2", "neg_mean_squared_log_error"], "regression", "a")
+
+
+@pytest.mark.parametrize(
+    ("more", "task", "target", "said"),
+    [
+        ('positive = "maybe"', "classification", "target", "there is no class 'maybe'. Classes: \\['no', 'yes'\\]"),
+        ("positive = 1", "regression", "a", "data.t.positive: is of a classification"),
+    ],
+)
+def test_a_positive_class_that_is_none_is_a_sentence(scored, more, task, target, said):
+    with pytest.raises((SpecificationError, DataError), match=said):
+        scored(["accuracy" if task == "classification" else "r2"], task, target, more)
+
+
+def test_of_three_classes_none_is_positive(tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text(ONE_TASK.replace("[data.iris]", "[data.iris]\npositive = 1"))
+    with pytest.raises(DataError, match="data.iris.positive: of 3 classes none is the positive one"):
+        load_data(load_specification(path))

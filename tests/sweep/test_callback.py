@@ -2,6 +2,7 @@ import numpy as np
 import optuna
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from nnexp import BackpropMLP, OptunaPruning
@@ -48,3 +49,57 @@ def test_it_says_what_it_needs():
         BackpropMLP(**SMALL | {"validation": "none"}, callbacks=[OptunaPruning(trial)]).fit(*IRIS)
     with pytest.raises(ValueError, match="monitor=...\\): unknown value 'loss'"):
         OptunaPruning(trial, monitor="loss")
+    several = optuna.create_study(directions=["minimize", "maximize"]).ask()
+    with pytest.raises(ValueError, match="prunes no study of several objectives"):
+        BackpropMLP(**SMALL, callbacks=[OptunaPruning(several)]).fit(*IRIS)
+
+
+@pytest.mark.parametrize(
+    ("direction", "monitor", "right"),
+    [
+        ("maximize", "validation_error", "validation_score"),
+        ("maximize", "error", "validation_score"),
+        ("minimize", "validation_score", "validation_error"),
+    ],
+)
+def test_a_monitor_that_the_direction_would_turn_round_is_refused_before_the_fit(direction, monitor, right):
+    trial = optuna.create_study(direction=direction).ask()
+    with pytest.raises(ValueError, match=f"would prune the best trials. Take monitor='{right}'"):
+        BackpropMLP(**SMALL, callbacks=[OptunaPruning(trial, monitor=monitor)]).fit(*IRIS)
+    assert not trial.study.trials[0].intermediate_values
+
+
+def test_by_default_a_study_that_maximises_prunes_its_worst_trials():
+    rates = [0.01, 0.02, 0.015, 1e-7, 1e-7, 0.01]
+
+    def objective(trial):
+        model = BackpropMLP(**SMALL, learning_rate=rates[trial.number], callbacks=[OptunaPruning(trial)])
+        return model.fit(*IRIS).best_validation_score_
+
+    study = optuna.create_study(
+        direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=5)
+    )
+    study.optimize(objective, n_trials=6)
+    assert [trial.state.name for trial in study.trials][3:5] == ["PRUNED"] * 2
+    assert study.best_trial.number in (0, 1, 2, 5)
+
+
+def test_a_fit_that_diverges_is_a_trial_and_ends_no_study():
+    X = 100 * np.random.default_rng(0).normal(size=(120, 5))
+
+    def objective(trial):
+        rate = trial.suggest_categorical("rate", [1e-9, 1e8])
+        model = BackpropMLP(
+            "regression", hidden_layer_sizes=(4,), activation="relu", optimizer="sgd", max_iter=5, validation="holdout",
+            learning_rate=rate, random_state=0, callbacks=[OptunaPruning(trial)],
+        )  # fmt: skip
+        return model.fit(X, X[:, 0]).best_error_
+
+    study = optuna.create_study()
+    study.enqueue_trial({"rate": 1e8})
+    study.enqueue_trial({"rate": 1e-9})
+    with pytest.warns(ConvergenceWarning, match="became infinite or NaN"):
+        study.optimize(objective, n_trials=2)
+    assert len(study.trials) == 2
+    assert study.trials[1].state.name == "COMPLETE"
+    assert not np.isfinite(list(study.trials[0].intermediate_values.values())).all()
