@@ -196,9 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "verify",
         help="check that results were not changed, that the report says what the tables say, that runs repeat",
-        description="Compare the tables with their recorded hashes, seeds and splits with the experiment, the "
-        "report with one computed "
-        "anew. Exit status 1 if anything differs.",
+        description="Compare the tables with the journal and their recorded hashes, seeds and splits with the experiment, the "
+        "report with one computed anew. Exit status 0: all is the same; 1: something differs; 3: nothing differs, but something "
+        "could not be checked.",
         epilog="examples:\n  nnexp verify results/example\n  nnexp verify results/example --rerun 5\n",
         formatter_class=raw,
     )
@@ -206,9 +206,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--rerun",
         metavar="N",
-        type=_positive,
+        type=lambda text: text if text == "all" else _positive(text),
         default=0,
-        help="do N runs again from scratch and compare them bit for bit",
+        help="do N runs, or all, again from scratch and compare them bit for bit; a forgery that is consistent everywhere shows "
+        "only in that",
     )
     check.add_argument(
         "--allow-module", metavar="MODULE", action="append", default=[], dest="modules", help="as for `nnexp run`"

@@ -8,6 +8,8 @@ import importlib.metadata
 import json
 import math
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,25 +19,38 @@ import numpy as np
 import pandas as pd
 
 from nnexp._choices import SWEEP_TABLES
-from nnexp._errors import ExpectedError, quoted
+from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import as_path, parse_json
 from nnexp.experiment.datasets import DataSet
 from nnexp.experiment.results import (
     DETAIL_TABLES,
     MADE_WITH,
     RUN_KEYS,
+    JournalContent,
     Results,
     ResultsError,
     blocks_of,
     hash_of,
     load_environment,
     load_results,
+    read_journal,
     text_table,
 )
-from nnexp.experiment.runs import Run, blas, execute, load_data, plan
-from nnexp.experiment.schema import is_run_record
+from nnexp.experiment.runs import (
+    Run,
+    blas,
+    declared_of,
+    execute,
+    load_data,
+    plan,
+    records_of,
+    sweeps_of,
+    write_tables_of,
+)
 from nnexp.experiment.specification import ModelSpecification, Specification, load_specification
+from nnexp.experiment.sweeps import ModelSweep, write_sweep_tables
 from nnexp.report import render
+from nnexp.sweep.sweep import open_store
 
 _NAMED = 5  # differences that are named one by one
 
@@ -49,14 +64,27 @@ class Finding:
     status : {"ok", "differs", "unknown"}
         ``"unknown"`` where something could not be checked.
     text : str
+    what : str
+        What could not be checked, in a few words.
     """
 
     status: str
     text: str
+    what: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Again:
+    """An experiment that is planned again: its runs, and what they need."""
+
+    specification: Specification
+    data: dict[str, DataSet]
+    runs: list[Run]
+    sweeps: list[ModelSweep]
 
 
 def verify(
-    folder: str | Path, rerun: int = 0, seed: int | None = None, *, allow_modules: Sequence[str] = ()
+    folder: str | Path, rerun: int | str = 0, seed: int | None = None, *, allow_modules: Sequence[str] = ()
 ) -> Iterator[Finding]:
     """Check a results folder, and yield what each check found.
 
@@ -64,7 +92,7 @@ def verify(
     ----------
     folder : str or Path
         Such as ``results/example``.
-    rerun : int, default=0
+    rerun : int or "all", default=0
         How many runs are done again from scratch, a random sample. Those of changed rows come first.
     seed : int, default=None
         Draws the sample; None draws another one each time.
@@ -79,10 +107,17 @@ def verify(
     ------
     ResultsError
         If the folder holds no results that can be read.
+
+    Notes
+    -----
+    Without a finding that differs or is unknown, tables, report, plan and data follow from the journal. A journal that was forged
+    as a whole, with tables and hashes that go with it, shows only where runs are done again.
     """
     place = as_path(folder, "The results folder")
     environment = load_environment(place)
     yield from _check_files(place, environment)
+    journal, findings = _journal_of(place)
+    yield from findings
     try:
         results = load_results(place)
     except ResultsError as error:
@@ -90,25 +125,184 @@ def verify(
             raise
         yield Finding("differs", str(error))
         return
-    planned: list[Run] = []
-    data: dict[str, DataSet] = {}
+    again: _Again | None = None
     if "joined" in results.environment:
+        if journal is not None:
+            yield Finding(
+                "differs", "environment.json calls it a joined experiment, and it has a journal of its own runs."
+            )
         yield Finding(
-            "unknown", "These are joined experiments: their splits and seeds are verified in their own folders."
+            "unknown",
+            "These are joined experiments: their splits and seeds are verified in their own folders.",
+            "plan and data",
         )
-    else:
-        try:
-            specification = load_specification(results.folder / "experiment.json", allow_modules=allow_modules)
-            data = load_data(specification)
-            planned = plan(specification, data, _winners(specification, results))
-        except (ExpectedError, OSError) as error:
-            yield Finding("unknown", f"The runs cannot be planned again: {error}")
-        else:
-            yield from _check_data(results, data)
-            yield from _check_plan(results, planned)
+    elif journal is not None:
+        yield from _check_declared(results, journal)
+    with tempfile.TemporaryDirectory() as scratch:
+        if "joined" not in results.environment:
+            try:
+                again = _planned_again(results, Path(scratch), allow_modules)
+            except (ExpectedError, OSError) as error:
+                yield Finding("unknown", f"The runs cannot be planned again: {error}", "plan and data")
+            else:
+                yield from _check_data(results, again.data)
+                yield from _check_plan(results, again.runs)
+        if journal is not None:
+            yield from _check_tables(results, journal, again, Path(scratch))
     yield from _check_report(results)
     if rerun:
-        yield from _rerun(results, planned, data, rerun, seed)
+        yield from _rerun(results, again, rerun, seed)
+
+
+def _journal_of(folder: Path) -> tuple[JournalContent | None, list[Finding]]:
+    """Read the journal; say where there is none that could be compared."""
+    what = "tables against the journal"
+    try:
+        journal, damaged = read_journal(folder)
+    except FileNotFoundError:
+        return None, [
+            Finding("unknown", "There is no journal.jsonl: what the tables say has nothing to follow from.", what)
+        ]
+    except OSError as error:
+        return None, [Finding("unknown", f"journal.jsonl cannot be read: {reason(error)}.", what)]
+    if damaged:
+        lines = "line is" if damaged == 1 else "lines are"
+        return journal, [Finding("differs", f"journal.jsonl: {damaged} {lines} no record of a run.")]
+    return journal, []
+
+
+def _check_declared(results: Results, journal: JournalContent) -> Iterator[Finding]:
+    """Compare experiment.json and environment.json with what the journal notes of them."""
+    if journal.declared is None:
+        yield Finding(
+            "unknown",
+            "The journal is of an earlier version, which did not note what was asked.",
+            "experiment.json and environment.json",
+        )
+        return
+    # As they are in the files: what is read of them has its defaults filled in.
+    experiment, environment = (_content(results.folder / name) for name in ("experiment.json", "environment.json"))
+    pairs = {
+        "experiment.json": (experiment, journal.declared["experiment"]),
+        "environment.json": (declared_of(environment), journal.declared["environment"]),
+    }
+    for name, (here, noted) in pairs.items():
+        differences = list(_unequal(here, noted))
+        for key, is_, was in differences[:_NAMED]:
+            yield Finding("differs", f"{name}: {key} is {_shown(is_)}; the journal has {_shown(was)}.")
+        if len(differences) > _NAMED:
+            yield Finding("differs", f"{name}: {len(differences) - _NAMED} more places differ from the journal.")
+        if not differences:
+            yield Finding("ok", f"{name} is what the journal notes.")
+
+
+_MISSING = object()
+
+
+def _unequal(here: Any, noted: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the dotted key of each value that is not the same, with both values."""
+    if isinstance(here, dict) and isinstance(noted, dict):
+        for name in dict.fromkeys([*here, *noted]):
+            yield from _unequal(here.get(name, _MISSING), noted.get(name, _MISSING), f"{key}.{name}" if key else name)
+    elif type(here) is not type(noted) or here != noted:
+        yield key, here, noted
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is _MISSING else quoted(value)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _planned_again(results: Results, scratch: Path, allow_modules: Sequence[str]) -> _Again:
+    """Plan the runs again from experiment.json, with the winners of its sweeps."""
+    specification = load_specification(results.folder / "experiment.json", allow_modules=allow_modules)
+    data = load_data(specification)
+    sweeps: list[ModelSweep] = []
+    if specification.sweep is not None and (results.folder / "study.log").is_file():
+        for path in results.folder.glob("study*"):  # a copy: opening a study may mend it
+            if path.is_file():
+                shutil.copy(path, scratch)
+        sweeps = sweeps_of(specification, data, open_store(scratch))
+    winners = _winners(specification, results)
+    return _Again(specification, data, plan(specification, data, winners), sweeps)
+
+
+def _check_tables(results: Results, journal: JournalContent, again: _Again | None, scratch: Path) -> Iterator[Finding]:
+    """Compare the tables with those that the journal gives."""
+    folder = results.folder
+    if again is None:
+        cells = _against_journal(folder / "runs.csv", journal)
+        yield from _first(cells)
+        if not cells:
+            yield Finding("ok", f"{len(results.runs)} rows of runs.csv are what the journal has.")
+        yield Finding("unknown", "They follow from the plan, which cannot be made here.", "tables but runs.csv")
+        return
+    made = scratch / "made"
+    made.mkdir()
+    write_tables_of(made, records_of(again.runs, journal, again.specification), again.specification, again.data)
+    names = ["runs", "curves", "times", *DETAIL_TABLES]
+    if again.specification.sweep is not None:
+        if again.sweeps:
+            write_sweep_tables(made, again.sweeps)
+            names += SWEEP_TABLES
+        else:
+            yield Finding(
+                "unknown", "The trials are kept elsewhere; the folder has no study.log.", "tables of the sweeps"
+            )
+    same = 0
+    for name in names:
+        here, there = folder / f"{name}.csv", made / f"{name}.csv"
+        if not (here.is_file() or there.is_file()):
+            continue
+        if not here.is_file() or not there.is_file():
+            gives = "has" if there.is_file() else "has nothing for"
+            yield Finding(
+                "differs", f"{name}.csv is {'missing' if there.is_file() else 'there'}; the journal {gives} it."
+            )
+        elif here.read_bytes() == there.read_bytes():
+            same += 1
+        else:
+            yield from _first(_cells_that_differ(name, here, there))
+    yield (
+        Finding("ok", f"{same} tables are what the journal gives, to the byte.")
+        if same
+        else Finding("differs", "No table is what the journal gives.")
+    )
+
+
+def _first(texts: Sequence[str]) -> Iterator[Finding]:
+    """Name the first differences, and how many there are more."""
+    for text in texts[:_NAMED]:
+        yield Finding("differs", text)
+    if len(texts) > _NAMED:
+        yield Finding("differs", f"{len(texts) - _NAMED} more cells differ so.")
+
+
+def _cells_that_differ(name: str, here: Path, there: Path) -> list[str]:
+    try:
+        ours, given = text_table(here), text_table(there)
+    except (OSError, ValueError) as error:
+        return [f"{name}.csv is no table: {reason(error)}."]
+    if list(ours.columns) != list(given.columns):
+        return [f"{name}.csv has other columns than the journal gives: {', '.join(ours.columns)}."]
+    if name == "runs" and not ours.duplicated(RUN_KEYS).any():  # then a row that was dropped is named
+        keys = [tuple(row) for row in given[RUN_KEYS].to_numpy()]
+        lost = [key for key in keys if key not in {tuple(row) for row in ours[RUN_KEYS].to_numpy()}]
+        if lost:
+            return [f"runs.csv lacks {_place(key)}, which the journal has." for key in lost]
+    if len(ours) != len(given):
+        return [f"{name}.csv has {len(ours)} rows; the journal gives {len(given)}."]
+    places = np.argwhere(ours.to_numpy() != given.to_numpy())
+    where = [f"{_place(tuple(row))}" for row in ours[RUN_KEYS].to_numpy()] if set(RUN_KEYS) <= set(ours) else None
+    return [
+        f"{name}.csv, line {row + 2}: {ours.columns[column]}{f' of {where[row]}' if where else ''} is "
+        f"{quoted(ours.iloc[row, column])}; the journal has {quoted(given.iloc[row, column])}."
+        for row, column in places
+    ] or [f"{name}.csv is written in another way than nnexp writes tables."]
 
 
 def _text_table(path: Path) -> pd.DataFrame:
@@ -122,6 +316,7 @@ def _check_files(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]
         yield Finding(
             "unknown",
             "environment.json records no hashes: the results are of an earlier version, or the run was killed.",
+            "hashes of the tables",
         )
         return
     changed = 0
@@ -139,8 +334,9 @@ def _check_files(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]
             yield Finding(
                 "differs", f"{name} is not what the run wrote: its SHA-256 differs from the one in environment.json."
             )
-            if name == "runs.csv":
-                yield from _changed_rows(folder, environment)
+            blocks = _changed_blocks(folder, environment) if name == "runs.csv" else []
+            if blocks and not (folder / "journal.jsonl").is_file():  # which tells the cells
+                yield Finding("differs", f"runs.csv: changed are rows of {', '.join(blocks[:_NAMED])}.")
     for name in [name for name in tables if name not in known and (folder / name).is_file()]:
         changed += 1
         yield Finding("differs", f"{name} is not recorded in environment.json.")
@@ -157,43 +353,27 @@ def _changed_blocks(folder: Path, environment: dict[str, Any]) -> list[str]:
     return [name for name in {**recorded, **here} if recorded.get(name) != here.get(name)]
 
 
-def _changed_rows(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]:
-    """Name the places of runs.csv that differ: the cells, if the journal is there, or else data set and model."""
-    journal = folder / "journal.jsonl"
-    try:
-        cells = _against_journal(folder / "runs.csv", journal) if journal.is_file() else []
-    except (OSError, ValueError, KeyError):  # it is no table of runs
-        cells = []
-    for text in cells[:_NAMED]:
-        yield Finding("differs", text)
-    if not cells:
-        blocks = _changed_blocks(folder, environment)
-        if blocks:
-            yield Finding("differs", f"runs.csv: changed are rows of {', '.join(blocks[:_NAMED])}.")
-
-
-def _against_journal(table: Path, journal: Path) -> list[str]:
+def _against_journal(table: Path, journal: JournalContent) -> list[str]:
+    """Name the cells of runs.csv that no record of the journal has at that place."""
     records: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for line in journal.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            record = parse_json(line)
-        except ValueError:
-            continue
-        if is_run_record(record):
-            row = record["row"]
-            records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
+    for record in [*journal.deaths.values(), *journal.records.values()]:
+        row = record["row"]
+        records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
     sentences = []
     for number, row in enumerate(_text_table(table).to_dict("records"), start=2):
-        known = records.get(tuple(str(row[key]) for key in RUN_KEYS), [])
+        key = tuple(str(row[name]) for name in RUN_KEYS)
+        known = records.get(key, [])
         differences = [
             [name for name in known_row if name in row and not _same(row[name], known_row[name])] for known_row in known
         ]
-        if known and all(differences):
-            for name in min(differences, key=len):
-                place = f"{row['model']} on {row['data']}, repeat {row['repeat']}, fold {row['fold']}"
-                sentences.append(
-                    f"runs.csv, line {number}: {name} of {place} is {quoted(row[name])}; the journal has {quoted(known[-1][name])}."
-                )
+        if not known:
+            sentences.append(f"runs.csv, line {number}: the journal has no {_place(key)}.")
+        elif all(differences):
+            sentences += [
+                f"runs.csv, line {number}: {name} of {_place(key)} is {quoted(row[name])}; the journal has "
+                f"{quoted(known[-1][name])}."
+                for name in min(differences, key=len)
+            ]
     return sentences
 
 
@@ -286,13 +466,18 @@ def _check_report(results: Results) -> Iterator[Finding]:
     for name, text in (("report.html", page), ("report.md", twin)):
         path = results.folder / name
         if not path.is_file():
-            yield Finding("unknown", f"{name} is not there; `nnexp report` writes it.")
+            yield Finding("unknown", f"{name} is not there; `nnexp report` writes it.", name)
             continue
         written = path.read_text(encoding="utf-8", errors="replace")
         if not drawn_alike:  # another matplotlib draws otherwise; what the figures show is compared by their data
             written, text = (
                 "".join(outside for outside, _ in _apart(whole, _SVG, "</svg>")) for whole in (written, text)
             )
+        foreign = _foreign(path.read_text(encoding="utf-8", errors="replace")) if not drawn_alike else []
+        for element in foreign[:_NAMED]:
+            yield Finding("differs", f"{name}: a figure has {element}, which no figure of nnexp has.")
+        if foreign:
+            continue
         if written == text:
             yield Finding(
                 "ok",
@@ -304,6 +489,29 @@ def _check_report(results: Results) -> Iterator[Finding]:
             yield Finding("differs", f"{name}: {difference}")
         if len(differences) > _NAMED:
             yield Finding("differs", f"{name}: {len(differences) - _NAMED} more places differ.")
+
+
+# What matplotlib writes into a figure.
+_DRAWN = {
+    "svg", "g", "path", "defs", "use", "text", "tspan", "clippath", "rect", "style", "metadata", "title", "desc", "image",
+    "polygon", "polyline", "line", "circle", "ellipse", "pattern", "lineargradient", "stop", "marker", "filter", "fecolormatrix",
+    "rdf:rdf", "cc:work", "dc:type", "dc:date", "dc:format", "dc:creator", "cc:agent", "dc:title",
+}  # fmt: skip
+
+
+def _foreign(page: str) -> list[str]:
+    """Name what stands in the figures of a page and is not drawn: elements that run or load something."""
+    found = []
+    for _, inner in _apart(page, _SVG, "</svg>"):
+        for tag in re.finditer(r"<\s*([a-zA-Z][\w:.-]*)([^>]*)", inner[1] if inner else ""):
+            name, attributes = tag[1].lower(), tag[2]
+            if name not in _DRAWN:
+                found.append(f"an element <{tag[1]}>")
+            found += [f"an attribute {a}" for a in re.findall(r"\b(on[a-z]+)\s*=", attributes, re.IGNORECASE)]
+            for link in re.findall(r"\bhref\s*=\s*[\"']?([^\"'\s>]*)", attributes):
+                if not link.startswith(("#", "data:image/png")):
+                    found.append(f"a link to {quoted(link)}")
+    return list(dict.fromkeys(found))
 
 
 def _differences(written: str, computed: str) -> Iterator[str]:
@@ -386,24 +594,25 @@ def _other_versions(results: Results) -> list[str]:
     return other
 
 
-def _rerun(
-    results: Results, planned: list[Run], data: dict[str, DataSet], number: int, seed: int | None
-) -> Iterator[Finding]:
+def _rerun(results: Results, again: _Again | None, number: int | str, seed: int | None) -> Iterator[Finding]:
     """Do a sample of runs again from scratch, and compare their rows bit for bit."""
+    planned, data = ([], {}) if again is None else (again.runs, again.data)
     table = _text_table(results.folder / "runs.csv")
     rows = {tuple(str(row[key]) for key in RUN_KEYS): row for row in table.to_dict("records")}
     there = {run.key: rows.get((run.data, run.model.name, str(run.repeat), str(run.fold))) for run in planned}
     kept = sum(bool((there[run.key] or {}).get(MADE_WITH)) for run in planned)
     if kept:
-        yield Finding("unknown", f"{kept} runs were made with other versions and kept; they are not done again here.")
+        text = f"{kept} runs were made with other versions and kept; they are not done again here."
+        yield Finding("unknown", text, "scores done again")
     candidates = [run for run in planned if (row := there[run.key]) is not None and not row.get(MADE_WITH)]
     if not candidates:
-        yield Finding("unknown", "No run can be done again.")
+        yield Finding("unknown", "No run can be done again.", "scores done again")
         return
     rng = np.random.default_rng(seed)
     order = [candidates[i] for i in rng.permutation(len(candidates))]
     changed = set(_changed_blocks(results.folder, results.environment)) if results.environment.get("blocks") else set()
     order.sort(key=lambda run: f"{run.data} / {run.model.name}" not in changed)
+    number = len(order) if number == "all" else int(number)
     number = max(number, sum(f"{run.data} / {run.model.name}" in changed for run in order[: 4 * number]))
     done: dict[Any, dict[str, Any]] = {}
     other, differs, compared = _other_versions(results), [], 0
@@ -430,7 +639,7 @@ def _rerun(
             if isinstance(value, float) and rows[key][name]:
                 largest = max(largest, abs(float(rows[key][name]) - value))
     if not differs:
-        yield Finding("ok", f"{compared} runs were done again from scratch: equal to the last bit.")
+        yield Finding("ok", f"{compared} of {len(rows)} runs were done again from scratch: equal to the last bit.")
         return
     if other:
         yield Finding(
@@ -438,6 +647,7 @@ def _rerun(
             f"{len(differs)} cells of {compared} runs done again differ, by at most {largest:.3g}; but the "
             "versions are not the same, and bits "
             f"need not be: {', '.join(other)}.",
+            "scores done again",
         )
         return
     for text in differs[:_NAMED]:

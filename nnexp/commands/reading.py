@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.measure import Measurement
@@ -33,17 +34,47 @@ def report(given: argparse.Namespace, console: Terminal) -> int:
 
 
 def verify(given: argparse.Namespace, console: Terminal) -> int:
-    """Compare results with what they say of themselves; return 1 if anything differs."""
+    """Compare results with what they say of themselves; return 0 if they are the same, 1 if anything differs, 3 if not checked."""
     from nnexp.verify import verify
 
     marks = {"ok": ("ok", "green"), "differs": ("DIFFERS", "red"), "unknown": ("not checked", "yellow")}
-    count = 0
+    findings = []
     for finding in verify(given.folder, given.rerun, allow_modules=given.modules):
-        mark, style = marks[finding.status]
-        console.print(f"[{style}]{mark}[/{style}]: {escape(finding.text)}")
-        count += finding.status == "differs"
-    console.print(f"{count} differences." if count else "Nothing differs.")
-    return 1 if count else 0
+        if finding.status != "unknown":
+            mark, style = marks[finding.status]
+            console.print(f"[{style}]{mark}[/{style}]: {escape(finding.text)}")
+        findings.append(finding)
+    unknown = [finding for finding in findings if finding.status == "unknown"]
+    differences = sum(finding.status == "differs" for finding in findings)
+    if unknown:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("not checked", style="yellow", no_wrap=True)
+        table.add_column("why")
+        for finding in unknown:
+            table.add_row(escape(finding.what), escape(finding.text))
+        console.print()
+        console.print(table)
+        console.print()
+    if differences:
+        also = f" Not checked: {_things(unknown)}." if unknown else ""
+        console.print(f"Different: {differences} difference{'s' if differences > 1 else ''}.{also}")
+        return 1
+    if unknown:
+        console.print(f"Not checked: {_things(unknown)}. Nothing that was checked differs.")
+        return 3
+    console.print("Same: tables, report, plan and data follow from the journal. " + _done_again(given.rerun))
+    return 0
+
+
+def _things(findings: Sequence[Any]) -> str:
+    return f"{len(findings)} thing{'s' if len(findings) > 1 else ''}"
+
+
+def _done_again(rerun: int | str) -> str:
+    if rerun == "all":
+        return "All scores were done again."
+    done = f"{rerun} scores were" if rerun != 1 else "1 score was"
+    return f"{done} done again; a forgery that is consistent everywhere shows only with --rerun all."
 
 
 def compare(given: argparse.Namespace, console: Terminal) -> int:

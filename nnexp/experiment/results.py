@@ -42,6 +42,7 @@ from nnexp.experiment.schema import (
     TableError,
     check_table,
     first_problem,
+    is_declaration,
     is_run_record,
 )
 
@@ -225,7 +226,57 @@ def _check_scores(path: Path, runs: pd.DataFrame, experiment: dict[str, Any]) ->
                 raise ResultsError(f"{path} cannot be read: a finished run has no score {quoted(name)}.")
 
 
-class Journal:
+class JournalContent:
+    """What a journal holds.
+
+    Attributes
+    ----------
+    records : dict
+        The finished runs by their key.
+    deaths : dict
+        The records of runs that the machine could not finish; see `Journal`.
+    declared : dict or None
+        The experiment and the environment as they were when it was last run; None in a journal of an earlier version.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, dict[str, Any]] = {}
+        self.deaths: dict[str, dict[str, Any]] = {}
+        self.declared: dict[str, Any] | None = None
+
+    def note(self, record: dict[str, Any]) -> None:
+        """Take in a line."""
+        if "declared" in record:
+            self.declared = record["declared"]
+        elif record.get("is_result", True) and not _tells_of_a_death(record):
+            self.records[record["key"]] = record
+        else:
+            self.deaths[record["key"]] = record
+
+    def row_of(self, key: str) -> dict[str, Any] | None:
+        """Return the record of a run: its result, or else what kept it from one."""
+        return self.records.get(key) or self.deaths.get(key)
+
+
+def read_journal(folder: Path) -> tuple[JournalContent, int]:
+    """Read a journal that nobody is to write to; return what it holds, and how many of its lines are damaged.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    content, damaged = JournalContent(), 0
+    for line in (folder / "journal.jsonl").read_bytes().splitlines(keepends=True):
+        record = _parsed(line)
+        if record is None:
+            damaged += 1
+        else:
+            content.note(record)
+    return content, damaged
+
+
+class Journal(JournalContent):
     """The append-only file of finished runs.
 
     A last line that a kill has cut short is cut off where it begins. Damage in the middle, as by another program, is left out
@@ -238,8 +289,8 @@ class Journal:
 
     Attributes
     ----------
-    records : dict
-        The finished runs by their key.
+    records, declared : dict
+        See `JournalContent`.
     deaths : dict
         The records of runs that the machine could not finish: their process was killed, or memory ran out. That is no result:
         a later record of the same key is.
@@ -253,9 +304,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder, self._path = folder, folder / "journal.jsonl"
-        self.records: dict[str, dict[str, Any]] = {}
-        self.deaths: dict[str, dict[str, Any]] = {}
         self.lost = ""
         self._descriptor = -1
         try:
@@ -286,7 +336,7 @@ class Journal:
             self._replace([line for line, record in zip(lines, records, strict=True) if record is not None])
         for record in records:
             if record is not None:
-                self._note(record)
+                self.note(record)
         if damaged:
             self.lost = f"{damaged} damaged record(s) in {self._path} are left out and run again."
 
@@ -304,17 +354,13 @@ class Journal:
     def append(self, record: dict[str, Any]) -> None:
         """Add a finished run; when this returns it is on the disk."""
         append(self._descriptor, json.dumps(record, ensure_ascii=True).encode() + b"\n")
-        self._note(record)
+        self.note(record)
 
-    def _note(self, record: dict[str, Any]) -> None:
-        if record.get("is_result", True) and not _tells_of_a_death(record):
-            self.records[record["key"]] = record
-        else:
-            self.deaths[record["key"]] = record
-
-    def row_of(self, key: str) -> dict[str, Any] | None:
-        """Return the record of a run: its result, or else what kept it from one."""
-        return self.records.get(key) or self.deaths.get(key)
+    def declare(self, experiment: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Note what is asked, and where it is run, unless that is what was noted last."""
+        declared = json.loads(json.dumps({"experiment": experiment, "environment": environment}))
+        if declared != self.declared:
+            self.append({"declared": declared})
 
     def close(self) -> None:
         """Let others write."""
@@ -336,7 +382,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         record = parse_json(line)
     except ValueError:
         return None
-    return record if is_run_record(record) else None
+    return record if is_run_record(record) or is_declaration(record) else None
 
 
 def write_tables(folder: Path, records: Iterable[dict[str, Any]], metrics: list[str]) -> None:

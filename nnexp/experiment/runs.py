@@ -52,6 +52,7 @@ from nnexp.experiment.results import (
     MADE_WITH,
     POPULATION,
     Journal,
+    JournalContent,
     ResultsError,
     blocks_of,
     hash_of,
@@ -635,8 +636,10 @@ class _Work:
         notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
         notes += [note for data_set in self.data.values() for note in doubtful_columns(data_set)]
         environment = _environment(self.specification, self.data, self.command, len(runs))
-        write_atomically(folder / "experiment.json", json.dumps(self.specification.as_dict(folder), indent=2) + "\n")
+        experiment = self.specification.as_dict(folder)
+        write_atomically(folder / "experiment.json", json.dumps(experiment, indent=2) + "\n")
         write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        journal.declare(experiment, declared_of(environment))
         interrupted = False
         try:
             run_sweeps(sweeps, engine, self.place, observer.trial)
@@ -677,11 +680,40 @@ class _Work:
         """Write the tables of runs, and return their records."""
         kept = [self.journal.row_of(run.key) for run in _by_name(runs, self.specification)]
         finished = [record for record in kept if record is not None]
-        metrics = self.specification.evaluation.metrics.model_dump()
-        tasks = dict.fromkeys(data_set.task for data_set in self.data.values())
-        write_tables(self.folder, finished, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
-        write_details(self.folder, finished)
+        write_tables_of(self.folder, finished, self.specification, self.data)
         return finished
+
+
+def write_tables_of(
+    folder: Path, records: list[dict[str, Any]], specification: Specification, data: dict[str, DataSet]
+) -> None:
+    """Write the tables of runs from their records, in the order given."""
+    metrics = specification.evaluation.metrics.model_dump()
+    tasks = dict.fromkeys(data_set.task for data_set in data.values())
+    write_tables(folder, records, list(dict.fromkeys(name for task in tasks for name in metrics[task])))
+    write_details(folder, records)
+
+
+def records_of(runs: list[Run], journal: JournalContent, specification: Specification) -> list[dict[str, Any]]:
+    """Return the records of runs that a journal has, in the order of the tables.
+
+    A run that other versions have made is found by what decides it besides.
+    """
+    by_place: dict[Any, list[dict[str, Any]]] = {}
+    for record in [*journal.deaths.values(), *journal.records.values()]:
+        by_place.setdefault(_place_of(record["row"]), []).append(record)
+    there = []
+    for run in _by_name(runs, specification):
+        at_its_place = by_place.get((run.data, run.model.name, run.repeat, run.fold), [])
+        like = [record for record in at_its_place if "decided_by" not in record or _differ_in_versions(record, run)]
+        exact = journal.row_of(run.key)
+        there += [exact] if exact is not None else like[-1:]
+    return there
+
+
+def declared_of(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return what of environment.json a journal notes: all but when it was written, and the hashes."""
+    return {key: value for key, value in environment.items() if key not in ("written", "files", "blocks")}
 
 
 def record_hashes(folder: Path, environment: dict[str, Any]) -> None:

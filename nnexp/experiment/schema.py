@@ -296,6 +296,24 @@ class RunRecord(_Found):
 _RUN_RECORD = TypeAdapter(RunRecord)
 
 
+class _Declared(_Read):
+    experiment: ExperimentRecord
+    environment: EnvironmentRecord
+
+
+class _Declaration(_Read):
+    declared: _Declared
+
+
+def is_declaration(record: Any) -> bool:
+    """Whether the line of a journal says what was asked, and where it was run."""
+    try:
+        _Declaration.model_validate(record)
+    except (ValidationError, RecursionError):
+        return False
+    return True
+
+
 def is_run_record(record: Any) -> bool:
     """Whether the line of a journal is the record of a run."""
     try:

@@ -69,7 +69,7 @@ def kept(folder: Path) -> Kept:
     runs: dict = {}
     for line in _whole_lines(folder / "journal.jsonl"):
         record = json.loads(line)
-        if record.get("is_result", True):
+        if "row" in record and record.get("is_result", True):
             runs.setdefault(record["key"], []).append(line)
     trials: dict = {}
     waiting: list = []
