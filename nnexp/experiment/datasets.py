@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,8 @@ class DataSet:
     y : array of shape (n,) or (n, outputs)
     positive : object
         The positive class of two, if one is named.
+    notes : tuple of str
+        What is to be said of how it was read.
     """
 
     name: str
@@ -129,6 +132,7 @@ class DataSet:
     X: pd.DataFrame
     y: Array
     positive: Any = None
+    notes: tuple[str, ...] = ()
 
     def scorer(self, metric: str) -> Scorer:
         """Return a score of scikit-learn's that knows the classes."""
@@ -179,7 +183,9 @@ def load_bundled(name: str) -> DataSet:
         raise DataError(f"data.{name}: its loader failed: {type(error).__name__}: {error}") from error
 
 
-def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | None = None) -> DataSet:
+def load_file(
+    name: str, path: Path, target: str, task: str, drop: list[str] | None = None, missing: list[str] | None = None
+) -> DataSet:
     """Read a CSV or Parquet file.
 
     Parameters
@@ -193,6 +199,9 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
     task : {"classification", "regression"}
     drop : list of str, default=None
         Columns to leave out.
+    missing : list of str, default=None
+        What marks a gap in a CSV file, besides an empty cell. None for what pandas takes for one, and "?", in a column whose other
+        cells are numbers; in a column of words every word is one.
 
     Raises
     ------
@@ -202,7 +211,7 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
     where = f"data.{name}: {path}"
     if not path.is_file():
         raise DataError(f"{where}: there is no such file.")
-    frame = _read(path, where)
+    frame, notes = _read(path, where, target, missing)
     for column in [target, *(drop or [])]:
         if column not in frame.columns:
             raise DataError(f"{where}: there is no column {quoted(column)}. {nearest(column, map(str, frame.columns))}")
@@ -213,9 +222,13 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
     frame = frame.drop(columns=drop or [])
     if frame.shape[1] < 2:
         raise DataError(f"{where}: there is no column besides the target {quoted(target)}.")
-    missing = int(frame[target].isna().sum())
-    if missing:
-        raise DataError(f"{where}: the target {quoted(target)} is missing in {missing} of {len(frame)} rows.")
+    gaps = int(frame[target].isna().sum())
+    if gaps:
+        raise DataError(
+            f"{where}: the target {quoted(target)} is missing in {gaps} of {len(frame)} rows. If it is not, say what marks a gap: "
+            f'data.{name}.missing = ["NA"].'
+        )
+    frame = frame.apply(_as_numbers)
     y = frame.pop(target)
     if task == "regression" and not pd.api.types.is_numeric_dtype(y):
         raise DataError(
@@ -227,8 +240,8 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
             'Set task = "regression".'
         )
     for column in frame.columns:
-        kind = frame[column].map(type).iloc[0] if frame[column].dtype == object else str
-        if kind in (list, dict, tuple, np.ndarray) or pd.api.types.is_timedelta64_dtype(frame[column]):
+        kinds = set(frame[column].dropna().map(type)) if frame[column].dtype == object else set()
+        if kinds & {list, dict, tuple, np.ndarray} or pd.api.types.is_timedelta64_dtype(frame[column]):
             raise DataError(f"{where}: column {quoted(column)} holds neither numbers nor words; drop it or convert it.")
     try:
         numbers = frame.select_dtypes("number").to_numpy(dtype=float, na_value=np.nan)
@@ -239,24 +252,66 @@ def load_file(name: str, path: Path, target: str, task: str, drop: list[str] | N
     if task == "regression" and not np.isfinite(y.to_numpy(dtype=float)).all():
         raise DataError(f"{where}: the target {quoted(target)} holds an infinite number.")
     values = y.to_numpy() if pd.api.types.is_numeric_dtype(y) else y.astype(str).to_numpy(dtype=object)
-    return DataSet(name, task, frame, values)
+    return DataSet(name, task, frame, values, notes=tuple(notes))
 
 
-def _read(path: Path, where: str) -> pd.DataFrame:
+def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of decimals as numbers, any other as it is."""
+    cells = column.dropna() if column.dtype == object else column[:0]
+    return column.astype(float) if len(cells) and all(type(cell) is Decimal for cell in cells) else column
+
+
+def _read(path: Path, where: str, target: str, missing: list[str] | None) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table, and what is to be said of how it was read."""
     try:
         if path.suffix in (".parquet", ".pq"):
             frame = pd.read_parquet(path)
-            return frame.reset_index() if frame.index.names != [None] else frame
+            return frame.reset_index() if frame.index.names != [None] else frame, []
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Without index_col=False a row with more fields than the header would shift all columns.
-            return pd.read_csv(path, index_col=False)
+            return _read_csv(path, where, target, missing)
+    except DataError:
+        raise
     except pd.errors.ParserWarning as error:
         raise DataError(f"{where}: rows have more fields than the header has names.") from error
     except ImportError as error:
         raise DataError(f"{where}: Parquet files need pyarrow: pip install 'nnexp[parquet]', or pyarrow.") from error
     except Exception as error:
         raise DataError(f"{where}: cannot be read: {str(error).strip()}") from error
+
+
+def _read_csv(path: Path, where: str, target: str, missing: list[str] | None) -> tuple[pd.DataFrame, list[str]]:
+    """Read a CSV file; what marks a gap depends on whether a column holds numbers or words."""
+    head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+    names = head.iloc[0].tolist() if len(head) else []
+    if names.count(target) > 1:
+        raise DataError(f"{where}: {names.count(target)} columns are called {quoted(target)}, the target.")
+    gaps = ["?"] if missing is None else missing
+    # Without index_col=False a row with more fields than the header would shift all columns.
+    frame = pd.read_csv(path, index_col=False, na_values=gaps, keep_default_na=missing is None)
+    words = [column for column in frame if frame[column].isna().all() or not _is_numeric(frame[column])]
+    if words:
+        as_they_are = pd.read_csv(
+            path, index_col=False, dtype=str, keep_default_na=False, na_values=["", *(missing or [])],
+        )  # fmt: skip
+        for column in words:
+            is_logical = frame[column].dtype == bool or as_they_are[column].isna().all()
+            if not is_logical:
+                frame[column] = as_they_are[column]
+    notes = []
+    if missing is None:
+        doubtful = [column for column in frame if column not in words and frame[column].isna().any()]
+        marks = pd.read_csv(path, index_col=False, dtype=str, keep_default_na=False) if doubtful else None
+        for column in doubtful:
+            assert marks is not None
+            count = int((marks[column].str.strip() == "?").sum())
+            if count:
+                notes.append(f"column {quoted(column)}: {count} cells hold ?, which is taken for a gap among numbers.")
+    return frame, notes
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and column.dtype != bool
 
 
 def make_preparation(X: pd.DataFrame) -> Pipeline:
@@ -292,6 +347,55 @@ def doubtful_columns(data: DataSet) -> list[str]:
                 f"If it is an identifier or a date, leave it out: drop = [{quoted(str(column))}]."
             )
     return notes
+
+
+# From this share of rows on that occur more than once it is said.
+_MANY_TWINS = 0.05
+
+
+def leaks_of(data: DataSet) -> list[str]:
+    """Say what may let a model see what it is to predict: columns that tell the target or count the rows, rows that occur twice."""
+    notes = [f"data.{data.name}: {note}" for note in data.notes]
+    for column in data.X.columns:
+        values = data.X[column]
+        if _counts_rows(str(column), values):
+            what = "counts the rows: it tells where a row stands, and nothing of what it is of"
+        elif data.y.ndim == 1 and _tells(values, data.y, data.task):
+            what = "tells the target exactly"
+        else:
+            continue
+        notes.append(
+            f"data.{data.name}: column {quoted(str(column))} {what}. Leave it out: drop = [{quoted(str(column))}]."
+        )
+    whole = data.X.assign(**{f"target {i}": part for i, part in enumerate(np.atleast_2d(data.y.T))})
+    try:
+        twins = int(whole.duplicated(keep=False).sum())
+    except TypeError:  # cells that have no hash
+        twins = 0
+    if twins >= _MANY_TWINS * len(whole):
+        notes.append(
+            f"data.{data.name}: {twins} of {len(whole)} rows occur more than once: a model is tested on rows that it has learnt."
+        )
+    return notes
+
+
+def _counts_rows(name: str, values: pd.Series[Any]) -> bool:
+    if not pd.api.types.is_integer_dtype(values) or len(values) < 10:
+        return False
+    first = values.iloc[0]
+    return first in (0, 1) and bool((values.to_numpy() == np.arange(first, first + len(values))).all())
+
+
+def _tells(values: pd.Series[Any], y: Array, task: str) -> bool:
+    """Whether each value of a column stands for one value of the target, and the other way round."""
+    if task == "regression":
+        if not _is_numeric(values) or values.isna().any() or values.nunique() < 3:
+            return False
+        x = values.to_numpy(dtype=float)
+        return bool(x.std() > 0 and y.std() > 0 and abs(np.corrcoef(x, y)[0, 1]) > 1 - 1e-12)
+    pairs = pd.DataFrame({"value": values.astype(str).to_numpy(), "class": pd.Series(y).astype(str).to_numpy()})
+    kinds = len(pairs.drop_duplicates())
+    return kinds == pairs["value"].nunique() == pairs["class"].nunique()
 
 
 def _as_text() -> Any:

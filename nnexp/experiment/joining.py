@@ -72,6 +72,7 @@ def join(folders: Sequence[str | Path], into: str | Path, name: str | None = Non
         raise ResultsError("There is nothing to join:\n" + "\n".join(notes or ["no data set is in all of them."]))
     renamed = _renamed(parts, names, shared, notes)
     notes += _versions(parts, names)
+    notes += dict.fromkeys(note for part in parts for note in part.environment.get("notes", []))
     joined = name or "-".join(str(part.experiment["name"]) for part in parts)
     if not is_name(joined):
         raise ResultsError(

@@ -42,6 +42,7 @@ from nnexp.experiment.datasets import (
     DataError,
     DataSet,
     doubtful_columns,
+    leaks_of,
     load_bundled,
     load_file,
     make_preparation,
@@ -245,7 +246,7 @@ def load_data(specification: Specification) -> dict[str, DataSet]:
                 data = load_bundled(name)
             else:
                 path = specification.source.parent / as_path(entry.path)
-                data = load_file(name, path, str(entry.target), str(entry.task), entry.drop)
+                data = load_file(name, path, str(entry.target), str(entry.task), entry.drop, entry.missing)
             if entry.positive is not None:
                 data = data.with_positive(entry.positive)
             _check_folds(data, folds)
@@ -634,8 +635,11 @@ class _Work:
         observer.begin(Beginning(len(runs), known, n_trials, before, again))
         notes = [journal.lost] if journal.lost else []
         notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
-        notes += [note for data_set in self.data.values() for note in doubtful_columns(data_set)]
+        leaks = [note for data_set in self.data.values() for note in leaks_of(data_set)]
+        notes += [note for data_set in self.data.values() for note in doubtful_columns(data_set)] + leaks
         environment = _environment(self.specification, self.data, self.command, len(runs))
+        if leaks:
+            environment["notes"] = leaks
         experiment = self.specification.as_dict(folder)
         write_atomically(folder / "experiment.json", json.dumps(experiment, indent=2) + "\n")
         write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")

@@ -81,6 +81,8 @@ class DataSpecification(_Section):
         Known for bundled data; needed with a path.
     drop : list of str
         Columns to leave out.
+    missing : list of str or None
+        What marks a gap in a CSV file, besides an empty cell.
     positive : str, number or bool, or None
         The positive class of two, for scores that ask for one.
     """
@@ -89,6 +91,7 @@ class DataSpecification(_Section):
     target: AnyText | None = None
     task: Literal["classification", "regression"] | None = None
     drop: list[AnyText] = []
+    missing: list[AnyText] | None = None
     positive: bool | int | float | AnyText | None = None
 
 

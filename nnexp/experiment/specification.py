@@ -437,8 +437,8 @@ def _check_data(file: ExperimentFile, mistakes: _Mistakes) -> None:
                     key,
                     f"no bundled data set has this name. {nearest(name, known_data)} For a file, set its path.",
                 )
-            elif data.target or data.drop:
-                mistakes.add(key, "target and drop go with a path; a bundled data set has its own target.")
+            elif data.target or data.drop or data.missing is not None:
+                mistakes.add(key, "target, drop and missing go with a path; a bundled data set has its own target.")
             elif data.task not in (None, known_data[name].task):
                 mistakes.add(
                     f"{key}.task", f"the task of {name} is {quoted(known_data[name].task)}. Got {quoted(data.task)}."

@@ -58,7 +58,9 @@ def _caution(text: str, test: str, data: list[str] | None = None, models: list[s
 
 def _notes(results: Results) -> Iterator[Claim]:
     for note in results.environment.get("notes", []):
-        yield _caution(str(note), "Found when the experiments were joined.")
+        joined = "joined" in results.environment
+        test = "Found when the experiments were joined." if joined else "Found when the data were read."
+        yield _caution(str(note), test)
 
 
 def _unfinished(results: Results) -> Iterator[Claim]:

@@ -1,18 +1,24 @@
 import gzip
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from nnexp import load_results
+from nnexp.experiment import load_specification, run_experiment
 from nnexp.experiment.datasets import (
     BUNDLED,
     DataError,
     DataSet,
     doubtful_columns,
+    leaks_of,
     load_bundled,
     load_file,
     make_preparation,
 )
+from nnexp.experiment.runs import load_data
+from nnexp.report import compare
 
 FRAME = pd.DataFrame(
     {
@@ -111,3 +117,115 @@ def test_a_column_that_looks_like_an_identifier_or_a_date_is_pointed_out():
     notes = doubtful_columns(DataSet("mine", "regression", frame, np.arange(80.0)))
     assert len(notes) == 1
     assert "column 'id' has 80 different values in 80 rows" in notes[0]
+
+
+def written(folder, text):
+    (folder / "t.csv").write_text(text)
+    return folder / "t.csv"
+
+
+@pytest.mark.parametrize("words", [("None", "Some"), ("NA", "EU"), ("null", "zero"), ("nan", "NULL"), ("N/A", "?")])
+def test_a_class_may_have_any_name(tmp_path, words):
+    path = written(tmp_path, "a,kind\n" + "".join(f"{i},{words[i % 2]}\n" for i in range(8)))
+    data = load_file("mine", path, "kind", "classification")
+    assert data.y.tolist() == [words[i % 2] for i in range(8)]
+
+
+def test_a_gap_is_an_empty_cell_and_among_numbers_what_pandas_takes_for_one(tmp_path):
+    path = written(tmp_path, "a,b,c,y\n1,NA,None,u\n?,x,2,v\nNA,,3.5,u\n4,None,,v\n")
+    data = load_file("mine", path, "y", "classification")
+    np.testing.assert_array_equal(data.X["a"], [1, np.nan, np.nan, 4])
+    assert data.X["b"].isna().tolist() == [False, False, True, False]
+    assert data.X["b"].dropna().tolist() == ["NA", "x", "None"]
+    np.testing.assert_array_equal(data.X["c"], [np.nan, 2, 3.5, np.nan])
+    assert leaks_of(data) == ["data.mine: column 'a': 1 cells hold ?, which is taken for a gap among numbers."]
+
+
+def test_what_marks_a_gap_can_be_said(tmp_path):
+    path = written(tmp_path, "a,b,y\n1,none,u\n-999,x,v\n3,-999,u\nNA,y,v\n")
+    data = load_file("mine", path, "y", "classification", missing=["-999", "NA"])
+    np.testing.assert_array_equal(data.X["a"], [1, np.nan, 3, np.nan])
+    assert data.X["b"].isna().tolist() == [False, False, True, False]
+    assert data.X["b"].iloc[0] == "none"
+    words = load_file("mine", path, "y", "classification", missing=[])
+    assert words.X["a"].tolist() == ["1", "-999", "3", "NA"]
+    with pytest.raises(DataError, match=r'missing in 2 of 4 rows. .* data.mine.missing = \["NA"\]'):
+        load_file("mine", path, "y", "classification", missing=["u"])
+
+
+def test_the_key_missing_reaches_the_reader(tmp_path):
+    written(tmp_path, "a,y\n" + "".join(f"{'-1' if i % 5 == 0 else i},{'uv'[i % 2]}\n" for i in range(40)))
+    (tmp_path / "gaps.toml").write_text(
+        'question = "?"\n[evaluation]\nfolds = 2\nrepeats = 1\n[data.t]\npath = "t.csv"\ntarget = "y"\n'
+        'task = "classification"\nmissing = ["-1"]\n[model.m]\nclass = "sklearn.naive_bayes.GaussianNB"\n'
+    )
+    data = load_data(load_specification(tmp_path / "gaps.toml"))
+    assert data["t"].X["a"].isna().sum() == 8
+
+
+def test_a_target_that_is_there_twice_is_refused(tmp_path):
+    path = written(tmp_path, "a,y,y\n1,u,u\n2,v,v\n")
+    with pytest.raises(DataError, match="2 columns are called 'y', the target"):
+        load_file("mine", path, "y", "classification")
+
+
+@pytest.mark.parametrize("first", [[1, 2], None])
+def test_a_column_of_lists_is_a_sentence_whatever_its_first_cell(tmp_path, first):
+    frame = pd.DataFrame({"a": range(6), "l": [first, *[[1, 2]] * 5], "y": list("uvuvuv")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="column 'l' holds neither numbers nor words"):
+        load_file("mine", tmp_path / "t.parquet", "y", "classification")
+
+
+def test_decimals_are_numbers(tmp_path):
+    prices = [Decimal(i) / 4 if i != 3 else None for i in range(8)]
+    pd.DataFrame({"price": prices, "y": list("uvuvuvuv")}).to_parquet(tmp_path / "t.parquet")
+    data = load_file("mine", tmp_path / "t.parquet", "y", "classification")
+    np.testing.assert_array_equal(data.X["price"], [0, 0.25, 0.5, np.nan, 1, 1.25, 1.5, 1.75])
+    pd.DataFrame({"a": range(8), "price": [Decimal(i) / 4 for i in range(8)]}).to_parquet(tmp_path / "u.parquet")
+    assert load_file("mine", tmp_path / "u.parquet", "price", "regression").y.tolist() == [i / 4 for i in range(8)]
+
+
+RNG = np.random.default_rng(0)
+CLASSES = np.array(list("uvw"))[RNG.integers(0, 3, 60)]
+LEAKS = [
+    (pd.DataFrame({"a": RNG.normal(size=60), "kind": pd.Series(CLASSES).map({"u": 5, "v": 3, "w": 9})}), CLASSES, "'kind' tells the target"),
+    (pd.DataFrame({"a": RNG.normal(size=60), "copy": CLASSES}), CLASSES, "'copy' tells the target"),
+    (pd.DataFrame({"Unnamed: 0": range(60), "a": RNG.normal(size=60)}), CLASSES, "'Unnamed: 0' counts the rows"),
+    (pd.DataFrame({"id": range(1, 61), "a": RNG.normal(size=60)}), CLASSES, "'id' counts the rows"),
+    (pd.DataFrame({"a": np.repeat(RNG.normal(size=30), 2)}), np.repeat(CLASSES[:30], 2), "60 of 60 rows occur more than once"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("X", "y", "said"), LEAKS, ids=[said for *_, said in LEAKS])
+def test_what_tells_the_target_is_said(X, y, said):
+    notes = leaks_of(DataSet("mine", "classification", X, y))
+    assert len(notes) == 1
+    assert said in notes[0]
+
+
+def test_a_column_in_other_units_tells_the_target_of_a_regression():
+    y = RNG.normal(size=60)
+    frame = pd.DataFrame({"a": RNG.normal(size=60), "fahrenheit": 32 + 1.8 * y})
+    (note,) = leaks_of(DataSet("mine", "regression", frame, y))
+    assert "'fahrenheit' tells the target exactly" in note
+    assert leaks_of(DataSet("mine", "regression", frame[["a"]], y)) == []
+
+
+@pytest.mark.parametrize("name", list(BUNDLED))
+def test_nothing_of_what_is_bundled_is_a_leak(name):
+    assert leaks_of(load_bundled(name)) == []
+
+
+def test_a_leak_is_a_caution_of_the_report(tmp_path):
+    frame = pd.DataFrame({"a": RNG.normal(size=60), "copy": CLASSES, "y": CLASSES})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "leak.toml").write_text(
+        'question = "?"\n[evaluation]\nfolds = 2\nrepeats = 1\n[data.t]\npath = "t.csv"\ntarget = "y"\n'
+        'task = "classification"\n[model.m]\nclass = "sklearn.naive_bayes.GaussianNB"\n'
+        '[model.n]\nclass = "sklearn.dummy.DummyClassifier"\n'
+    )
+    summary = run_experiment(load_specification(tmp_path / "leak.toml"), tmp_path)
+    said = "data.t: column 'copy' tells the target exactly. Leave it out: drop = ['copy']."
+    assert said in summary.notes
+    assert said in [claim.text for claim in compare(load_results(summary.folder)).cautions]

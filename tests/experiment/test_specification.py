@@ -192,7 +192,7 @@ BAD = [
     ("\"accuracy\"", "\"acuracy\"", ["unknown metric 'acuracy'. Did you mean 'accuracy'?"]),
     ("metrics = { classification", "metrics = { clasification", ["Did you mean 'classification'?"]),
     ("[data.iris]", "[data.iriss]", ["line 10: data.iriss: no bundled data set has this name. Did you mean 'iris'?"]),
-    ("[data.iris]", "[data.iris]\ntarget = \"species\"", ["target and drop go with a path"]),
+    ("[data.iris]", "[data.iris]\ntarget = \"species\"", ["target, drop and missing go with a path"]),
     ("[data.iris]", "[data.iris]\ntask = \"regression\"", ["the task of iris is 'classification'"]),
     ("[data.iris]", "[data.iris]\npath = \"x.csv\"", ["needs the target", "needs the task"]),
     ("[data.iris]", "[data.iris]\ntask = \"regresion\"", ["data.iris.task: input should be 'classification' or 'regression'. Got 'regresion'"]),
