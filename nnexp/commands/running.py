@@ -25,7 +25,7 @@ from nnexp._signals import status as status_of_signal
 from nnexp._terminal import Terminal
 from nnexp.commands.reading import show, write
 from nnexp.experiment import Specification, SpecificationError, load_results, load_specification, run_experiment
-from nnexp.experiment.runs import Beginning, Observer, check_models, check_scores, load_data, sweeps_of
+from nnexp.experiment.runs import Beginning, Observer, load_checked, sweeps_of
 from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
 from nnexp.sweep import StoreError
 from nnexp.sweep.doctor import examine
@@ -88,9 +88,7 @@ def worker(given: argparse.Namespace, console: Terminal) -> int:
             f"{Path(given.file).name}: workers may come and go where sweep.mode is 'elastic'; "
             "`nnexp sweep FILE --workers N` uses more processes for a deterministic one."
         )
-    data = load_data(specification)
-    check_models(specification, data)
-    check_scores(specification, data)
+    specification, data, _ = load_checked(specification)
     store = open_store(given.storage or as_path(given.results, "--results") / specification.name)
     sweeps = sweeps_of(specification, data, store)
     total = sum(sweep.study.n_trials for sweep in sweeps)

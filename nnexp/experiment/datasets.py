@@ -156,6 +156,24 @@ class DataSet:
             raise DataError(f"data.{self.name}.positive: of {len(known)} classes none is the positive one.")
         return replace(self, positive=label)
 
+    def with_rare(self, least: int, what: str) -> DataSet:
+        """Return the data set without its classes of fewer rows than ``least``, or with these as one class, "other"."""
+        if self._classes is None:
+            return self
+        classes, codes, counts = np.unique(self.y, return_inverse=True, return_counts=True)
+        rare = counts < least
+        if not rare.any():
+            return self
+        few = rare[codes]
+        named = ", ".join(str(label) for label in classes[rare].tolist()[:10]) + (", …" if rare.sum() > 10 else "")
+        if what == "drop":
+            note = f"{few.sum()} rows of the rare classes {named} are left out."
+            return replace(self, X=self.X[~few], y=self.y[~few], notes=(*self.notes, note))
+        y = np.where(few, "other", self.y.astype(str)).astype(object)
+        return replace(
+            self, y=y, notes=(*self.notes, f"the rare classes {named} are one, 'other', of {few.sum()} rows.")
+        )
+
     @cached_property
     def _classes(self) -> tuple[Any, ...] | None:
         if self.task != "classification" or self.y.ndim > 1:

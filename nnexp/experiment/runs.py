@@ -11,7 +11,7 @@ import platform
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -239,23 +239,66 @@ def load_data(specification: Specification) -> dict[str, DataSet]:
         With a line for each data set that cannot be used.
     """
     loaded, problems = {}, []
-    folds = specification.evaluation.folds
-    for name, entry in specification.data.items():
+    for name in specification.data:
         try:
-            if entry.path is None:
-                data = load_bundled(name)
-            else:
-                path = specification.source.parent / as_path(entry.path)
-                data = load_file(name, path, str(entry.target), str(entry.task), entry.drop, entry.missing)
-            if entry.positive is not None:
-                data = data.with_positive(entry.positive)
-            _check_folds(data, folds)
-            loaded[name] = data
+            loaded[name] = _load(specification, name)
         except DataError as error:
             problems.append(str(error))
     if problems:
         raise DataError("\n".join(problems))
     return loaded
+
+
+def load_checked(specification: Specification) -> tuple[Specification, dict[str, DataSet], list[str]]:
+    """Load the data of an experiment, and check its models and scores on them.
+
+    Of the tables of a folder one that cannot be used is left out.
+
+    Returns
+    -------
+    specification : Specification
+        With the data sets that are left.
+    data : dict of DataSet
+    notes : list of str
+        What is left out, and why.
+
+    Raises
+    ------
+    DataError, SpecificationError
+        With a line for each thing that is wrong; for tables, if none can be used.
+    """
+    if not specification.has_tables:
+        data = load_data(specification)
+        check_models(specification, data)
+        check_scores(specification, data)
+        return specification, data, []
+    data, problems = {}, []
+    for name in specification.data:
+        try:
+            one = {name: _load(specification, name)}
+            check_models(specification, one)
+            check_scores(specification, one)
+            data |= one
+        except (DataError, SpecificationError) as error:
+            problems.append(f"The table {name} is left out: {error}")
+    if not data:
+        raise DataError("\n".join(problems))
+    return replace(specification, data={name: specification.data[name] for name in data}), data, problems
+
+
+def _load(specification: Specification, name: str) -> DataSet:
+    entry, evaluation = specification.data[name], specification.evaluation
+    if entry.path is None:
+        data = load_bundled(name)
+    else:
+        path = specification.source.parent / as_path(entry.path)
+        data = load_file(name, path, str(entry.target), str(entry.task), entry.drop, entry.missing)
+    if evaluation.rare_classes != "refuse":
+        data = data.with_rare(evaluation.folds, evaluation.rare_classes)
+    if entry.positive is not None:
+        data = data.with_positive(entry.positive)
+    _check_folds(data, evaluation.folds)
+    return data
 
 
 def _check_folds(data: DataSet, folds: int) -> None:
@@ -270,7 +313,9 @@ def _check_folds(data: DataSet, folds: int) -> None:
         rare = (
             f"class {shortened(str(classes[counts.argmin()]))} has {counts.min()} row{'s' if counts.min() > 1 else ''}"
         )
-        hint = ' If the target is a number, set task = "regression".' if len(classes) > 30 else ""
+        hint = ' evaluation.rare_classes = "drop" or "merge" goes on without.'
+        if len(classes) > 30:
+            hint = ' If the target is a number, set task = "regression"; else' + hint
         raise DataError(f"data.{data.name}: {rare}, fewer than evaluation.folds = {folds}.{hint}")
 
 
@@ -544,9 +589,7 @@ def run_experiment(
     """
     if other_versions is not None:
         check_choice("other_versions", other_versions, ["redo", "keep"])
-    data = load_data(specification)
-    check_models(specification, data)
-    check_scores(specification, data)
+    specification, data, left_out = load_checked(specification)
     folder = as_path(results, "The folder of results") / specification.name
     sweeps: list[ModelSweep] = []
     place = storage or str(folder)
@@ -559,7 +602,7 @@ def run_experiment(
     with Engine(n_jobs, backend, scheduler) as engine:
         journal = Journal(folder)
         try:
-            work = _Work(specification, data, folder, journal, sweeps, place, observer or Observer(), command)
+            work = _Work(specification, data, folder, journal, sweeps, place, observer or Observer(), command, left_out)
             work.settle(other_versions)
             return work.do(engine)
         except OSError as error:
@@ -587,6 +630,7 @@ class _Work:
     place: str
     observer: Observer
     command: str
+    left_out: list[str]
     redone: set[str] = field(default_factory=set)  # keys of finished runs that are to be done again
 
     def plan(self) -> list[Run]:
@@ -635,7 +679,7 @@ class _Work:
         observer.begin(Beginning(len(runs), known, n_trials, before, again))
         notes = [journal.lost] if journal.lost else []
         notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
-        leaks = [note for data_set in self.data.values() for note in leaks_of(data_set)]
+        leaks = self.left_out + [note for data_set in self.data.values() for note in leaks_of(data_set)]
         notes += [note for data_set in self.data.values() for note in doubtful_columns(data_set)] + leaks
         environment = _environment(self.specification, self.data, self.command, len(runs))
         if leaks:

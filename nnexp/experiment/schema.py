@@ -113,12 +113,16 @@ class EvaluationSection(_Section):
     equivalence : float or None
         Differences of the deciding score up to this one count as practically none. None is 0.01 for scores from 0 to 1 and for
         R², and a hundredth of the best mean for others.
+    rare_classes : {"refuse", "drop", "merge"}
+        What becomes of classes with fewer rows than there are folds: the data set is refused, their rows are left out, or they are
+        one class, "other".
     """
 
     folds: Annotated[int, Field(ge=2, le=_MOST_NUMBER)] = 5
     repeats: Annotated[int, Field(ge=1, le=1000)] = 2
     metrics: Metrics = Metrics()
     equivalence: Annotated[float, Field(ge=0)] | None = None
+    rare_classes: Literal["refuse", "drop", "merge"] = "refuse"
 
 
 class SweepSpecification(_Section):

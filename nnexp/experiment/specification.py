@@ -98,6 +98,8 @@ class Specification:
         The modules outside scikit-learn and nnexp that it uses, and that whoever runs it trusts.
     source : Path
         The file it came from.
+    has_tables : bool
+        Whether its data sets are the tables of a folder, of which one that cannot be used is left out.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Specification:
     source: Path
     quick: bool = False
     sweep: SweepSpecification | None = None
+    has_tables: bool = False
 
     def as_dict(self, folder: Path | None = None) -> dict[str, Any]:
         """Return the experiment with everything that was left to a default, as JSON has it.
@@ -293,6 +296,7 @@ def load_specification(
         source,
         quick,
         sweep,
+        tables is not None,
     )
 
 

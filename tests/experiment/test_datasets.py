@@ -19,6 +19,7 @@ from nnexp.experiment.datasets import (
 )
 from nnexp.experiment.runs import load_data
 from nnexp.report import compare
+from nnexp.verify import verify
 
 FRAME = pd.DataFrame(
     {
@@ -229,3 +230,63 @@ def test_a_leak_is_a_caution_of_the_report(tmp_path):
     said = "data.t: column 'copy' tells the target exactly. Leave it out: drop = ['copy']."
     assert said in summary.notes
     assert said in [claim.text for claim in compare(load_results(summary.folder)).cautions]
+
+
+RARE = pd.DataFrame({"a": np.arange(24.0), "y": ["u"] * 10 + ["v"] * 10 + ["w"] * 2 + ["x"] + ["z"]})
+
+
+@pytest.mark.parametrize(
+    ("what", "classes", "said"),
+    [
+        ("drop", {"u": 10, "v": 10}, "4 rows of the rare classes w, x, z are left out."),
+        ("merge", {"u": 10, "v": 10, "other": 4}, "the rare classes w, x, z are one, 'other', of 4 rows."),
+    ],
+)
+def test_rare_classes_are_left_out_or_merged(what, classes, said):
+    data = DataSet("mine", "classification", RARE[["a"]], RARE["y"].to_numpy()).with_rare(3, what)
+    found, counts = np.unique(data.y, return_counts=True)
+    assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == classes
+    assert data.notes == (said,)
+    kept = RARE["y"].isin(["u", "v"]) if what == "drop" else RARE["y"].notna()
+    assert data.X["a"].tolist() == RARE["a"][kept].tolist()
+
+
+@pytest.fixture
+def three_tables(tmp_path):
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    good = pd.DataFrame({"a": RNG.normal(size=30), "target": list("uv") * 15})
+    good.to_csv(folder / "good.csv", index=False)
+    RARE.rename(columns={"y": "target"}).to_csv(folder / "rare.csv", index=False)
+    (folder / "broken.csv").write_text("a,b\n1,2\n")
+    (folder / "manifest.csv").write_text("name,task\ngood,binary\nrare,multiclass\nbroken,binary\n")
+    path = tmp_path / "many.toml"
+    path.write_text(
+        'question = "?"\n[evaluation]\nfolds = 3\nrepeats = 1\n[data.iris]\n[model.m]\nclass = "sklearn.naive_bayes.GaussianNB"\n'
+    )
+    return path, folder
+
+
+@pytest.mark.parametrize(
+    ("rare", "left", "runs"), [("refuse", ["rare", "broken"], 3), ("drop", ["broken"], 6), ("merge", ["broken"], 6)]
+)
+def test_one_bad_table_stops_no_run_and_is_named(three_tables, tmp_path, rare, left, runs):
+    path, folder = three_tables
+    specification = load_specification(path, {"evaluation.rare_classes": f'"{rare}"'}, tables=folder)
+    summary = run_experiment(specification, tmp_path / "results")
+    assert (summary.done, summary.failed) == (runs, 0)
+    results = load_results(summary.folder)
+    said = [note for note in summary.notes if "is left out:" in note]
+    assert [note.split()[2] for note in said] == left
+    assert set(said) <= {claim.text for claim in compare(results).cautions}
+    assert "broken" not in results.experiment["data"]
+    assert {finding.status for finding in verify(summary.folder)} <= {"ok", "unknown"}  # there is no report yet
+
+
+def test_tables_none_of_which_can_be_used_are_refused(three_tables, tmp_path):
+    path, folder = three_tables
+    (folder / "good.csv").write_text("a\n1\n")
+    with pytest.raises(DataError) as caught:
+        run_experiment(load_specification(path, tables=folder), tmp_path / "results")
+    assert [line.split()[2] for line in str(caught.value).splitlines()] == ["good", "rare", "broken"]
+    assert not (tmp_path / "results").exists()
