@@ -107,7 +107,9 @@ class Checkpoint:
     Parameters
     ----------
     path : str or Path
-        The file. It is replaced as a whole: a kill leaves the last complete one.
+        The file; or, for searches and cross-validation, where many fits share their callbacks, a folder that is there or a name
+        with ``{key}`` in it: then each fit has a file of its own, by the key of its parameters and data. A file is replaced as a
+        whole: a kill leaves the last complete one.
     every : int, default=10
         Steps between two savings.
     resume : bool, default=False
@@ -139,15 +141,23 @@ class Checkpoint:
         ValueError
             If the file was written by a fit with other parameters or data, named by the key.
         """
-        if not self.resume or not as_path(self.path).exists():
+        path = self.file_of(key)
+        if not self.resume or not path.exists():
             return first
-        return load_training(self.path, key, first)
+        return load_training(path, key, first)
+
+    def file_of(self, key: str) -> Path:
+        """Return the file of the fit with this key."""
+        path = as_path(self.path)
+        if path.is_dir():
+            return path / f"{key}.nnexp"
+        return path.with_name(path.name.replace("{key}", key))
 
     def on_step(self, state: StepState) -> None:
         """Save if it is time."""
         if state.step % self.every == 0:
             state.training.synchronise()
-            save_training(self.path, state.key, state.training)
+            save_training(self.file_of(state.key), state.key, state.training)
 
 
 class Caller:

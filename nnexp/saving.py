@@ -301,7 +301,8 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
         )
     if header.get("key") != key:
         raise SavingError(
-            f"{path} was written by a fit with other parameters or other data. Use them, or remove the file to start anew."
+            f"{path} was written by a fit with other parameters or other data. Use them, or remove the file to start anew. Where "
+            "many fits share their callbacks, as in a search, name a folder: each has a file of its own there."
         )
     with _as_saving_error(path):
         reader = _Reader(arrays)

@@ -13,10 +13,11 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar as ScikitLearnProgressBar
 from sklearn.callback import ScoringMonitor
 from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
-from nnexp import BackpropMLP, Checkpoint, ProgressBar
+from nnexp import BackpropMLP, Checkpoint, ProgressBar, SweepCV, cross_validate
 from nnexp.saving import SavingError
 from tests.algorithms import EVERY, small
 from tests.plans import problem_of
@@ -302,3 +303,62 @@ def test_a_callback_can_ask_for_an_estimator_as_training_stands():
         assert own.callbacks is None
     np.testing.assert_array_equal(seen[-1][2], model.predict_proba(IRIS[0]))
     assert (seen[0][2] != seen[-1][2]).any()
+
+
+def kept_in(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["", "fit-{key}.nnexp"])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_each_fit_of_a_search_has_a_checkpoint_of_its_own(tmp_path, name, n_jobs):
+    checkpoint = Checkpoint(tmp_path / name, every=2, resume=True)
+    model = BackpropMLP(**SMALL, callbacks=[checkpoint])
+    grid = {"learning_rate": [0.001, 0.01, 0.1]}
+    plain = GridSearchCV(BackpropMLP(**SMALL), grid, cv=3, refit=False).fit(*IRIS)
+    first = GridSearchCV(model, grid, cv=3, refit=False, n_jobs=n_jobs, error_score="raise").fit(*IRIS)
+    kept = kept_in(tmp_path)
+    assert len(kept) == 9
+    again = GridSearchCV(model, grid, cv=3, refit=False, n_jobs=n_jobs, error_score="raise").fit(*IRIS)
+    assert kept_in(tmp_path) == kept  # each went on from its end
+    for search in (first, again):
+        np.testing.assert_array_equal(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+
+
+def test_checkpoints_go_into_a_folder_from_cross_validation_sweeps_and_bagging(tmp_path):
+    def model(name):
+        (tmp_path / name).mkdir()
+        return BackpropMLP(**SMALL, callbacks=[Checkpoint(tmp_path / name, every=1, resume=True)])
+
+    found = cross_validate(model("cv"), *IRIS, cv=3)
+    np.testing.assert_array_equal(found["test_score"], cross_validate(BackpropMLP(**SMALL), *IRIS, cv=3)["test_score"])
+    assert len(kept_in(tmp_path / "cv")) == 3
+    space = {"learning_rate": [0.01, 0.1]}
+    SweepCV(model("sweep"), space, n_trials=2, sampler="grid", cv=2, refit=False).fit(*IRIS)
+    assert len(kept_in(tmp_path / "sweep")) == 4
+    BaggingClassifier(model("bag"), n_estimators=3, random_state=0).fit(*IRIS)
+    assert len(kept_in(tmp_path / "bag")) == 3
+
+
+def test_a_fit_that_was_cut_short_goes_on_from_its_file_in_the_folder(tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(state):
+        if state.step == 3:
+            raise StopError
+
+    checkpoint = Checkpoint(tmp_path, every=1, resume=True)
+    with pytest.raises(StopError):
+        BackpropMLP(**SMALL, callbacks=[checkpoint, stop]).fit(*IRIS)
+    steps = []
+    resumed = BackpropMLP(**SMALL, callbacks=[checkpoint, lambda state: steps.append(state.step)]).fit(*IRIS)
+    assert steps[0] == 4
+    np.testing.assert_array_equal(resumed.parameters_, BackpropMLP(**SMALL).fit(*IRIS).parameters_)
+
+
+def test_a_file_that_another_fit_has_written_says_what_to_do(tmp_path):
+    callbacks = [Checkpoint(tmp_path / "one", every=1, resume=True)]
+    BackpropMLP(**SMALL, callbacks=callbacks).fit(*IRIS)
+    with pytest.raises(ValueError, match="name a folder: each has a file of its own there"):
+        BackpropMLP(**SMALL | {"learning_rate": 0.5}, callbacks=callbacks).fit(*IRIS)

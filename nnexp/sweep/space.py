@@ -103,6 +103,8 @@ class Leaf:
         return float(self.low + u * (self.high - self.low))
 
 
+# How near to the ends of a distribution, which may be infinite, a value is drawn, as a share.
+_LEAST_SHARE = 1e-6
 Draw = Callable[[Leaf], Value]
 
 
@@ -137,6 +139,22 @@ class _Number(_Node):
 
     def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
         return draw(self.leaf)
+
+    def leaves(self) -> Iterator[Leaf]:
+        yield self.leaf
+
+
+@dataclass(frozen=True)
+class _Drawn(_Node):
+    """A value of one of SciPy's distributions, by the share of values below it."""
+
+    leaf: Leaf
+    distribution: Any
+
+    def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
+        share = float(draw(self.leaf))  # type: ignore[arg-type]
+        value = self.distribution.ppf(min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE))
+        return int(value) if hasattr(self.distribution, "pmf") else float(value)
 
     def leaves(self) -> Iterator[Leaf]:
         yield self.leaf
@@ -226,6 +244,10 @@ class Space:
           neurons, with ``log`` and ``step`` of the neurons.
         - ``{"per_layer": [a, b]}``: for ``activation``, one choice for each hidden layer.
         - a distribution of Optuna.
+        - a frozen distribution of SciPy, such as ``scipy.stats.loguniform(1e-4, 1e-1)``. A uniform, loguniform or randint one is a
+          range; of any other a trial notes the share of values below the one it has.
+
+        The values of a choice may be of any kinds, ``["auto", 0.001, None]``.
 
         A table with ``when={"other": value}`` takes part only where the other parameter, declared before it, has that value,
         or one of a list of values.
@@ -412,9 +434,12 @@ class Space:
     def _node(self, name: str, declared: Any) -> _Node:
         if isinstance(declared, np.ndarray | range | set | frozenset):
             declared = sorted(declared) if isinstance(declared, set | frozenset) else [*np.asarray(declared).tolist()]
+        if _is_of_scipy(declared):
+            return self._from_scipy(name, declared)
         if hasattr(declared, "rvs"):
             raise SpaceError(
-                "is a distribution of scipy; write it as a range, such as {low = 0.001, high = 0.1, log = true}."
+                "is a distribution without parameters; freeze it, such as loguniform(0.001, 0.1), or write a range, such as "
+                "{low = 0.001, high = 0.1, log = true}."
             )
         if isinstance(declared, list | tuple):
             return self._choice(name, declared)
@@ -444,6 +469,16 @@ class Space:
             ends["step"] = distribution.step
         return _Number(_number(name, ends))
 
+    def _from_scipy(self, name: str, distribution: Any) -> _Node:
+        kind = distribution.dist.name
+        low, high = (end.item() if hasattr(end, "item") else end for end in distribution.support())
+        if kind in ("uniform", "loguniform", "reciprocal"):
+            return _Number(_range(name, float(low), float(high), kind != "uniform", None))
+        if kind == "randint":
+            low, high = int(low), int(high)
+            return _Number(_range(name, low, high, False, None)) if low < high else _Constant(low)
+        return _Drawn(Leaf(name, "float", 0.0, 1.0), distribution)
+
     def _choice(self, name: str, options: Any) -> _Choice:
         if not isinstance(options, list | tuple) or not options:
             raise SpaceError("has no value to choose from.")
@@ -451,13 +486,6 @@ class Space:
             raise SpaceError(f"has {len(options):,} values to choose from; at most {MOST_CHOICES:,} can be told apart.")
         if any(isinstance(option, date | clock) for option in options):
             raise SpaceError("holds a date, which is no parameter of an estimator.")
-        kinds = {_kind(option) for option in options} - {"nothing"}
-        named = all(isinstance(o, str) or (isinstance(o, Mapping) and "name" in o) for o in options)
-        if len(kinds) > 1 and not named:
-            shown = " and ".join(sorted(kinds))
-            raise SpaceError(
-                f"mixes {shown}, which no sampler can compare; declare a parameter for each, or write all as one kind."
-            )
         labels: list[Value] = []
         seen: set[tuple[type, Value]] = set()
         nodes: list[_Node] = []
@@ -470,9 +498,11 @@ class Space:
                 label = int(label) if is_integer(label) else float(label)  # type: ignore[arg-type]
             if (type(label), label) in seen:
                 raise SpaceError(f"{quoted(label)} stands there twice.")
+            if label in labels:
+                raise SpaceError(f"holds {labels[labels.index(label)]} and {label}, which Python takes for equal.")
             seen.add((type(label), label))
             labels.append(label)
-            if isinstance(option, Mapping):
+            if isinstance(option, Mapping) and all(isinstance(key, str) for key in option):
                 nodes.append(
                     _Table(tuple((str(k), self._node_inside(f"{name}.{label}.{k}", v)) for k, v in option.items()))
                 )
@@ -486,18 +516,9 @@ def _chosen(value: Any, allowed: Sequence[Any]) -> bool:
     return any(choice in (value, name) for choice in allowed)
 
 
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool | np.bool_):
-        return "true or false"
-    if isinstance(value, str):
-        return "words"
-    if is_number(value):
-        return "numbers"
-    if isinstance(value, Mapping):
-        return "tables"
-    return "lists" if isinstance(value, list | tuple) else "objects"
+def _is_of_scipy(value: Any) -> bool:
+    """Whether an object is one of SciPy's distributions with its parameters."""
+    return all(hasattr(value, name) for name in ("dist", "args", "kwds", "ppf", "support"))
 
 
 def _label(option: Any) -> str:
@@ -511,6 +532,9 @@ def _label(option: Any) -> str:
 
 def _shown(value: Any) -> str:
     """Return an object as text that is the same in each process."""
+    if _is_of_scipy(value):
+        given = [*map(repr, value.args), *(f"{name}={part!r}" for name, part in value.kwds.items())]
+        return f"{value.dist.name}({', '.join(given)})"
     if callable(value) and hasattr(value, "__qualname__"):
         return str(value.__qualname__)
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.preprocessing import StandardScaler
 
 from nnexp import BackpropMLP, Space
 from nnexp.fitting import Settings
@@ -148,8 +149,9 @@ BAD = {
     "infinite": ({"a": {"low": 0.0, "high": math.inf}}, "finite numbers"),
     "words": ({"a": {"low": "1", "high": 2}}, "finite numbers"),
     "unknown key": ({"a": {"low": 1, "high": 2, "loga": True}}, "unknown key 'loga'. Did you mean 'log'"),
-    "mixed": ({"a": [1, "x"]}, "a: mixes numbers and words"),
-    "mixed booleans": ({"a": [True, 2]}, "mixes numbers and true or false"),
+    "equal ones": ({"a": [True, 1]}, "a: holds True and 1, which Python takes for equal"),
+    "equal nothings": ({"a": [0, "x", False]}, "a: holds 0 and False, which Python takes for equal"),
+    "no parameters": ({"a": stats.loguniform}, "a: is a distribution without parameters; freeze it"),
     "twice": ({"a": [1, 2, 1]}, "a: 1 stands there twice"),
     "unknown condition": ({"a": [1, 2], "b": {"low": 1, "high": 2, "when": {"c": 1}}}, "b: when names 'c', which does not vary"),
     "later condition": ({"b": {"low": 1, "high": 2, "when": {"a": 1}}, "a": [1, 2]}, "is declared after it"),
@@ -191,3 +193,58 @@ def test_a_name_is_that_of_the_estimator_or_of_one_of_its_steps():
     ):
         with pytest.raises(SpaceError, match=sentence):
             space_of({name: [1, 2]}, pipeline)
+
+
+SCALER = StandardScaler()
+MIXED = {
+    "a word and a number": (["auto", 0.001], ["auto", 0.001]),
+    "words, a share and nothing": (["sqrt", 0.5, None], ["sqrt", 0.5, None]),
+    "a truth and a number": ([True, 2], [True, 2]),
+    "a number and a list": ([4, [4, 4]], [4, [4, 4]]),
+    "a word and a list": (["relu", ["tanh"]], ["relu", ["tanh"]]),
+    "a word and an object": (["passthrough", SCALER], ["passthrough", SCALER]),
+    "weights of classes": ([None, "balanced", {0: 1, 1: 3}], [None, "balanced", {0: 1, 1: 3}]),
+}
+
+
+@pytest.mark.parametrize(("options", "values"), MIXED.values(), ids=MIXED)
+def test_the_values_of_a_choice_may_be_of_any_kinds(options, values):
+    space = Space({"a": options})
+    (leaf,) = space.leaves
+    for label, value in zip(leaf.choices, values, strict=True):
+        found = space.parameters({"a": label})["a"]
+        assert type(found) is type(value)
+        assert found == value
+
+
+DRAWN = {
+    "uniform": (stats.uniform(2, 3), "float"), "loguniform": (stats.loguniform(1e-4, 1e-1), "float"), "randint": (stats.randint(3, 9), "int"),
+    "normal": (stats.norm(5, 2), "float"), "poisson": (stats.poisson(4), "int"), "beta": (stats.beta(2, 5), "float"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_distribution_of_scipy_is_drawn_from_as_scipy_does(name):
+    distribution, kind = DRAWN[name]
+    space = Space({"a": distribution})
+    rng = np.random.default_rng(0)
+    values = [space.walk(lambda leaf: leaf.at(rng.random()))[1]["a"] for _ in range(2000)]
+    assert {type(value) for value in values} == {int if kind == "int" else float}
+    if kind == "float":
+        assert stats.kstest(values, distribution.cdf).pvalue > 0.01
+    else:
+        seen, counts = np.unique(values, return_counts=True)
+        expected = distribution.pmf(seen) * 2000
+        enough = expected > 5
+        assert (
+            stats.chisquare(counts[enough], expected[enough] * counts[enough].sum() / expected[enough].sum()).pvalue
+            > 0.01
+        )
+
+
+def test_a_distribution_of_other_parameters_is_another_declaration():
+    declarations = [
+        Space({"a": d}).declaration for d in (stats.norm(0, 1), stats.norm(0, 2), stats.norm(loc=0, scale=2))
+    ]
+    assert len({str(declaration) for declaration in declarations}) == 3
+    assert "0x" not in str(declarations)

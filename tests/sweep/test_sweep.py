@@ -325,3 +325,18 @@ def test_a_grid_in_a_file_is_whole(tmp_path):
     trials = pd.read_csv(tmp_path / "grid" / "trials.csv")
     assert sorted(trials["batch_size"]) == list(range(4, 69))
     assert json.loads((tmp_path / "grid" / "experiment.json").read_text())["sweep"]["trials"] is None
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "quasi_random"])
+def test_choices_of_mixed_kinds_are_searched_by_every_sampler(sampler, tmp_path):
+    space = {"gamma": ["scale", 0.1, 1], "class_weight": [None, "balanced", {0: 1, 1: 3, 2: 1}]}
+    settings = {"sampler": sampler, "n_trials": 9, "cv": 3, "batch_size": 3, "storage": tmp_path}
+    result = Sweep(space, SVC(), **settings).run(X, y)
+    assert len(result.trials) == 9
+    for row in result.trials.to_dict("records"):
+        assert str(row["gamma"]) in ("scale", "0.1", "1", "1.0")
+    best = result.best_params
+    assert any(best["gamma"] == value and type(best["gamma"]) is type(value) for value in space["gamma"])
+    assert best["class_weight"] in space["class_weight"]
+    again = Sweep(space, SVC(), **settings).run(X, y)
+    pd.testing.assert_frame_equal(again.trials, result.trials)
