@@ -147,6 +147,8 @@ class SweepSpecification(_Section):
         For each task what is sought: a metric, or a metric and ``"evaluations"``; by default the first metric.
     models : list of str
         What `space` applies to; by default every BackpropMLP, unless some model has a space of its own.
+    enqueue : list of tables, or "defaults"
+        Parameters of the first trials of each model that has them in its space.
     space : table
         What varies, see `nnexp.Space`; a model's own ``space`` is added to it.
     """
@@ -161,6 +163,7 @@ class SweepSpecification(_Section):
     max_seconds: Annotated[float, Field(gt=0, le=1e7)] | None = None
     objectives: dict[Literal["classification", "regression"], Annotated[list[Label], Field(min_length=1)]] = {}
     models: list[Label] | None = None
+    enqueue: list[dict[AnyText, Any] | Literal["defaults"]] | Literal["defaults"] = []
     space: dict[AnyText, Any] = {}
 
     @property
@@ -168,6 +171,11 @@ class SweepSpecification(_Section):
         """The budget; None for all points of a grid."""
         sampler = self.sampler.get("name") if isinstance(self.sampler, dict) else self.sampler
         return self.trials or (None if sampler == "grid" else 50)
+
+    def enqueued(self, space: dict[str, Any]) -> list[Any]:
+        """Return what is to be tried first of a model: the entries all of whose parameters vary in its space."""
+        entries: list[Any] = ["defaults"] if isinstance(self.enqueue, str) else list(self.enqueue)
+        return [entry for entry in entries if entry == "defaults" or set(entry) <= set(space)]
 
 
 class ExperimentFile(_Section):

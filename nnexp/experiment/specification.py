@@ -37,7 +37,7 @@ from nnexp.sweep.evaluation import directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import make_sampler
 from nnexp.sweep.space import Leaf, Space, SpaceError
-from nnexp.sweep.sweep import check_objectives, named, space_of
+from nnexp.sweep.sweep import check_objectives, known_points, named, space_of
 from nnexp.together import can_stack
 from nnexp.training import ALGORITHMS
 
@@ -529,6 +529,13 @@ def _check_sweep(file: ExperimentFile, models: list[ModelSpecification], mistake
         if name not in file.model:
             mistakes.add("sweep.models", f"there is no model {quoted(name)}. {nearest(name, file.model)}")
     tuned = [model for model in models if model.space]
+    for number, entry in enumerate(sweep.enqueue if isinstance(sweep.enqueue, list) else []):
+        if entry != "defaults" and not any(set(entry) <= set(model.space) for model in tuned):
+            varied = dict.fromkeys(name for model in tuned for name in model.space)
+            mistakes.add(
+                "sweep.enqueue",
+                f"entry {number + 1}: no model varies {', '.join(entry)}. Varied: {', '.join(varied)}.",
+            )
     if not tuned:
         mistakes.add("sweep", "no model has a space: write [sweep.space], or [model.NAME.space] for one model.")
     for model in tuned:
@@ -547,6 +554,12 @@ def _check_sweep(file: ExperimentFile, models: list[ModelSpecification], mistake
                     parameter, colon, rule = line.partition(": ")
                     known = colon and parameter.partition(".")[0] in model.space
                     mistakes.add(f"{key}.{parameter}" if known else key, rule if known else line)
+                continue
+            try:
+                known_points(sweep.enqueued(model.space), space, estimator)
+            except (SpaceError, TypeError) as error:
+                for line in str(error).splitlines():
+                    mistakes.add("sweep.enqueue", f"model {quoted(model.name)}: {line.partition(': ')[2] or line}")
                 continue
             try:
                 metrics = file.evaluation.metrics.model_dump()[task]

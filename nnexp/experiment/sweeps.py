@@ -23,7 +23,7 @@ from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.study import Settings, Study
-from nnexp.sweep.sweep import check_objectives, named, run_study, said_of_given_up, space_of
+from nnexp.sweep.sweep import check_objectives, known_points, named, run_study, said_of_given_up, space_of
 from nnexp.sweep.tables import best_trial, column_of, curves_table, pareto_front, trial_times_table, trials_table
 
 KEYS = ["data", "model", "repeat", "fold"]
@@ -134,11 +134,15 @@ def plan_sweeps(
                 if not model.space or data_set.task not in model.classes:
                     continue
                 estimator = make(model, data_set, 0)
+                space = space_of(model.space, estimator)
                 evaluation = TrialScorer(
-                    estimator, X, y, pairs, scoring, objectives, space_of(model.space, estimator),
+                    estimator, X, y, pairs, scoring, objectives, space,
                     Pruning(pruner, pruner_settings, directions), seed, sweep.max_seconds,
                 )  # fmt: skip
-                settings = Settings(sweep.n_trials, sampler, sampler_settings, sweep.batch_size, sweep.mode, seed)
+                known = known_points(sweep.enqueued(model.space), space, estimator)
+                settings = Settings(
+                    sweep.n_trials, sampler, sampler_settings, sweep.batch_size, sweep.mode, seed, known=known
+                )
                 place = "" if repeat < 0 else f"/{repeat}.{fold}"
                 study = Study(
                     store, f"{specification.name}/{_part(name)}/{_part(model.name)}{place}", evaluation, settings

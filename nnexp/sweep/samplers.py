@@ -290,6 +290,33 @@ class OptunaSampler:
         return [self._storage.create_new_trial(study, template_trial=trial) for trial in running]
 
 
+class KnownFirst:
+    """Some points first, and then what another sampler proposes.
+
+    What a point leaves open is random. A sampler whose points depend on numbers alone begins with its first one afterwards.
+    """
+
+    def __init__(self, sampler: Sampler, space: Space, known: Sequence[Point], study_seed: int) -> None:
+        self._sampler, self._space, self._known, self._seed = (
+            sampler,
+            space,
+            [dict(point) for point in known],
+            study_seed,
+        )
+        self.by_number = sampler.by_number
+
+    def propose(self, shown: Sequence[Trial], numbers: Sequence[int], seed: Any) -> list[Point]:
+        n_known = len(self._known)
+        rest = [number for number in numbers if number >= n_known]
+        shift = n_known if self.by_number else 0
+        first = [self._point(number) for number in numbers if number < n_known]
+        return first + (self._sampler.propose(shown, [number - shift for number in rest], seed) if rest else [])
+
+    def _point(self, number: int) -> Point:
+        rng, known = np.random.default_rng(seed_of(self._seed, "known", number)), self._known[number]
+        return self._space.walk(lambda leaf: known[leaf.name] if leaf.name in known else leaf.at(rng.random()))[0]
+
+
 def suggest(trial: Any, leaf: Leaf) -> Value:
     """Let an Optuna trial give a leaf its value."""
     if leaf.kind == "choice":

@@ -25,7 +25,7 @@ from nnexp.sweep.evaluation import TrialScorer
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.store import Trial
 from nnexp.sweep.study import BATCH, Settings, Study
-from nnexp.sweep.sweep import named, open_store, run_study, space_of, warn_of_given_up
+from nnexp.sweep.sweep import known_points, named, open_store, run_study, space_of, warn_of_given_up
 
 
 class SweepCV(BaseSearchCV):
@@ -42,7 +42,7 @@ class SweepCV(BaseSearchCV):
     scoring, n_jobs, refit, cv, error_score, return_train_score
         As scikit-learn's searches have them. With several scores ``refit`` names the one that is sought. The result does
         not depend on ``n_jobs``.
-    sampler, pruner, batch_size, storage, name, max_seconds
+    sampler, pruner, batch_size, enqueue, storage, name, max_seconds
         As for `Sweep`.
     random_state : int, RandomState or None, default=None
         Decides the trials, the first weights in each fold of each, and those of the winner's last fit, unless the estimator
@@ -84,6 +84,7 @@ class SweepCV(BaseSearchCV):
         sampler: Any = "tpe",
         pruner: Any = "none",
         batch_size: int = BATCH,
+        enqueue: Any = (),
         storage: Any = None,
         name: str = "sweep",
         max_seconds: float | None = None,
@@ -101,6 +102,7 @@ class SweepCV(BaseSearchCV):
         self.sampler = sampler
         self.pruner = pruner
         self.batch_size = batch_size
+        self.enqueue = enqueue
         self.storage = storage
         self.name = name
         self.max_seconds = max_seconds
@@ -148,7 +150,15 @@ class SweepCV(BaseSearchCV):
         sampler, settings = named(self.sampler, "sampler")
         trials = self._search(
             evaluation,
-            Settings(self.n_trials, sampler, settings, self.batch_size, seed=seed, is_kept=self.storage is not None),
+            Settings(
+                self.n_trials,
+                sampler,
+                settings,
+                self.batch_size,
+                seed=seed,
+                is_kept=self.storage is not None,
+                known=known_points(self.enqueue, space, base),
+            ),
         )
         results = self._results(trials, evaluation)
         if callable(self.scoring) and self.multimetric_:

@@ -6,6 +6,7 @@ a point of the space gives each leaf that takes part a value, and is turned into
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -86,6 +87,30 @@ class Leaf:
             return int(self.low + index * int(self.step or 1))
         return float(Decimal(str(self.low)) + index * Decimal(str(self.step)))
 
+    def checked(self, value: Any) -> Value:
+        """Return a value if it is one that the leaf can have.
+
+        Raises
+        ------
+        SpaceError
+            If it is not.
+        """
+        if self.kind == "choice":
+            for choice in self.choices:
+                if choice == value and isinstance(choice, bool) == isinstance(value, bool):
+                    return choice
+            raise SpaceError(f"is one of {quoted(list(self.choices))}. Got {quoted(value)}.")
+        if not is_number(value) or isinstance(value, bool) or not self.low <= value <= self.high:
+            raise SpaceError(f"is from {self.low} to {self.high}. Got {quoted(value)}.")
+        if self.kind == "int" and not is_integer(value):
+            raise SpaceError(f"is an integer. Got {quoted(value)}.")
+        if self.step is not None:
+            steps = round((value - self.low) / self.step)
+            if not math.isclose(self.low + steps * self.step, value, rel_tol=1e-9, abs_tol=1e-12):
+                raise SpaceError(f"goes from {self.low} in steps of {self.step}. Got {quoted(value)}.")
+            return self._step_at(steps)
+        return int(value) if self.kind == "int" else float(value)
+
     def at(self, u: float) -> Value:
         """Return the value at a place from 0 to 1, such that even places give values as they are declared to be likely."""
         if self.kind == "choice" or (self.step is not None and not self.log):
@@ -118,6 +143,10 @@ class _Node:
     def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
         raise NotImplementedError
 
+    def place(self, value: Any) -> Point:
+        """Return the values of the leaves that give a value: the inverse of `resolve`."""
+        raise NotImplementedError
+
     def leaves(self) -> Iterator[Leaf]:
         raise NotImplementedError
 
@@ -129,6 +158,11 @@ class _Constant(_Node):
     def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
         return self.value
 
+    def place(self, value: Any) -> Point:
+        if not _equal(self.value, value):
+            raise SpaceError(f"is {quoted(self.value)}. Got {quoted(value)}.")
+        return {}
+
     def leaves(self) -> Iterator[Leaf]:
         return iter(())
 
@@ -139,6 +173,9 @@ class _Number(_Node):
 
     def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
         return draw(self.leaf)
+
+    def place(self, value: Any) -> Point:
+        return {self.leaf.name: self.leaf.checked(value)}
 
     def leaves(self) -> Iterator[Leaf]:
         yield self.leaf
@@ -156,6 +193,11 @@ class _Drawn(_Node):
         value = self.distribution.ppf(min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE))
         return int(value) if hasattr(self.distribution, "pmf") else float(value)
 
+    def place(self, value: Any) -> Point:
+        if not is_number(value):
+            raise SpaceError(f"must be a number. Got {quoted(value)}.")
+        return {self.leaf.name: float(self.distribution.cdf(value))}
+
     def leaves(self) -> Iterator[Leaf]:
         yield self.leaf
 
@@ -169,6 +211,12 @@ class _Choice(_Node):
         chosen = self.leaf.choices.index(draw(self.leaf))
         return self.options[chosen].resolve(draw, so_far)
 
+    def place(self, value: Any) -> Point:
+        for label, option in zip(self.leaf.choices, self.options, strict=True):
+            with contextlib.suppress(SpaceError):
+                return {self.leaf.name: label, **option.place(value)}
+        raise SpaceError(f"is one of {quoted(list(self.leaf.choices))}. Got {quoted(value)}.")
+
     def leaves(self) -> Iterator[Leaf]:
         yield self.leaf
         for option in self.options:
@@ -181,6 +229,11 @@ class _Table(_Node):
 
     def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
         return {key: node.resolve(draw, so_far) for key, node in self.entries}
+
+    def place(self, value: Any) -> Point:
+        if not isinstance(value, Mapping) or set(value) != {key for key, _ in self.entries}:
+            raise SpaceError(f"is a table of {', '.join(key for key, _ in self.entries)}. Got {quoted(value)}.")
+        return {name: part for key, node in self.entries for name, part in node.place(value[key]).items()}
 
     def leaves(self) -> Iterator[Leaf]:
         for _, node in self.entries:
@@ -197,6 +250,14 @@ class _Layers(_Node):
     def resolve(self, draw: Draw, so_far: dict[str, Any]) -> Any:
         count = int(draw(self.count))  # type: ignore[arg-type]
         return [draw(leaf) for leaf in self.neurons[:count]]
+
+    def place(self, value: Any) -> Point:
+        if not isinstance(value, list | tuple):
+            raise SpaceError(f"is a list of layers. Got {quoted(value)}.")
+        count = self.count.checked(len(value))
+        return {self.count.name: count} | {
+            leaf.name: leaf.checked(n) for leaf, n in zip(self.neurons, value, strict=False)
+        }
 
     def leaves(self) -> Iterator[Leaf]:
         yield self.count
@@ -215,6 +276,15 @@ class _PerLayer(_Node):
         sizes = so_far.get(self.layers)
         count = self.fixed if self.fixed is not None else len(sizes) if isinstance(sizes, list | tuple) else 1
         return [option.resolve(draw, so_far) for option in self.options[:count]]
+
+    def place(self, value: Any) -> Point:
+        if not isinstance(value, list | tuple) or len(value) > len(self.options):
+            raise SpaceError(f"is a list of at most {len(self.options)} entries. Got {quoted(value)}.")
+        return {
+            name: part
+            for option, each in zip(self.options, value, strict=False)
+            for name, part in option.place(each).items()
+        }
 
     def leaves(self) -> Iterator[Leaf]:
         for option in self.options:
@@ -326,6 +396,30 @@ class Space:
             if all(other in chosen and _chosen(chosen[other], values) for other, values in parameter.when):
                 chosen[parameter.name] = parameter.node.resolve(noted, chosen)
         return point, chosen
+
+    def place(self, parameters: Mapping[str, Any]) -> Point:
+        """Return the values of leaves that some parameters of the estimator fix; of what is not named none.
+
+        Raises
+        ------
+        SpaceError
+            If a parameter does not vary, or cannot have its value, with a line for each.
+        """
+        nodes = {parameter.name: parameter.node for parameter in self._parameters}
+        point: Point = {}
+        problems = []
+        for given, value in parameters.items():
+            name = given if given in nodes else next((full for full in nodes if full.endswith(f"__{given}")), None)
+            if name is None:
+                problems.append(f"{quoted(given)} does not vary. {nearest(str(given), nodes)}")
+                continue
+            try:
+                point |= nodes[name].place(value)
+            except SpaceError as error:
+                problems.append(f"{given} {error}")
+        if problems:
+            raise SpaceError("\n".join(problems))
+        return point
 
     def parameters(self, point: Mapping[str, Value]) -> dict[str, Any]:
         """Return the parameters of the estimator at a point."""
@@ -514,6 +608,18 @@ class Space:
 def _chosen(value: Any, allowed: Sequence[Any]) -> bool:
     name = _label(value) if isinstance(value, Mapping | list | tuple) else value
     return any(choice in (value, name) for choice in allowed)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same; a list is the same as a tuple."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, bool) != isinstance(other, bool):
+        return False
+    try:
+        return bool(one == other)
+    except (TypeError, ValueError):
+        return one is other
 
 
 def _is_of_scipy(value: Any) -> bool:

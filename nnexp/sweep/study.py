@@ -22,7 +22,7 @@ from nnexp._identity import libraries
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
 from nnexp.sweep.evaluation import Job, TrialScorer, code_of_evaluations, points_of_curves
-from nnexp.sweep.samplers import GridSampler, Sampler, make_sampler
+from nnexp.sweep.samplers import GridSampler, KnownFirst, Sampler, make_sampler
 from nnexp.sweep.space import Point, plain
 from nnexp.sweep.store import Change, Outcome, Store, StoreError, Trial, at_work, is_gone, owner_name
 
@@ -57,6 +57,8 @@ class Settings:
     seed : int
     lease : float
         Seconds.
+    known : sequence of dict
+        Points that the first trials have, as far as they say.
     is_kept : bool
         Whether a later call can go on with the study. If none can, a trial without a result has failed.
     """
@@ -69,6 +71,7 @@ class Settings:
     seed: int = 0
     lease: float = LEASE
     is_kept: bool = True
+    known: Sequence[Point] = ()
 
 
 class Study:
@@ -96,6 +99,9 @@ class Study:
             settings.sampler, evaluation.space, settings.seed, evaluation.directions, settings.sampler_settings
         )
         size = self._sampler.size if isinstance(self._sampler, GridSampler) else None
+        if settings.known:
+            self._sampler = KnownFirst(self._sampler, evaluation.space, settings.known, settings.seed)
+            size = None if size is None else size + len(settings.known)
         if settings.n_trials is None and size is None:
             raise StudyError(f"The sampler {quoted(settings.sampler)} needs a number of trials.")
         self.n_trials = min(n for n in (settings.n_trials, size) if n is not None)
@@ -125,6 +131,7 @@ class Study:
             "code": code_of_evaluations(),
             "libraries": dict(libraries()),
             "evaluation": self.key,
+            **({"enqueued": plain(list(settings.known))} if settings.known else {}),
         }
 
     def _check_declared(self) -> None:
@@ -141,7 +148,7 @@ class Study:
         }
         if "libraries" not in there:  # an earlier version did not note them
             words["evaluation"] += ", or other versions of libraries"
-        for key, value in self.declared.items():
+        for key, value in {"enqueued": None, **self.declared}.items():
             if key == "libraries":
                 self._check_libraries(there.get(key), where)
                 continue

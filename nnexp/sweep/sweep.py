@@ -29,7 +29,7 @@ from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
 from nnexp.sweep.evaluation import COSTS, TrialScorer, directions_of
 from nnexp.sweep.pruning import Pruning
-from nnexp.sweep.space import Space, SpaceError
+from nnexp.sweep.space import Point, Space, SpaceError
 from nnexp.sweep.store import JournalStore, Outcome, Store, StoreError, Trial
 from nnexp.sweep.study import BATCH, Settings, Study, StudyError
 from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
@@ -113,6 +113,9 @@ class Sweep:
         Where they are: on this machine, or on a Dask cluster.
     scheduler : str, default=None
         The address of the Dask scheduler.
+    enqueue : sequence of mapping or "defaults", default=()
+        Parameters of the first trials, such as earlier winners (`SweepResult.best_params`), or the estimator's own: what one leaves
+        open is random. They count as trials.
     storage : str or Path, default=None
         Where the trials are kept, so that a later run goes on with them: a folder, or the URL of a PostgreSQL database.
         None keeps nothing.
@@ -151,6 +154,7 @@ class Sweep:
         workers: int = 1,
         backend: str = "loky",
         scheduler: str | None = None,
+        enqueue: Sequence[Any] = (),
         storage: str | Path | None = None,
         name: str = "sweep",
         max_seconds: float | None = None,
@@ -160,6 +164,7 @@ class Sweep:
         if not isinstance(self.estimator, BaseEstimator):
             raise TypeError(f"estimator must be a scikit-learn estimator. Got {quoted(self.estimator)}.")
         self.space = space_of(space, self.estimator)
+        self.known = known_points(enqueue, self.space, self.estimator)
         self.sampler, self.sampler_settings = named(sampler, "sampler")
         self.pruner, self.pruner_settings = named(pruner, "pruner")
         for key, value in {"n_trials": n_trials, "batch_size": batch_size, "workers": workers}.items():
@@ -222,6 +227,7 @@ class Sweep:
             self.mode,
             self.random_state,
             is_kept=self.storage is not None,
+            known=self.known,
         )
         folder = None
         if self.storage is None:
@@ -343,6 +349,34 @@ def open_store(place: str | Path) -> Store:
     if folder.is_file():
         raise StoreError(f"The storage {folder} is a file; name a folder.")
     return JournalStore(folder / "study.log")
+
+
+def known_points(enqueue: Any, space: Space, estimator: Any) -> list[Point]:
+    """Return the points of the first trials, from parameters or the word "defaults".
+
+    Raises
+    ------
+    SpaceError
+        If one of them is not in the space, with a line for each thing that is not.
+    """
+    if isinstance(enqueue, str | Mapping):
+        enqueue = [enqueue]
+    if not isinstance(enqueue, list | tuple):
+        raise TypeError(f'enqueue must be a list of mappings, or of "defaults". Got {quoted(enqueue)}.')
+    points, problems = [], []
+    for number, given in enumerate(enqueue):
+        if given == "defaults":
+            own = estimator.get_params()
+            given = {name: own[name] for name in space.names}
+        if not isinstance(given, Mapping):
+            raise TypeError(f'enqueue[{number}] must be a mapping of parameters, or "defaults". Got {quoted(given)}.')
+        try:
+            points.append(space.place(given))
+        except SpaceError as error:
+            problems += [f"enqueue[{number}]: {line}" for line in str(error).splitlines()]
+    if problems:
+        raise SpaceError("\n".join(problems))
+    return points
 
 
 def space_of(space: Any, estimator: Any) -> Space:

@@ -343,3 +343,57 @@ def test_the_resolved_experiment_runs_from_the_results_folder(file, tmp_path):
     before = tables(folder)
     assert sweep(folder / "experiment.json", tmp_path / "results") == 0
     assert tables(folder) == before
+
+
+ENQUEUED = """
+question = "?"
+[evaluation]
+folds = 2
+repeats = 1
+[data.iris]
+[sweep]
+trials = 3
+folds = 2
+enqueue = [{ learning_rate = 0.07 }, "defaults"]
+[sweep.space]
+learning_rate = { low = 0.01, high = 0.1, log = true }
+[model.net]
+hidden_layer_sizes = [4]
+max_iter = 3
+learning_rate = 0.03
+"""
+
+
+def test_known_settings_of_a_file_are_the_first_trials(tmp_path):
+    path = tmp_path / "known.toml"
+    path.write_text(ENQUEUED)
+    assert main(["sweep", str(path), "--results", str(tmp_path), "--workers", "1"]) == 0
+    trials = load_results(tmp_path / "known").trials
+    first = trials[trials["number"] < 2].groupby(["repeat", "fold"])["learning_rate"].apply(list)
+    assert first.tolist() == [[0.07, 0.03]] * 2
+    assert main(["verify", str(tmp_path / "known")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("0.07", "7.0", "line 10: sweep.enqueue: model 'net': learning_rate is from 0.01 to 0.1. Got 7.0"),
+        (
+            "learning_rate = 0.07",
+            "momentum = 0.9",
+            "sweep.enqueue: entry 1: no model varies momentum. Varied: learning_rate",
+        ),
+        (
+            "learning_rate = 0.03",
+            "learning_rate = 3.0",
+            "sweep.enqueue: model 'net': learning_rate is from 0.01 to 0.1. Got 3.0",
+        ),
+        ('"defaults"]', '"default"]', "sweep.enqueue"),
+    ],
+)
+def test_known_settings_of_a_file_that_are_none_are_a_sentence(tmp_path, old, new, said):
+    path = tmp_path / "known.toml"
+    path.write_text(ENQUEUED.replace(old, new))
+    with pytest.raises(SpecificationError) as caught:
+        load_specification(path)
+    assert said in str(caught.value)

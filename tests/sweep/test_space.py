@@ -248,3 +248,45 @@ def test_a_distribution_of_other_parameters_is_another_declaration():
     ]
     assert len({str(declaration) for declaration in declarations}) == 3
     assert "0x" not in str(declarations)
+
+
+def test_a_point_is_found_from_the_parameters_that_it_gives():
+    """The inverse of `parameters`, at random points of a space with everything in it."""
+    space = Space({
+        "hidden_layer_sizes": {"layers": [1, 3], "neurons": [4, 32], "step": 4},
+        "activation": {"per_layer": ["tanh", {"name": "leaky", "slope": {"low": 0.01, "high": 0.2}}]},
+        "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
+        "batch_size": [16, "auto", None],
+        "optimizer": ["adam", {"name": "momentum", "momentum": {"low": 0.5, "high": 0.99}}],
+        "dropout": {"low": 0.0, "high": 0.5, "step": 0.1},
+        "l2": stats.norm(0, 1),
+        "patience": {"low": 3, "high": 9, "when": {"batch_size": "auto"}},
+    })  # fmt: skip
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        point, parameters = space.walk(lambda leaf: leaf.at(rng.random()))
+        found = space.place(parameters)
+        assert found.keys() == point.keys()
+        for name, value in point.items():
+            assert found[name] == (pytest.approx(value, abs=1e-6) if isinstance(value, float) else value)
+        assert space.parameters(found).keys() == parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"a": 5}, "a is from 1 to 3. Got 5."),
+        ({"a": 1.5}, "a is an integer. Got 1.5."),
+        ({"a": True}, "a is from 1 to 3. Got True."),
+        ({"b": "z"}, "b is one of ['x', 0.5]. Got 'z'."),
+        ({"c": 1}, "'c' does not vary."),
+        ({"d": 0.25}, "d goes from 0.0 in steps of 0.1. Got 0.25."),
+        ({"a": 9, "b": 9}, "a is from 1 to 3. Got 9.\nb is one of ['x', 0.5]. Got 9."),
+    ],
+    ids=str,
+)
+def test_a_point_outside_of_the_space_is_a_sentence(given, said):
+    space = Space({"a": {"low": 1, "high": 3}, "b": ["x", 0.5], "d": {"low": 0.0, "high": 1.0, "step": 0.1}})
+    with pytest.raises(SpaceError) as caught:
+        space.place(given)
+    assert str(caught.value).startswith(said)

@@ -19,6 +19,7 @@ from nnexp.cli import main
 from nnexp.sweep.samplers import SamplerError
 from nnexp.sweep.space import SpaceError
 from nnexp.sweep.store import JournalStore, StoreError
+from nnexp.sweep.study import StudyError
 from nnexp.sweep.tables import pareto_front
 from tests.sweep.cases import X, y
 
@@ -340,3 +341,67 @@ def test_choices_of_mixed_kinds_are_searched_by_every_sampler(sampler, tmp_path)
     assert best["class_weight"] in space["class_weight"]
     again = Sweep(space, SVC(), **settings).run(X, y)
     pd.testing.assert_frame_equal(again.trials, result.trials)
+
+
+KNOWN = [{"learning_rate": 0.05, "batch_size": 64}, {"learning_rate": 0.002}]
+RATES = {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}, "batch_size": [16, 64]}
+
+
+@pytest.mark.parametrize(
+    ("sampler", "mode"),
+    [
+        ("tpe", "deterministic"), ("random", "deterministic"), ("quasi_random", "deterministic"), ("cma_es", "deterministic"),
+        ("tpe", "elastic"), ("random", "elastic"),
+    ],
+)  # fmt: skip
+def test_known_settings_are_the_first_trials(sampler, mode, tmp_path):
+    settings = {"n_trials": 6, "cv": 2, "sampler": sampler, "mode": mode, "batch_size": 4, "storage": tmp_path}
+    model = BackpropMLP(hidden_layer_sizes=(4,), max_iter=2)
+    result = Sweep(RATES, model, **settings, enqueue=KNOWN).run(X, y)
+    rows = result.trials.sort_values("number")
+    assert rows["learning_rate"].tolist()[:2] == [0.05, 0.002]
+    assert rows["batch_size"].tolist()[0] == 64
+    assert len(rows) == 6
+    plain = Sweep(RATES, model, **settings | {"storage": None}).run(X, y).trials
+    assert plain["learning_rate"].tolist()[:2] != [0.05, 0.002]
+    with pytest.raises(StudyError, match="another enqueued"):
+        Sweep(RATES, model, **settings).run(X, y)
+    again = Sweep(RATES, model, **settings | {"n_trials": 8}, enqueue=KNOWN).run(X, y)
+    pd.testing.assert_frame_equal(again.trials[:6], result.trials)
+
+
+def test_a_grid_is_whole_after_known_settings():
+    space = {"learning_rate": [0.001, 0.01, 0.1], "batch_size": [16, 64]}
+    model = BackpropMLP(hidden_layer_sizes=(4,), max_iter=2)
+    result = Sweep(
+        space, model, n_trials=None, cv=2, sampler="grid", enqueue=[{"learning_rate": 0.01, "batch_size": 64}]
+    ).run(X, y)
+    points = result.trials[["learning_rate", "batch_size"]].apply(tuple, axis=1).tolist()
+    assert points[0] == (0.01, 64)
+    assert sorted(points[1:]) == sorted((rate, size) for rate in (0.001, 0.01, 0.1) for size in (16, 64))
+
+
+def test_the_defaults_and_earlier_winners_can_be_tried_first():
+    model = BackpropMLP(hidden_layer_sizes=(4,), max_iter=2, learning_rate=0.02, batch_size=16)
+    first = Sweep(RATES, model, n_trials=3, cv=2, enqueue="defaults").run(X, y)
+    assert first.trials.loc[0, ["learning_rate", "batch_size"]].tolist() == [0.02, 16]
+    second = Sweep(RATES, model, n_trials=2, cv=2, enqueue=[first.best_params], random_state=1).run(X, y)
+    row = second.trials.iloc[0]
+    assert {name: row[name] for name in RATES} == first.best_params
+    search = SweepCV(model, RATES, n_trials=2, cv=2, enqueue=["defaults"], random_state=0).fit(X, y)
+    assert search.cv_results_["params"][0] == {"learning_rate": 0.02, "batch_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("enqueue", "error", "said"),
+    [
+        ([{"learning_rate": 5.0}], SpaceError, "enqueue\\[0\\]: learning_rate is from 0.001 to 0.1. Got 5.0"),
+        ([{"momentum": 0.9}], SpaceError, "enqueue\\[0\\]: 'momentum' does not vary"),
+        ("defaults", SpaceError, "learning_rate is from 0.001 to 0.1. Got 0.5"),
+        (3, TypeError, "enqueue must be a list of mappings"),
+        ([3], TypeError, "enqueue\\[0\\] must be a mapping of parameters"),
+    ],
+)
+def test_known_settings_that_are_none_are_a_sentence(enqueue, error, said):
+    with pytest.raises(error, match=said):
+        Sweep(RATES, BackpropMLP(learning_rate=0.5), n_trials=2, enqueue=enqueue)
