@@ -1,8 +1,12 @@
 import html
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
@@ -12,6 +16,7 @@ from nnexp.report import compare, report_json, write_report
 from nnexp.report.content import head_to_head_table
 from nnexp.report.figures.curves import best_so_far
 from nnexp.report.markdown import code, plain
+from tests import searched
 from tests.report.tables import make_results
 from tests.report.test_statistics import around
 
@@ -21,6 +26,7 @@ SCORES = {
     "a": {"x": around(0.95, seed=1), "y": around(0.8, seed=2), "z": [*around(0.7, n=9), None]},
     "b": {"x": around(0.9, seed=3), "y": around(0.85, seed=4), "z": around(0.5, seed=5)},
 }
+ROOT = Path(__file__).parents[2]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -235,3 +241,27 @@ def test_what_names_and_questions_hold_is_text_in_the_twin(text):
     assert not re.search("<(a|img|em|strong|code|s|h1)\\b", row)
     shown = reader.renderInline(f"x {code(text)} y")
     assert shown == f"x <code>{wanted}</code> y"
+
+
+def test_every_process_writes_the_same_bytes():
+    """Of six data sets, so that ranks are drawn with what joins them; under several hash seeds."""
+    code = """
+import hashlib
+from nnexp.report import render
+from tests.report.tables import make_results
+
+ranks = {"lda": 0.8, "lr": 0.81, "nb": 0.7, "svc": 0.805}
+scores = {f"d{i}": {m: [s + 0.01 * ((i * k + len(m)) % 5) for k in range(4)] for m, s in ranks.items()} for i in range(6)}
+page, twin = render(make_results(scores))
+assert "figure-critical-difference" in page
+print(hashlib.sha256((page + twin).encode()).hexdigest())
+"""
+    seen = set()
+    for seed in ("0", "1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": searched(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        seen.add(done.stdout)
+    assert len(seen) == 1
