@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import metrics
 from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
-from sklearn.metrics import get_scorer, get_scorer_names, log_loss, make_scorer, top_k_accuracy_score
+from sklearn.metrics import (
+    d2_log_loss_score,
+    get_scorer,
+    get_scorer_names,
+    log_loss,
+    make_scorer,
+    top_k_accuracy_score,
+)
 from sklearn.utils.metaestimators import available_if
 
 from nnexp._errors import quoted
@@ -53,20 +62,29 @@ def scorer(metric: str, *, pos_label: Any = None, labels: Any = None) -> Scorer:
     """
     if metric not in get_scorer_names():
         raise ValueError(f"scorer: unknown metric {quoted(metric)}. {nearest(metric, get_scorer_names())}")
-    known = None if labels is None else tuple(np.unique(np.asarray(labels)).tolist())
+    known = None if labels is None else _sorted(np.asarray(labels, dtype=object).ravel().tolist())
     if known is not None and pos_label is not None and pos_label not in known:
         raise ValueError(f"scorer: pos_label={quoted(pos_label)} is none of the labels {quoted(list(known))}.")
     return Scorer(metric, pos_label, known)
 
 
 # What needs to be told which classes there are, since it cannot see them where a part of the data lacks one.
-_OF_ALL_LABELS = {
+_OF_ALL_LABELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "neg_log_loss": (log_loss, {"greater_is_better": False, "response_method": "predict_proba"}),
+    "d2_log_loss_score": (d2_log_loss_score, {"greater_is_better": True, "response_method": "predict_proba"}),
     "top_k_accuracy": (
         top_k_accuracy_score,
         {"greater_is_better": True, "response_method": ("decision_function", "predict_proba")},
     ),
 }
+# Of two classes these ask for the positive one; of more, since scikit-learn 1.7, they take all labels.
+_OF_SEVERAL = {"neg_brier_score": ("brier_score_loss", False), "d2_brier_score": ("d2_brier_score", True)}
+for _name, (_function, _greater) in _OF_SEVERAL.items():
+    if "labels" in inspect.signature(getattr(metrics, _function, len)).parameters:
+        _OF_ALL_LABELS[_name] = (
+            getattr(metrics, _function),
+            {"greater_is_better": _greater, "response_method": "predict_proba"},
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +108,15 @@ class Scorer:
         """Return the score of a fitted estimator; the higher, the better."""
         weight = {} if sample_weight is None else {"sample_weight": sample_weight}
         expected = np.asarray(y)
+        if expected.ndim == 2 and expected.shape[1] == 1:
+            expected = expected[:, 0]
+        if expected.ndim > 1 and self.pos_label is not None:
+            raise ValueError(
+                f"pos_label={quoted(self.pos_label)} goes with one class for each sample, not with several labels."
+            )
         labelled = self.metric in _OF_ALL_LABELS and expected.ndim == 1
+        if labelled and self.metric in _OF_SEVERAL and is_classifier(estimator) and self.pos_label is None:
+            labelled = len(self._ordered(estimator, expected)) > 2
         if not is_classifier(estimator) or not (labelled or self.pos_label is not None):
             return float(get_scorer(self.metric)(estimator, X, y, **weight))
         labels = self._ordered(estimator, expected)
@@ -102,7 +128,7 @@ class Scorer:
     def _ordered(self, estimator: Any, y: Array) -> list[Any]:
         """Return all labels in order; of two the positive one is the second."""
         seen = dict.fromkeys([*estimator.classes_.tolist(), *np.unique(y).tolist()])
-        labels = sorted({*seen, *(self.labels or ())})
+        labels = list(_sorted([*seen, *(self.labels or ())]))
         if self.pos_label is None:
             return labels
         if self.pos_label not in labels:
@@ -110,6 +136,16 @@ class Scorer:
         if len(labels) != 2:
             raise ValueError(f"pos_label={quoted(self.pos_label)} needs two classes, and there are {len(labels)}.")
         return sorted(labels, key=lambda label: label == self.pos_label)
+
+
+def _sorted(labels: list[Any]) -> tuple[Any, ...]:
+    """Return each label once, in order."""
+    try:
+        return tuple(sorted(dict.fromkeys(labels)))
+    except TypeError as error:
+        raise ValueError(
+            f"The labels {quoted(list(dict.fromkeys(labels)))} have no order: they are of several kinds."
+        ) from error
 
 
 @lru_cache

@@ -66,11 +66,14 @@ class Finding:
     text : str
     what : str
         What could not be checked, in a few words.
+    done_again : int
+        How many runs were done again.
     """
 
     status: str
     text: str
     what: str = ""
+    done_again: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +192,8 @@ def _check_declared(results: Results, journal: JournalContent) -> Iterator[Findi
     for name, (here, noted) in pairs.items():
         differences = list(_unequal(here, noted))
         for key, is_, was in differences[:_NAMED]:
-            yield Finding("differs", f"{name}: {key} is {_shown(is_)}; the journal has {_shown(was)}.")
+            here_it, there_it = ("is not there" if v is _MISSING else f"is {quoted(v)}" for v in (is_, was))
+            yield Finding("differs", f"{name}: {key} {here_it}; in the journal it {there_it}.")
         if len(differences) > _NAMED:
             yield Finding("differs", f"{name}: {len(differences) - _NAMED} more places differ from the journal.")
         if not differences:
@@ -204,12 +208,8 @@ def _unequal(here: Any, noted: Any, key: str = "") -> Iterator[tuple[str, Any, A
     if isinstance(here, dict) and isinstance(noted, dict):
         for name in dict.fromkeys([*here, *noted]):
             yield from _unequal(here.get(name, _MISSING), noted.get(name, _MISSING), f"{key}.{name}" if key else name)
-    elif type(here) is not type(noted) or here != noted:
+    elif type(here) is not type(noted) or (here != noted and not (here != here and noted != noted)):
         yield key, here, noted
-
-
-def _shown(value: Any) -> str:
-    return "not there" if value is _MISSING else quoted(value)
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -244,25 +244,20 @@ def _check_tables(results: Results, journal: JournalContent, again: _Again | Non
     made = scratch / "made"
     made.mkdir()
     write_tables_of(made, records_of(again.runs, journal, again.specification), again.specification, again.data)
-    names = ["runs", "curves", "times", *DETAIL_TABLES]
-    if again.specification.sweep is not None:
-        if again.sweeps:
-            write_sweep_tables(made, again.sweeps)
-            names += SWEEP_TABLES
-        else:
-            yield Finding(
-                "unknown", "The trials are kept elsewhere; the folder has no study.log.", "tables of the sweeps"
-            )
+    names = ["runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES]
+    if again.sweeps:
+        write_sweep_tables(made, again.sweeps)
+    elif again.specification.sweep is not None:
+        names = names[: -len(SWEEP_TABLES)]
+        yield Finding("unknown", "The trials are kept elsewhere; the folder has no study.log.", "tables of the sweeps")
     same = 0
     for name in names:
         here, there = folder / f"{name}.csv", made / f"{name}.csv"
         if not (here.is_file() or there.is_file()):
             continue
         if not here.is_file() or not there.is_file():
-            gives = "has" if there.is_file() else "has nothing for"
-            yield Finding(
-                "differs", f"{name}.csv is {'missing' if there.is_file() else 'there'}; the journal {gives} it."
-            )
+            is_it = "missing; the journal gives it" if there.is_file() else "there; the journal gives none"
+            yield Finding("differs", f"{name}.csv is {is_it}.")
         elif here.read_bytes() == there.read_bytes():
             same += 1
         else:
@@ -337,6 +332,12 @@ def _check_files(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]
             blocks = _changed_blocks(folder, environment) if name == "runs.csv" else []
             if blocks and not (folder / "journal.jsonl").is_file():  # which tells the cells
                 yield Finding("differs", f"runs.csv: changed are rows of {', '.join(blocks[:_NAMED])}.")
+    recorded = environment.get("blocks")
+    if recorded and not changed and recorded != _blocks_here(folder):
+        changed += 1
+        yield Finding(
+            "differs", "environment.json: blocks, the hashes of parts of runs.csv, are not those of the file."
+        )
     for name in [name for name in tables if name not in known and (folder / name).is_file()]:
         changed += 1
         yield Finding("differs", f"{name} is not recorded in environment.json.")
@@ -344,11 +345,16 @@ def _check_files(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]
         yield Finding("ok", f"{len(known)} files are what the run wrote, by their SHA-256.")
 
 
-def _changed_blocks(folder: Path, environment: dict[str, Any]) -> list[str]:
-    recorded = environment.get("blocks", {})
+def _blocks_here(folder: Path) -> dict[str, str]:
     try:
-        here = blocks_of(folder / "runs.csv")
+        return blocks_of(folder / "runs.csv")
     except (OSError, ValueError, KeyError):  # it is no table of runs
+        return {}
+
+
+def _changed_blocks(folder: Path, environment: dict[str, Any]) -> list[str]:
+    recorded, here = environment.get("blocks", {}), _blocks_here(folder)
+    if not here:
         return []
     return [name for name in {**recorded, **here} if recorded.get(name) != here.get(name)]
 
@@ -469,6 +475,13 @@ def _check_report(results: Results) -> Iterator[Finding]:
             yield Finding("unknown", f"{name} is not there; `nnexp report` writes it.", name)
             continue
         written = path.read_text(encoding="utf-8", errors="replace")
+        if not drawn_alike and "<svg" in written:
+            drawn = results.environment["versions"].get("matplotlib")
+            yield Finding(
+                "unknown",
+                f"matplotlib {drawn} drew them, and here is {_installed('matplotlib')}, which draws otherwise.",
+                f"figures of {name}",
+            )
         if not drawn_alike:  # another matplotlib draws otherwise; what the figures show is compared by their data
             written, text = (
                 "".join(outside for outside, _ in _apart(whole, _SVG, "</svg>")) for whole in (written, text)
@@ -639,7 +652,8 @@ def _rerun(results: Results, again: _Again | None, number: int | str, seed: int 
             if isinstance(value, float) and rows[key][name]:
                 largest = max(largest, abs(float(rows[key][name]) - value))
     if not differs:
-        yield Finding("ok", f"{compared} of {len(rows)} runs were done again from scratch: equal to the last bit.")
+        text = f"{compared} of {len(rows)} runs were done again from scratch: equal to the last bit."
+        yield Finding("ok", text, done_again=compared)
         return
     if other:
         yield Finding(

@@ -40,7 +40,7 @@ MAY_IMPORT = {
         "scoring",
     },
     "report": {"experiment.results"},
-    "verify": {"experiment", "report"},
+    "verify": {"experiment", "report", "sweep"},
     "testing": {"network", "training", "experiment.datasets"},
     "_output": set(),
     "_signals": set(),

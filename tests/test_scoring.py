@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
     f1_score,
     get_scorer,
+    get_scorer_names,
     jaccard_score,
     log_loss,
     precision_score,
@@ -66,6 +68,12 @@ def test_scores_know_all_labels_where_the_data_lack_one():
     assert scorer("neg_log_loss")(model, X[few], y[few]) == pytest.approx(-log_loss(y[few], p, labels=[0, 1, 2]))
     top = scorer("top_k_accuracy")(model, X[few], y[few])
     assert top == pytest.approx(top_k_accuracy_score(y[few], p, labels=[0, 1, 2]))
+    for name in ("neg_brier_score", "d2_brier_score", "d2_log_loss_score"):
+        if name in get_scorer_names():
+            function = {"neg_brier_score": "brier_score_loss"}.get(name, name)
+            right = getattr(metrics, function)(y[few], p, labels=[0, 1, 2])
+            found = scorer(name, labels=[0, 1, 2])(model, X[few], y[few])
+            assert found == pytest.approx(-right if name.startswith("neg_") else right)
     # A class that was not learnt has the probability 0, and costs what a 0 costs.
     unaware = LogisticRegression().fit(X[few], y[few])
     whole = np.column_stack([unaware.predict_proba(X), np.zeros(len(X))])
@@ -108,6 +116,11 @@ def test_what_cannot_be_is_a_sentence():
         scorer("f1", pos_label="maybe")(model, X, y)
     with pytest.raises(ValueError, match="pos_label='maybe' is none of the labels"):
         scorer("f1", pos_label="maybe", labels=["no", "yes"])
+    with pytest.raises(ValueError, match="have no order: they are of several kinds"):
+        scorer("f1", pos_label="a", labels=["a", 1])
+    with pytest.raises(ValueError, match="goes with one class for each sample"):
+        scorer("f1", pos_label=1)(model, X, np.zeros((200, 2), dtype=int))
+    assert scorer("f1", pos_label="yes")(model, X, y[:, np.newaxis]) == scorer("f1", pos_label="yes")(model, X, y)
     y = CODES + (X[:, 1] > 1)
     with pytest.raises(ValueError, match="pos_label=1 needs two classes, and there are 3"):
         scorer("f1", pos_label=1)(LogisticRegression().fit(X, y), X, y)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -16,8 +17,9 @@ import nnexp.verify
 from nnexp import load_results
 from nnexp._identity import libraries
 from nnexp.cli import main
-from nnexp.experiment import DataError, ResultsError
+from nnexp.experiment import DataError, ResultsError, load_specification, run_experiment
 from nnexp.experiment.results import hash_of
+from nnexp.experiment.schema import TABLES
 from nnexp.report import write_report
 from nnexp.verify import verify
 
@@ -91,7 +93,7 @@ def test_fresh_results_pass_and_runs_repeat_to_the_bit(folder, capsys):
     assert main(["verify", str(folder), "--rerun", "3"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "3 of 40 runs were done again from scratch: equal to the last bit." in out
-    assert "Same: tables, report, plan and data follow from the journal. 3 scores were done again" in out
+    assert "Same: tables, report, plan and data follow from the journal. 3 runs were done again" in out
 
 
 def test_an_edited_cell_is_caught_and_named(folder, capsys):
@@ -312,6 +314,25 @@ def in_a_figure(element):
     return tamper
 
 
+def planted_sweep(folder):
+    tuned = {
+        "data": "iris",
+        "model": "wide",
+        "repeat": 0,
+        "fold": 0,
+        "trials": 500,
+        "complete": 500,
+        "pruned": 0,
+        "failed": 0,
+    }
+    tuned |= {"best": 1, "inner_score": 0.99, "objective": "accuracy", "parameters": "{}", "tuning_evaluations": 1}
+    pd.DataFrame([tuned]).reindex(columns=list(TABLES["tuned"])).to_csv(folder / "tuned.csv", index=False)
+    path = folder / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["files"]["tuned.csv"] = hash_of(folder / "tuned.csv")
+    path.write_text(json.dumps(environment, indent=2) + "\n")
+
+
 JOINED = {"name": "a", "command": "c", "files": {}}
 TAMPERINGS = {
     "nothing": (lambda folder: None, SAME),
@@ -389,6 +410,8 @@ TAMPERINGS = {
     "the page": (without("report.html"), NOT_CHECKED),
     "its twin": (without("report.md"), NOT_CHECKED),
     "a sentence": (lambda folder: edit(folder / "report.md", "even a clean sweep", "even so a clean sweep"), DIFFERENT),
+    "parts of the hashes": (changed("environment.json", lambda content: content.update(blocks={"x": "y"})), DIFFERENT),
+    "tables of a sweep that is none": (planted_sweep, DIFFERENT),
     # Deletions
     "the curves": (without("curves.csv"), DIFFERENT),
     "the confusions": (without("confusion.csv"), DIFFERENT),
@@ -451,7 +474,9 @@ def test_what_no_figure_has_is_found_also_where_another_matplotlib_draws(folder,
     """Then drawings are not compared; what runs or loads something is no drawing."""
     installed = nnexp.verify._installed
     monkeypatch.setattr("nnexp.verify._installed", lambda name: "0.1" if name == "matplotlib" else installed(name))
-    assert outcome(folder) == SAME
+    assert outcome(folder) == SAME  # it has no figure
+    in_a_figure('<path d="M 0 0"/>')(folder)
+    assert [f.what for f in verify(folder) if f.status == "unknown"] == ["figures of report.html"]
     in_a_figure(element)(folder)
     assert any(f"a figure has {said}, which no figure of nnexp has" in text for text in differs(folder))
 
@@ -459,6 +484,32 @@ def test_what_no_figure_has_is_found_also_where_another_matplotlib_draws(folder,
 def test_results_of_other_versions_follow_from_their_journal_all_the_same(folder, monkeypatch):
     monkeypatch.setattr("nnexp.experiment.runs.libraries", lambda: {**libraries(), "numpy": "1.99.0"})
     assert outcome(folder) == SAME
+
+
+@pytest.mark.parametrize("answer", ["redo", "keep"])
+def test_a_folder_that_two_versions_have_written_is_the_same_for_both(folder, monkeypatch, answer):
+    """The tables are those of the version that wrote last, whichever looks."""
+    (folder.parent / "widths.toml").write_text(FILE)
+    specification = load_specification(folder.parent / "widths.toml")
+    with monkeypatch.context() as other:
+        other.setattr("nnexp.experiment.runs.libraries", lambda: {**libraries(), "numpy": "1.99.0"})
+        run_experiment(specification, folder.parent, other_versions=answer)
+        write_report(load_results(folder))
+        assert outcome(folder) == SAME
+    assert outcome(folder) == SAME
+    run_experiment(specification, folder.parent)  # the first version again, whose runs are still known
+    write_report(load_results(folder))
+    assert outcome(folder) == SAME
+
+
+def test_runs_done_again_are_counted_as_they_are(folder, capsys):
+    assert main(["verify", str(folder), "--rerun", "50"]) == 0
+    assert "40 runs were done again;" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_parameter_that_is_no_number_is_the_same_as_itself():
+    assert list(nnexp.verify._unequal({"a": math.nan, "b": [1.0]}, {"a": math.nan, "b": [1.0]})) == []
+    assert [key for key, *_ in nnexp.verify._unequal({"a": math.nan}, {"a": 1.0})] == ["a"]
 
 
 def test_the_outcome_does_not_depend_on_the_hash_seed(folder):

@@ -62,7 +62,10 @@ def verify(given: argparse.Namespace, console: Terminal) -> int:
     if unknown:
         console.print(f"Not checked: {_things(unknown)}. Nothing that was checked differs.")
         return 3
-    console.print("Same: tables, report, plan and data follow from the journal. " + _done_again(given.rerun))
+    console.print(
+        "Same: tables, report, plan and data follow from the journal. "
+        + _done_again(given.rerun, sum(finding.done_again for finding in findings))
+    )
     return 0
 
 
@@ -70,10 +73,10 @@ def _things(findings: Sequence[Any]) -> str:
     return f"{len(findings)} thing{'s' if len(findings) > 1 else ''}"
 
 
-def _done_again(rerun: int | str) -> str:
+def _done_again(rerun: int | str, number: int) -> str:
     if rerun == "all":
-        return "All scores were done again."
-    done = f"{rerun} scores were" if rerun != 1 else "1 score was"
+        return f"All {number} runs were done again."
+    done = f"{number} runs were" if number != 1 else "1 run was"
     return f"{done} done again; a forgery that is consistent everywhere shows only with --rerun all."
 
 

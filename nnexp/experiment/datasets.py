@@ -147,8 +147,7 @@ class DataSet:
             If there is no such class, or there are more than two.
         """
         known = self._classes or ()
-        label = next((label for label in known if type(label) is type(named) and label == named), None)
-        label = next((label for label in known if str(label) == str(named)), None) if label is None else label
+        label = next((label for label in known if _is_named(label, named)), None)
         if label is None:
             shown = quoted(list(known[:10])) + (", …" if len(known) > 10 else "")
             raise DataError(f"data.{self.name}.positive: there is no class {quoted(named)}. Classes: {shown}.")
@@ -189,6 +188,13 @@ class DataSet:
         target = pd.DataFrame(self.y)
         digest.update(pd.util.hash_pandas_object(target, index=False).to_numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def _is_named(label: Any, named: Any) -> bool:
+    """Whether a class is the one that a file names, as a value or as the word that a table has for it."""
+    if isinstance(label, bool) or isinstance(named, bool):
+        return str(label).lower() == str(named).lower()
+    return bool(label == named) or str(label) == str(named)
 
 
 def load_bundled(name: str) -> DataSet:

@@ -67,8 +67,9 @@ def _classified(model: Any, X: pd.DataFrame, y: Any, predicted: Any) -> dict[str
         kinds["confusion"] = [[*map(str, pair), int(n)] for pair, n in zip(pairs.T, counts, strict=True)]
     if hasattr(model, "predict_proba"):
         sure = model.predict_proba(X).max(axis=1)
+        known = np.isfinite(sure)
+        sure, right = sure[known], (predicted == y)[known]
         place = np.clip((sure * BINS).astype(int), 0, BINS - 1)
-        right = predicted == y
         kinds["calibration"] = [
             [int(b), int(count.sum()), float(sure[count].sum()), int(right[count].sum())]
             for b in np.unique(place)

@@ -249,6 +249,7 @@ class JournalContent:
         if "declared" in record:
             self.declared = record["declared"]
         elif record.get("is_result", True) and not _tells_of_a_death(record):
+            self.records.pop(record["key"], None)  # the last one stands last
             self.records[record["key"]] = record
         else:
             self.deaths[record["key"]] = record
@@ -356,11 +357,11 @@ class Journal(JournalContent):
         append(self._descriptor, json.dumps(record, ensure_ascii=True).encode() + b"\n")
         self.note(record)
 
-    def declare(self, experiment: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Note what is asked, and where it is run, unless that is what was noted last."""
-        declared = json.loads(json.dumps({"experiment": experiment, "environment": environment}))
-        if declared != self.declared:
-            self.append({"declared": declared})
+    def declare(self, experiment: dict[str, Any], environment: dict[str, Any], versions: dict[str, str]) -> None:
+        """Note what is asked, where it is run and with which versions, unless that is what was noted last."""
+        text = json.dumps({"experiment": experiment, "environment": environment, "versions": versions})
+        if text != json.dumps(self.declared):  # as text, since what is no number equals nothing
+            self.append({"declared": json.loads(text)})
 
     def close(self) -> None:
         """Let others write."""

@@ -169,7 +169,7 @@ def check_scores(specification: Specification, data: dict[str, DataSet]) -> None
                 hint = _hint(metric, y, data_set)
                 problems.append(
                     f"{specification.source.name}: evaluation.metrics.{data_set.task}: {quoted(metric)} cannot be computed on "
-                    f"{name}: {problem.rstrip('.')}.{hint}"
+                    f"{name}: {problem.partition('. Please')[0].rstrip('.')}.{hint}"
                 )
     if problems:
         raise SpecificationError("\n".join(problems))
@@ -476,7 +476,8 @@ class Changes:
         for run, record in self.of_version.values():
             before, now = record["decided_by"], run.decided_by
             made = ", ".join(f"{part} {_version(before.get(part), now.get(part))}" for part in _changed(before, now))
-            journal.append({**record, "key": run.key, "row": {**record["row"], MADE_WITH: made}})
+            row = {**record["row"], MADE_WITH: made}
+            journal.append({**record, "key": run.key, "row": row, "kept_with": _versions_in(now)})
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -487,6 +488,11 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def _differ_in_versions(record: Mapping[str, Any], run: Run) -> bool:
     """Whether a run would be what a record has, with other versions."""
     return set(_changed(record["decided_by"], run.decided_by)) <= {"nnexp", *libraries()}
+
+
+def _versions_in(decided_by: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions among what decides a run."""
+    return {part: value for part, value in decided_by.items() if part in {"nnexp", *libraries()}}
 
 
 def _version(one: str | None, other: str | None) -> str:
@@ -687,7 +693,7 @@ class _Work:
         experiment = self.specification.as_dict(folder)
         write_atomically(folder / "experiment.json", json.dumps(experiment, indent=2) + "\n")
         write_atomically(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
-        journal.declare(experiment, declared_of(environment))
+        journal.declare(experiment, declared_of(environment), _versions_in(runs[0].decided_by) if runs else {})
         interrupted = False
         try:
             run_sweeps(sweeps, engine, self.place, observer.trial)
@@ -745,8 +751,9 @@ def write_tables_of(
 def records_of(runs: list[Run], journal: JournalContent, specification: Specification) -> list[dict[str, Any]]:
     """Return the records of runs that a journal has, in the order of the tables.
 
-    A run that other versions have made is found by what decides it besides.
+    Of records that differ in versions only, that of the versions counts with which the experiment was last run.
     """
+    versions = (journal.declared or {}).get("versions")
     by_place: dict[Any, list[dict[str, Any]]] = {}
     for record in [*journal.deaths.values(), *journal.records.values()]:
         by_place.setdefault(_place_of(record["row"]), []).append(record)
@@ -755,7 +762,10 @@ def records_of(runs: list[Run], journal: JournalContent, specification: Specific
         at_its_place = by_place.get((run.data, run.model.name, run.repeat, run.fold), [])
         like = [record for record in at_its_place if "decided_by" not in record or _differ_in_versions(record, run)]
         exact = journal.row_of(run.key)
-        there += [exact] if exact is not None else like[-1:]
+        last = [
+            record for record in like if record.get("kept_with", _versions_in(record.get("decided_by", {}))) == versions
+        ]
+        there += last[-1:] or ([exact] if exact is not None else like[-1:])
     return there
 
 
@@ -895,7 +905,10 @@ def _score(run: Run, fit: Fit, data: DataSet) -> dict[str, Any]:
             fitted = fit.model[-1]
             facts, curve = _learned(getattr(fitted, "regressor_", fitted))
             row.update(facts)
-            detail = details_of(fit.model, data, run.repeat, run.fold, run.test)
+            try:
+                detail = details_of(fit.model, data, run.repeat, run.fold, run.test)
+            except Exception as error:  # what a model shows of itself decides nothing
+                without.append(f"No details: {type(error).__name__}: {_first_line(error)}")
     if fit.error is not None:
         problem = f"{type(fit.error).__name__}: {fit.error}"
         row.update(dict.fromkeys(run.metrics), status="failed", problem=problem)

@@ -306,6 +306,7 @@ class RunRecord(_Found):
     detail: _Details | None = None
     is_result: bool = True
     decided_by: dict[str, str] = {}
+    kept_with: dict[str, str] = {}
 
 
 _RUN_RECORD = TypeAdapter(RunRecord)
@@ -314,6 +315,7 @@ _RUN_RECORD = TypeAdapter(RunRecord)
 class _Declared(_Read):
     experiment: ExperimentRecord
     environment: EnvironmentRecord
+    versions: dict[Label, Label] = {}
 
 
 class _Declaration(_Read):

@@ -466,6 +466,7 @@ def _check_metrics(file: ExperimentFile, mistakes: _Mistakes) -> None:
 
 def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> list[ModelSpecification]:
     models = []
+    used = {data.task or getattr(bundled_data().get(name), "task", None) for name, data in file.data.items()}
     for name, table in file.model.items():
         key = f"model.{name}"
         entry = table.get("class")
@@ -476,16 +477,18 @@ def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> li
             parameters = {**file.defaults, **given}
         elif isinstance(entry, str):
             classes, parameters = {"": entry}, given
-            if _is_ours(entry):
+            if _is_class_path(entry) and trust.allows(entry.partition(".")[0]) and _is_ours(entry):
                 parameters = {**file.defaults, **given}
                 if _import(entry) is BackpropMLP:
                     classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
         elif isinstance(entry, dict) and entry and set(entry) <= {"classification", "regression"}:
             classes, parameters = {str(k): str(v) for k, v in entry.items()}, given
-            ours = [_is_ours(path) for path in classes.values()]
-            if all(ours):
+            paths = [path for task, path in classes.items() if task in used] or list(classes.values())
+            known = [path for path in paths if _is_class_path(path) and trust.allows(path.partition(".")[0])]
+            ours = [_is_ours(path) for path in known]
+            if len(known) == len(paths) and all(ours):
                 parameters = {**file.defaults, **given}
-            elif any(ours) and file.defaults:
+            elif any(ours) and file.defaults and all(map(_can_be_imported, known)):
                 mistakes.add(
                     f"{key}.class",
                     "is a BackpropMLP for one task alone, and the parameters of [defaults] would go to the other class too. Make "
@@ -711,9 +714,17 @@ def _is_class_path(path: str) -> bool:
 def _is_ours(path: str) -> bool:
     """Whether an import path is that of a BackpropMLP."""
     try:
-        return path.startswith("nnexp.") and issubclass(_import(path), BackpropMLP)
+        return issubclass(_import(path), BackpropMLP)
     except Exception:  # no such class; that is said elsewhere
         return False
+
+
+def _can_be_imported(path: str) -> bool:
+    try:
+        _import(path)
+    except Exception:  # whatever a module raises; that is said elsewhere
+        return False
+    return True
 
 
 def _parameters_of(cls: type) -> list[str]:

@@ -60,12 +60,20 @@ class OptunaPruning:
         return "validation_score" if self._maximises else "validation_error"
 
     @property
+    def _directions(self) -> list[str]:
+        """The study's directions; none for a trial that is repeated by itself, as ``objective(study.best_trial)`` does."""
+        study = getattr(self.trial, "study", None)
+        return [] if study is None else [direction.name for direction in study.directions]
+
+    @property
     def _maximises(self) -> bool:
-        return bool(self.trial.study.directions[0].name == "MAXIMIZE")
+        return self._directions[:1] == ["MAXIMIZE"]
 
     def on_start(self, state: Any) -> None:
         """Refuse what cannot be pruned."""
-        if len(self.trial.study.directions) > 1:
+        if not self._directions:
+            return
+        if len(self._directions) > 1:
             raise ValueError("OptunaPruning: Optuna prunes no study of several objectives.")
         if self.monitor != "auto" and self._maximises != (self.monitor == "validation_score"):
             way = "maximises" if self._maximises else "minimises"
@@ -81,6 +89,8 @@ class OptunaPruning:
 
     def on_step(self, state: Any) -> None:
         """Report, and raise TrialPruned if the pruner says so."""
+        if not self._directions:
+            return
         value = state.row[self._reported]
         self.trial.report(value, state.step)
         if self.trial.should_prune():

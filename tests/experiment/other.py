@@ -7,6 +7,8 @@ import time
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from nnexp import BackpropMLPClassifier
+
 
 class MyClassifier(ClassifierMixin, BaseEstimator):
     """Predicts the first class; fails, waits or dies on request."""
@@ -34,3 +36,14 @@ class MyClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
+
+
+class NoProbabilities(MyClassifier):
+    """Cannot tell how sure it is, and says so when asked."""
+
+    def predict_proba(self, X):
+        raise RuntimeError("none today")
+
+
+class MyMLP(BackpropMLPClassifier):
+    """One of ours under another name."""

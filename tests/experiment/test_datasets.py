@@ -290,3 +290,18 @@ def test_tables_none_of_which_can_be_used_are_refused(three_tables, tmp_path):
         run_experiment(load_specification(path, tables=folder), tmp_path / "results")
     assert [line.split()[2] for line in str(caught.value).splitlines()] == ["good", "rare", "broken"]
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "named", "label"),
+    [
+        ([1.0, 2.0], 2, 2.0), ([1, 2], 2.0, 2), ([1, 2], "2", 2), ([False, True], "true", True), ([False, True], True, True),
+        (["no", "yes"], "yes", "yes"), (["1", "2"], 2, "2"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_positive_class_is_named_as_a_value_or_as_the_table_has_it(labels, named, label):
+    data = DataSet("mine", "classification", pd.DataFrame({"a": range(4)}), np.array(labels * 2))
+    found = data.with_positive(named).positive
+    assert found == label
+    assert type(found) is type(label)

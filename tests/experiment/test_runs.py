@@ -259,6 +259,44 @@ class = "sklearn.tree.DecisionTreeRegressor"
     assert compare(results).cells["failed"].sum() == 0
 
 
+def test_probabilities_that_are_no_numbers_cost_no_report(tmp_path):
+    """Without variance a naive Bayes divides by 0: its classes are what they are, and its probabilities are NaN."""
+    (tmp_path / "nb.toml").write_text("""
+question = "?"
+[evaluation]
+folds = 2
+repeats = 1
+[data.digits]
+[model.nb]
+class = "sklearn.naive_bayes.GaussianNB"
+var_smoothing = 0
+[model.dummy]
+class = "sklearn.dummy.DummyClassifier"
+""")
+    assert main(["run", str(tmp_path / "nb.toml"), "--results", str(tmp_path), "--jobs", "1"]) == 0
+    rows = load_results(tmp_path / "nb").runs.query("model == 'nb'")
+    assert (rows["status"] == "ok").all()
+    assert rows["accuracy"].notna().all()
+    assert rows["neg_log_loss"].isna().all()
+    assert "differs" not in {finding.status for finding in verify(tmp_path / "nb")}
+
+
+def test_a_model_whose_probabilities_fail_keeps_its_other_scores(tmp_path, trusted):
+    (tmp_path / "p.toml").write_text("""
+question = "?"
+[evaluation]
+folds = 2
+repeats = 1
+[data.iris]
+[model.m]
+class = "tests.experiment.other.NoProbabilities"
+""")
+    rows = load_results(run(tmp_path / "p.toml", tmp_path).folder).runs
+    assert (rows["status"] == "ok").all()
+    assert rows["accuracy"].notna().all()
+    assert rows["warnings"].str.contains("neg_log_loss has no value: RuntimeError: none today").all()
+
+
 def test_the_positive_class_is_scored_and_a_change_of_it_runs_again(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=list("ab"))

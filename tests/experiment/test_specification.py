@@ -399,10 +399,29 @@ def test_the_defaults_reach_every_backprop_mlp_however_it_is_named(tmp_path, nam
     assert checked(specification) is None
 
 
-def test_defaults_that_would_reach_another_class_too_are_refused(tmp_path):
+def test_the_defaults_and_the_space_reach_a_subclass_of_ones_own(tmp_path):
+    path = tmp_path / "one.toml"
+    sweep = "[sweep]\ntrials = 2\n[sweep.space]\nlearning_rate = [0.01, 0.1]\n"
+    path.write_text(ONE_TASK.replace("[data.iris]", f"{sweep}[data.iris]") + 'class = "tests.experiment.other.MyMLP"')
+    (model,) = load_specification(path, allow_modules=["tests"]).models
+    assert model.make("classification", 0).hidden_layer_sizes == [7]
+    assert list(model.space) == ["learning_rate"]
+
+
+def test_the_class_of_a_task_that_there_are_no_data_of_is_no_reason_to_refuse(tmp_path):
     path = tmp_path / "one.toml"
     path.write_text(
         ONE_TASK + 'class = { classification = "nnexp.BackpropMLP", regression = "sklearn.linear_model.Ridge" }'
+    )
+    (model,) = load_specification(path).models
+    assert model.make("classification", 0).hidden_layer_sizes == [7]
+
+
+def test_defaults_that_would_reach_another_class_too_are_refused(tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text(
+        ONE_TASK.replace("[data.iris]", "[data.iris]\n[data.diabetes]")
+        + 'class = { classification = "nnexp.BackpropMLP", regression = "sklearn.linear_model.Ridge" }'
     )
     with pytest.raises(SpecificationError, match="a BackpropMLP for one task alone.*Make two models of it"):
         load_specification(path)

@@ -103,3 +103,18 @@ def test_a_fit_that_diverges_is_a_trial_and_ends_no_study():
     assert len(study.trials) == 2
     assert study.trials[1].state.name == "COMPLETE"
     assert not np.isfinite(list(study.trials[0].intermediate_values.values())).all()
+
+
+@pytest.mark.parametrize("monitor", ["auto", "validation_error"])
+def test_a_trial_that_is_repeated_by_itself_is_not_pruned(monitor):
+    """As Optuna's documentation does it: ``objective(study.best_trial)``."""
+
+    def objective(trial):
+        rate = trial.suggest_float("rate", 1e-3, 1e-1)
+        model = BackpropMLP(**SMALL, learning_rate=rate, callbacks=[OptunaPruning(trial, monitor)])
+        return model.fit(*IRIS).best_error_
+
+    study = optuna.create_study()
+    study.optimize(objective, n_trials=1)
+    assert objective(study.best_trial) == study.best_value
+    assert objective(optuna.trial.FixedTrial(study.best_params)) == study.best_value
