@@ -25,7 +25,7 @@ from nnexp.sweep.evaluation import TrialScorer
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.store import Trial
 from nnexp.sweep.study import BATCH, Settings, Study
-from nnexp.sweep.sweep import known_points, named, open_store, run_study, space_of, warn_of_given_up
+from nnexp.sweep.sweep import check_storage, known_points, named, open_store, run_study, space_of, warn_of_given_up
 
 
 class SweepCV(BaseSearchCV):
@@ -192,6 +192,7 @@ class SweepCV(BaseSearchCV):
                 raise ValueError(f"{key} must be an integer from 1 on. Got {quoted(value)}.")
         if not (isinstance(self.error_score, str) and self.error_score == "raise") and not is_number(self.error_score):
             raise ValueError(f"error_score must be 'raise' or a number. Got {quoted(self.error_score)}.")
+        check_storage(self.storage)
         limit = self.max_seconds
         if limit is not None and not (is_number(limit) and 0 < limit < np.inf):
             raise ValueError(f"max_seconds must be a number above 0, or None. Got {quoted(limit)}.")

@@ -178,6 +178,7 @@ class Sweep:
             )
         check_choice("mode", mode, MODES)
         check_choice("backend", backend, BACKENDS)
+        check_storage(storage)
         self.n_trials, self.batch_size, self.mode, self.workers = n_trials, batch_size, mode, workers
         self.scoring, self.objectives, self.cv = scoring, objectives, cv
         self.backend, self.scheduler, self.storage, self.name = backend, scheduler, storage, name
@@ -337,10 +338,15 @@ def _watch_store(study: Study, on_trial: OnTrial | None, over: threading.Event) 
                 on_trial(Outcome(trial.number, trial.state, trial.values, trial.record), trials)
 
 
+def check_storage(storage: Any) -> None:
+    """Raise a TypeError unless a storage is a path, a URL, or None for none."""
+    if not (storage is None or isinstance(storage, str | os.PathLike)):
+        raise TypeError(f"storage must be a folder or the URL of a database. Got {quoted(storage)}.")
+
+
 def open_store(place: str | Path) -> Store:
     """Return the store in a folder, or behind the URL of a database."""
-    if not isinstance(place, str | os.PathLike):
-        raise TypeError(f"storage must be a folder or the URL of a database. Got {quoted(place)}.")
+    check_storage(place)
     if "://" in str(place):
         from nnexp.sweep.sql import SqlStore
 

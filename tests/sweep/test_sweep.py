@@ -4,6 +4,7 @@ import json
 import pickle
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -405,3 +406,15 @@ def test_the_defaults_and_earlier_winners_can_be_tried_first():
 def test_known_settings_that_are_none_are_a_sentence(enqueue, error, said):
     with pytest.raises(error, match=said):
         Sweep(RATES, BackpropMLP(learning_rate=0.5), n_trials=2, enqueue=enqueue)
+
+
+@pytest.mark.parametrize(
+    "storage", [object(), 3, optuna.storages.InMemoryStorage(), b"folder"], ids=lambda s: type(s).__name__
+)
+def test_a_storage_that_is_no_place_is_a_type_error(storage, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match="storage must be a folder or the URL of a database. Got"):
+        Sweep(RATES, BackpropMLP(), n_trials=1, storage=storage)
+    with pytest.raises(TypeError, match="storage must be a folder or the URL of a database. Got"):
+        SweepCV(BackpropMLP(), RATES, n_trials=1, storage=storage).fit(X, y)
+    assert list(tmp_path.iterdir()) == []
