@@ -514,17 +514,17 @@ _DRAWN = {
 
 def _foreign(page: str) -> list[str]:
     """Name what stands in the figures of a page and is not drawn: elements that run or load something."""
-    found = []
+    elements = []
     for _, inner in _apart(page, _SVG, "</svg>"):
         for tag in re.finditer(r"<\s*([a-zA-Z][\w:.-]*)([^>]*)", inner[1] if inner else ""):
             name, attributes = tag[1].lower(), tag[2]
             if name not in _DRAWN:
-                found.append(f"an element <{tag[1]}>")
-            found += [f"an attribute {a}" for a in re.findall(r"\b(on[a-z]+)\s*=", attributes, re.IGNORECASE)]
+                elements.append(f"an element <{tag[1]}>")
+            elements += [f"an attribute {a}" for a in re.findall(r"\b(on[a-z]+)\s*=", attributes, re.IGNORECASE)]
             for link in re.findall(r"\bhref\s*=\s*[\"']?([^\"'\s>]*)", attributes):
                 if not link.startswith(("#", "data:image/png")):
-                    found.append(f"a link to {quoted(link)}")
-    return list(dict.fromkeys(found))
+                    elements.append(f"a link to {quoted(link)}")
+    return list(dict.fromkeys(elements))
 
 
 def _differences(written: str, computed: str) -> Iterator[str]:

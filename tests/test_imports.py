@@ -216,3 +216,14 @@ def functions(node, prefix=""):
             yield f"{prefix}{child.name}", child
         named = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         yield from functions(child, f"{prefix}{child.name}." if named else prefix)
+
+
+def test_locals_are_named_for_what_they_hold():
+    """And not for where they come from."""
+    vague = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        given = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+        vague[path.name] = {"own", "found", "said"} & (stored | given)
+    assert not {name: names for name, names in vague.items() if names}

@@ -201,7 +201,7 @@ class _Mistakes:
     source: Path
     text: str
     changed: set[str]
-    found: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def add(self, key: str, rule: str) -> None:
         where = f"{self.source.name}"
@@ -210,12 +210,12 @@ class _Mistakes:
         elif line := _line_of(self.text, key):
             where += f", line {line}"
         mistake = f"{where}: {key}: {rule}" if key else f"{where}: {rule}"
-        if mistake not in self.found:  # one in the defaults is met again in each model
-            self.found.append(mistake)
+        if mistake not in self.lines:  # one in the defaults is met again in each model
+            self.lines.append(mistake)
 
     def raise_if_any(self) -> None:
-        if self.found:
-            raise SpecificationError("\n".join(self.found))
+        if self.lines:
+            raise SpecificationError("\n".join(self.lines))
 
 
 def load_specification(
@@ -498,9 +498,9 @@ def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> li
         else:
             mistakes.add(f"{key}.class", "must be an import path, or a table of one for each task.")
             continue
-        before = len(mistakes.found)
+        before = len(mistakes.lines)
         tasks = _check_model(key, classes, parameters, file, given, mistakes, trust)
-        if len(mistakes.found) == before:
+        if len(mistakes.lines) == before:
             own_space = _space_of(file, name, next(iter(tasks.values()), ""), space, key, mistakes)
             models.append(ModelSpecification(name, tasks, parameters, own_space))
     return models
@@ -526,7 +526,7 @@ def _space_of(file: ExperimentFile, name: str, path: str, space: Any, key: str, 
 def _check_sweep(file: ExperimentFile, models: list[ModelSpecification], mistakes: _Mistakes) -> None:
     """Check the sweep, and the space of each model against its estimator."""
     sweep = file.sweep
-    if sweep is None or mistakes.found:
+    if sweep is None or mistakes.lines:
         return
     for name in sweep.models or []:
         if name not in file.model:
@@ -670,7 +670,7 @@ def _check_model(
                 )
                 return {}
         tasks.update({named_task: path} if named_task else {task: path for task, able in can.items() if able})
-    if not tasks and not mistakes.found:
+    if not tasks and not mistakes.lines:
         mistakes.add(f"{key}.class", "is neither a classifier nor a regressor.")
     if tasks and not used & set(tasks):
         mistakes.add(key, f"is for {' and '.join(tasks)}, and no data set has that task.")

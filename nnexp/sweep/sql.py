@@ -119,9 +119,9 @@ class SqlStore(Store):
 
     def _has_tables(self, version: int) -> bool:
         with self._engine.connect() as connection:
-            found = connection.execute(self._sa.text("SELECT to_regclass('version_info')")).scalar()
+            version_table = connection.execute(self._sa.text("SELECT to_regclass('version_info')")).scalar()
             text = "SELECT schema_version FROM version_info"
-            return bool(found) and connection.execute(self._sa.text(text)).scalar() == version
+            return bool(version_table) and connection.execute(self._sa.text(text)).scalar() == version
 
     @contextlib.contextmanager
     def _alone(self, url: Any, arguments: Any) -> Iterator[None]:
@@ -190,17 +190,19 @@ class SqlStore(Store):
         sa, t = self._sa, self._t
         known = self._known.setdefault(study, [])
         trial = t["trial"]
-        open_ones = [own for own in known if not own.is_finished]
+        open_ones = [known_trial for known_trial in known if not known_trial.is_finished]
         changed = trial.c.trial_id > (known[-1].identity if known else -1)
         if open_ones:
-            changed = changed | trial.c.trial_id.in_([own.identity for own in open_ones])
+            changed = changed | trial.c.trial_id.in_([known_trial.identity for known_trial in open_ones])
         rows = connection.execute(
             sa.select(trial.c.trial_id, trial.c.number, trial.c.state)
             .where((trial.c.study_id == identity) & changed)
             .order_by(trial.c.number)
         ).all()
         # Copies, which take the place of the known ones once they are whole: another thread may be reading those.
-        by_identity = {own.identity: replace(own, rungs=dict(own.rungs)) for own in open_ones}
+        by_identity = {
+            known_trial.identity: replace(known_trial, rungs=dict(known_trial.rungs)) for known_trial in open_ones
+        }
         new = []
         for row in rows:
             if row.trial_id not in by_identity:
@@ -226,13 +228,13 @@ class SqlStore(Store):
         for row in select(p, new, p.c.param_name, p.c.param_value, p.c.distribution_json):
             by_identity[row.trial_id].params[row.param_name] = external(row.distribution_json, row.param_value)
         for row in select(v, ended, v.c.objective, v.c.value, v.c.value_type):
-            own = by_identity[row.trial_id]
-            own.values = own.values + [math.nan] * (row.objective + 1 - len(own.values))
-            own.values[row.objective] = _number(row.value, row.value_type.name)
+            ended_trial = by_identity[row.trial_id]
+            ended_trial.values = ended_trial.values + [math.nan] * (row.objective + 1 - len(ended_trial.values))
+            ended_trial.values[row.objective] = _number(row.value, row.value_type.name)
         for row in select(s, ended, s.c.step, s.c.intermediate_value, s.c.intermediate_value_type):
-            own = by_identity[row.trial_id]
+            ended_trial = by_identity[row.trial_id]
             value = _number(row.intermediate_value, row.intermediate_value_type.name)
-            own.steps = {**own.steps, row.step: value}
+            ended_trial.steps = {**ended_trial.steps, row.step: value}
         for row in select(u, ended, u.c.key, u.c.value_json):
             if row.key == RECORD:
                 by_identity[row.trial_id].record = json.loads(row.value_json)
@@ -242,14 +244,14 @@ class SqlStore(Store):
         ):
             if row.key != CURVES:
                 note(by_identity[row.trial_id], {row.key: json.loads(row.json)})
-        for own in by_identity.values():
-            if own.params:
-                own.params = dict(sorted(own.params.items()))
-            own.steps = dict(sorted(own.steps.items()))
+        for known_trial in by_identity.values():
+            if known_trial.params:
+                known_trial.params = dict(sorted(known_trial.params.items()))
+            known_trial.steps = dict(sorted(known_trial.steps.items()))
         fresh = list(known)
-        for own in by_identity.values():
-            if own.number < len(fresh):
-                fresh[own.number] = own
+        for known_trial in by_identity.values():
+            if known_trial.number < len(fresh):
+                fresh[known_trial.number] = known_trial
         fresh += [by_identity[identity] for identity in new]
         self._known[study] = fresh
         return fresh

@@ -286,8 +286,8 @@ def internal(leaf: Leaf, value: Any) -> float:
     """Return a value as Optuna stores it."""
     if leaf.kind != "choice":
         return float(value)
-    for index, own in enumerate(leaf.choices):
-        if own == value and type(own) is type(value):
+    for index, choice in enumerate(leaf.choices):
+        if choice == value and type(choice) is type(value):
             return index
     return leaf.choices.index(value)
 
@@ -354,7 +354,7 @@ class _Found(BaseModel):
 
 class _User(BaseModel):
     model_config = ConfigDict(extra="allow")
-    found: Annotated[dict[str, Any] | None, Field(alias=RECORD)] = None
+    record: Annotated[dict[str, Any] | None, Field(alias=RECORD)] = None
 
 
 class _Operation(BaseModel):
@@ -381,10 +381,10 @@ class _Operation(BaseModel):
         if (
             self.op_code == 8
             and self.user_attr is not None
-            and self.user_attr.found
-            and "scores" in self.user_attr.found
+            and self.user_attr.record
+            and "scores" in self.user_attr.record
         ):
-            _Found.model_validate(self.user_attr.found)
+            _Found.model_validate(self.user_attr.record)
         return self
 
 
@@ -427,7 +427,7 @@ class JournalStore(Store):
         return {owner: time.time() - at for owner, at in self._named(study).seen.items()}
 
     def curves(self, study: str) -> dict[int, dict[str, list[Any]]]:
-        found: dict[int, dict[str, list[Any]]] = {}
+        curves: dict[int, dict[str, list[Any]]] = {}
         path = self._curve_file
         if path.is_file():
             with open(path, "rb") as file:
@@ -438,17 +438,17 @@ class JournalStore(Store):
                         curve = content["curve"]
                         whole = {"fold", "step", "error", "validation_error", "evaluations"} <= set(curve)
                         if content["study"] == study and whole:
-                            found[content["number"]] = curve
-        return found
+                            curves[content["number"]] = curve
+        return curves
 
     @property
     def _curve_file(self) -> Path:
         return self.path.with_name(f"{self.path.stem}-curves.jsonl")
 
     def _named(self, study: str) -> _Study:
-        for own in self._studies:
-            if own.name == study and not own.deleted:
-                return own
+        for known_study in self._studies:
+            if known_study.name == study and not known_study.deleted:
+                return known_study
         raise StoreError(f"{self.where} holds no study {quoted(study)}.")
 
     def _refresh(self) -> None:
@@ -470,7 +470,7 @@ class JournalStore(Store):
         waiting: list[dict[str, Any]] = []
         first = position
         text = read_whole(file, self._offset)
-        for line in [own + b"\n" for own in text.split(b"\n")[:-1]] + [text.rpartition(b"\n")[2]]:
+        for line in [part + b"\n" for part in text.split(b"\n")[:-1]] + [text.rpartition(b"\n")[2]]:
             if not line.endswith(b"\n"):
                 break
             try:
@@ -493,8 +493,8 @@ class JournalStore(Store):
             waiting.append(content)
             if index == count and len(waiting) == count:
                 try:
-                    for own in waiting:
-                        self._apply(own["op_code"], own)
+                    for operation in waiting:
+                        self._apply(operation["op_code"], operation)
                     self._offset = position
                 except (KeyError, IndexError, TypeError, ValueError, AttributeError):  # JSON, but not what it was
                     self._studies, self._trials, self._offset = [], [], 0
@@ -508,7 +508,9 @@ class JournalStore(Store):
     def _apply(self, op: int, content: dict[str, Any]) -> None:
         _Operation.model_validate(content)
         if op == 0:
-            if not any(own.name == content["study_name"] and not own.deleted for own in self._studies):
+            if not any(
+                known_study.name == content["study_name"] and not known_study.deleted for known_study in self._studies
+            ):
                 self._studies.append(_Study(content["study_name"], content["directions"]))
             return
         if op in (1, 2, 3, 4):
@@ -586,7 +588,7 @@ class JournalStore(Store):
     def create_study(self, name: str, directions: Sequence[str], declared: Mapping[str, Any]) -> None:
         with self._locked() as file:
             self._mend(file)
-            if any(own.name == name and not own.deleted for own in self._studies):
+            if any(known_study.name == name and not known_study.deleted for known_study in self._studies):
                 return
             number = len(self._studies)
             self._write(
@@ -601,8 +603,8 @@ class JournalStore(Store):
         self._refresh()  # the most of it before the lock, which should be short
         with self._locked() as file:
             self._mend(file)
-            own = self._named(study)
-            transaction = _JournalChange(self._studies.index(own), own, len(self._trials))
+            known_study = self._named(study)
+            transaction = _JournalChange(self._studies.index(known_study), known_study, len(self._trials))
             result = change(transaction)
             if transaction.curves:
                 curves = open_to_append(self._curve_file)
@@ -682,16 +684,16 @@ class _JournalChange(Change):
             return
         if outcome.curve:
             self.curves.append({"number": outcome.number, "curve": outcome.curve})
-        own = {"trial_id": trial.identity}
+        of_trial = {"trial_id": trial.identity}
         for step, value in outcome.steps.items():
-            self.lines.append({"op_code": 7, **own, "step": step, "intermediate_value": value})
+            self.lines.append({"op_code": 7, **of_trial, "step": step, "intermediate_value": value})
         for key, value in outcome.rungs.items():
-            self.lines.append({"op_code": 9, **own, "system_attr": {key: value}})
+            self.lines.append({"op_code": 9, **of_trial, "system_attr": {key: value}})
         for key, value in shown_attributes(outcome).items():
-            self.lines.append({"op_code": 8, **own, "user_attr": {key: value}})
+            self.lines.append({"op_code": 8, **of_trial, "user_attr": {key: value}})
         values = outcome.values or None
         self.lines.append(
-            {"op_code": 6, **own, "state": STATES[outcome.state], "values": values, "datetime_complete": _now()}
+            {"op_code": 6, **of_trial, "state": STATES[outcome.state], "values": values, "datetime_complete": _now()}
         )
 
     def heard(self, owner: str) -> None:

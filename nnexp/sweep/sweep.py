@@ -372,8 +372,8 @@ def known_points(enqueue: Any, space: Space, estimator: Any) -> list[Point]:
     points, problems = [], []
     for number, given in enumerate(enqueue):
         if given == "defaults":
-            own = estimator.get_params()
-            given = {name: own[name] for name in space.names}
+            of_estimator = estimator.get_params()
+            given = {name: of_estimator[name] for name in space.names}
         if not isinstance(given, Mapping):
             raise TypeError(f'enqueue[{number}] must be a mapping of parameters, or "defaults". Got {quoted(given)}.')
         try:
