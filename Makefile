@@ -9,6 +9,8 @@ OTHERS := .venv-others
 .PHONY: help demo test slow check lowest others package docs bench soak fuzz example clean
 N ?= 100
 SEED ?= 0
+# Where this is set each process compiles nnexp anew, which takes a sixth of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo     install into .venv, run the first experiment, say where its report is"
