@@ -58,7 +58,7 @@ def scorer(metric: str, *, pos_label: Any = None, labels: Any = None) -> Scorer:
     >>> words = load_breast_cancer().target_names[y]
     >>> f1 = cross_val_score(GaussianNB(), X, words, scoring=scorer("f1", pos_label="malignant"))
     >>> float(f1.mean().round(2))
-    0.92
+    0.91
     """
     if metric not in get_scorer_names():
         raise ValueError(f"scorer: unknown metric {quoted(metric)}. {nearest(metric, get_scorer_names())}")

@@ -84,6 +84,7 @@ class _Again:
     data: dict[str, DataSet]
     runs: list[Run]
     sweeps: list[ModelSweep]
+    without_sweeps: str = ""  # why there are none, where the experiment has some
 
 
 def verify(
@@ -221,14 +222,20 @@ def _planned_again(results: Results, scratch: Path, allow_modules: Sequence[str]
     """Plan the runs again from experiment.json, with the winners of its sweeps."""
     specification = load_specification(results.folder / "experiment.json", allow_modules=allow_modules)
     data = load_data(specification)
-    sweeps: list[ModelSweep] = []
-    if specification.sweep is not None and (results.folder / "study.log").is_file():
-        for path in results.folder.glob("study*"):  # a copy: opening a study may mend it
-            if path.is_file():
-                shutil.copy(path, scratch)
-        sweeps = sweeps_of(specification, data, open_store(scratch))
     winners = _winners(specification, results)
-    return _Again(specification, data, plan(specification, data, winners), sweeps)
+    runs = plan(specification, data, winners)
+    if specification.sweep is None:
+        return _Again(specification, data, runs, [])
+    if not (results.folder / "study.log").is_file():
+        why = "The trials are kept elsewhere; the folder has no study.log."
+        return _Again(specification, data, runs, [], why)
+    for path in results.folder.glob("study*"):  # a copy: opening a study may mend it
+        if path.is_file():
+            shutil.copy(path, scratch)
+    try:
+        return _Again(specification, data, runs, sweeps_of(specification, data, open_store(scratch)))
+    except ExpectedError as error:  # such as one of another version
+        return _Again(specification, data, runs, [], f"The studies cannot be read as they are: {error}")
 
 
 def _check_tables(results: Results, journal: JournalContent, again: _Again | None, scratch: Path) -> Iterator[Finding]:
@@ -247,9 +254,9 @@ def _check_tables(results: Results, journal: JournalContent, again: _Again | Non
     names = ["runs", "curves", "times", *DETAIL_TABLES, *SWEEP_TABLES]
     if again.sweeps:
         write_sweep_tables(made, again.sweeps)
-    elif again.specification.sweep is not None:
+    elif again.without_sweeps:
         names = names[: -len(SWEEP_TABLES)]
-        yield Finding("unknown", "The trials are kept elsewhere; the folder has no study.log.", "tables of the sweeps")
+        yield Finding("unknown", again.without_sweeps.replace(str(scratch), str(folder)), "tables of the sweeps")
     same = 0
     for name in names:
         here, there = folder / f"{name}.csv", made / f"{name}.csv"

@@ -239,7 +239,7 @@ BAD = {
     "no space": (("[model.tuned.space]", "[model.tuned.spac]"), "has no parameter 'spac'"),
     "empty choice": (("tol = [0.001, 0.01]", "tol = []"), "model.linear.space.tol: has no value to choose from"),
     "log of 0": (("low = 0.001", "low = 0"), "model.tuned.space.learning_rate: on a log scale low must be above 0"),
-    "mixed": (("tol = [0.001, 0.01]", 'tol = [0.001, "x"]'), "model.linear.space.tol: mixes numbers and words"),
+    "equal": (("tol = [0.001, 0.01]", "tol = [1, true]"), "model.linear.space.tol: holds 1 and True, which Python takes for equal"),
     "unknown parameter": (("learning_rate = {", "learning_rat = {"), "has no such parameter. Did you mean 'learning_rate'"),
     "unknown sampler": (("batch_size = 5", 'sampler = "tep"'), "sweep.sampler: unknown sampler 'tep'. Did you mean 'tpe'"),
     "unknown pruner": (("batch_size = 5", 'pruner = "medan"'), "sweep.pruner: unknown pruner 'medan'. Did you mean 'median'"),
