@@ -88,11 +88,12 @@ bench: $(VENV)/installed-dev
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.evolution
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.sweeps against_optuna overhead asks
 
+# What these two watch or break are operations on files: Python's own stay out of it.
 soak: $(VENV)/installed-dev
-	$(BIN)/python -m tests.soak --cases $(N) --seed $(SEED)
+	PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.soak --cases $(N) --seed $(SEED)
 
 fuzz: $(VENV)/installed-dev
-	$(BIN)/python -m tests.fuzz --cases $(N) --seed $(SEED)
+	PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.fuzz --cases $(N) --seed $(SEED)
 
 # The committed example: a small experiment, its tables, its report and a picture of it.
 example: $(VENV)/installed-dev
