@@ -252,7 +252,8 @@ def load_file(
             f"{where}: the target {quoted(target)} is missing in {gaps} of {len(frame)} rows. If it is not, say what marks a gap: "
             f'data.{name}.missing = ["NA"].'
         )
-    frame = frame.apply(_as_numbers)
+    for place in [place for place in frame.columns if frame[place].dtype == object]:
+        frame[place] = _as_numbers(frame[place])
     y = frame.pop(target)
     if task == "regression" and not pd.api.types.is_numeric_dtype(y):
         raise DataError(
