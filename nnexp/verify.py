@@ -307,10 +307,6 @@ def _cells_that_differ(name: str, here: Path, there: Path) -> list[str]:
     ] or [f"{name}.csv is written in another way than nnexp writes tables."]
 
 
-def _text_table(path: Path) -> pd.DataFrame:
-    return text_table(path)
-
-
 def _check_files(folder: Path, environment: dict[str, Any]) -> Iterator[Finding]:
     """Compare the tables with their hashes in environment.json."""
     known = environment.get("files")
@@ -373,7 +369,7 @@ def _against_journal(table: Path, journal: JournalContent) -> list[str]:
         row = record["row"]
         records.setdefault(tuple(str(row[key]) for key in RUN_KEYS), []).append(row)
     sentences = []
-    for number, row in enumerate(_text_table(table).to_dict("records"), start=2):
+    for number, row in enumerate(text_table(table).to_dict("records"), start=2):
         key = tuple(str(row[name]) for name in RUN_KEYS)
         known = records.get(key, [])
         differences = [
@@ -420,7 +416,7 @@ def _check_plan(results: Results, planned: list[Run]) -> Iterator[Finding]:
     """Compare the rows of runs.csv with the runs that experiment.json leads to: seeds, splits, sizes."""
     from nnexp.experiment.runs import split_of
 
-    table = _text_table(results.folder / "runs.csv")
+    table = text_table(results.folder / "runs.csv")
     rows = {tuple(str(row[key]) for key in RUN_KEYS): row for row in table.to_dict("records")}
     wanted = {(run.data, run.model.name, str(run.repeat), str(run.fold)): run for run in planned}
     problems = []
@@ -617,7 +613,7 @@ def _other_versions(results: Results) -> list[str]:
 def _rerun(results: Results, again: _Again | None, number: int | str, seed: int | None) -> Iterator[Finding]:
     """Do a sample of runs again from scratch, and compare their rows bit for bit."""
     planned, data = ([], {}) if again is None else (again.runs, again.data)
-    table = _text_table(results.folder / "runs.csv")
+    table = text_table(results.folder / "runs.csv")
     rows = {tuple(str(row[key]) for key in RUN_KEYS): row for row in table.to_dict("records")}
     there = {run.key: rows.get((run.data, run.model.name, str(run.repeat), str(run.fold))) for run in planned}
     kept = sum(bool((there[run.key] or {}).get(MADE_WITH)) for run in planned)
