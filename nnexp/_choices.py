@@ -7,6 +7,8 @@ MODES = {
     "deterministic": "one process asks in batches, any number evaluate: always the same trials",
     "elastic": "any number of processes ask and evaluate for themselves, and may come and go",
 }
+# Where the Optuna study is that shows a sweep: beside the record, or nowhere.
+AUTO, NONE = "auto", "none"
 # Modules that an experiment may run the code of, in the environment.
 TRUST = "NNEXP_ALLOW_MODULES"
 SWEEP_TABLES = ["trials", "trial_curves", "trial_times", "tuned", "importances"]

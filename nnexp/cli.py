@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from nnexp._choices import BACKENDS, KINDS, MODES, SWEEP_TABLES, TRUST
+from nnexp._choices import AUTO, BACKENDS, KINDS, MODES, SWEEP_TABLES, TRUST
 from nnexp._errors import ExpectedError, reason
 from nnexp._output import outlasting_output
 from nnexp._signals import status as status_of_signal
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_experiment(run)
     _add_versions(run)
     run.add_argument("--jobs", metavar="N", type=_positive, default=None, help="processes (default: one for each core)")
-    run.set_defaults(do="run", trials=None, mode=None, storage=None, backend="loky", scheduler=None)
+    run.set_defaults(do="run", trials=None, mode=None, storage=None, view=AUTO, backend="loky", scheduler=None)
 
     sweep = commands.add_parser(
         "sweep",
@@ -144,6 +144,11 @@ def _parser() -> argparse.ArgumentParser:
         "--backend", choices=list(BACKENDS), default="loky", help="where the processes are (default: loky)"
     )
     sweep.add_argument("--scheduler", metavar="ADDRESS", default=None, help="of the Dask cluster")
+    sweep.add_argument(
+        "--view", metavar="PLACE", default=AUTO,
+        help="where Optuna's dashboard can watch: a file, the URL of a database, or none (default: study.log beside the trials)",
+    )  # fmt: skip
+    sweep.add_argument("--forget", action="store_true", help="delete the studies of the file, and do nothing else")
     sweep.set_defaults(do="sweep")
 
     worker = commands.add_parser(
@@ -153,8 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_experiment(worker)
     worker.add_argument("--storage", metavar="PLACE", default=None, help="as for `nnexp sweep`")
+    worker.add_argument("--view", metavar="PLACE", default=AUTO, help="as for `nnexp sweep`")
     worker.add_argument("--trials", metavar="N", type=_number_of_trials, default=None, help="as for `nnexp sweep`")
-    worker.set_defaults(do="worker", mode="elastic")
+    worker.set_defaults(do="worker", mode="elastic", other_versions=None)
 
     doctor = commands.add_parser(
         "doctor",
@@ -164,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("storage", metavar="PLACE", help="a results folder, or the URL of a PostgreSQL database")
     doctor.add_argument(
         "--mend", action="store_true",
-        help="free the trials of processes that are silent, and cut off a damaged part of a file (a copy is kept)",
+        help="free the trials of processes that are silent, and leave out damaged lines of a file (a copy is kept)",
     )  # fmt: skip
     doctor.add_argument(
         "--give-up", action="store_true",

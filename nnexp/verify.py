@@ -226,8 +226,8 @@ def _planned_again(results: Results, scratch: Path, allow_modules: Sequence[str]
     runs = plan(specification, data, winners)
     if specification.sweep is None:
         return _Again(specification, data, runs, [])
-    if not (results.folder / "study.log").is_file():
-        why = "The trials are kept elsewhere; the folder has no study.log."
+    if not any((results.folder / name).is_file() for name in ("study.jsonl", "study.log")):
+        why = "The trials are kept elsewhere; the folder has no study.jsonl."
         return _Again(specification, data, runs, [], why)
     for path in results.folder.glob("study*"):  # a copy: opening a study may mend it
         if path.is_file():

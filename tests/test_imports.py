@@ -120,8 +120,6 @@ FOREIGN_PRIVATE = {
     "_select_best_index": "of BaseSearchCV; tests/sweep/test_search.py",
     "_format_results": "of BaseSearchCV; tests/sweep/test_search.py",
     "_scorers": "of scikit-learn's scorers for several scores; tests/sweep/test_search.py",
-    "_study_id": "Optuna's number of a study; tests/sweep/test_samplers.py",
-    "_trial_id": "Optuna's number of a trial; tests/sweep/test_samplers.py",
     "_rng": "of cmaes: its random numbers do not come from those of the trial; tests/sweep/test_samplers.py",
     "_funhist_values": "of cmaes: is left uninitialised; tests/training/test_cma_es.py",
     "_eigen_decomposition": "of cmaes: its ask draws from numbers of its own; tests/training/test_cma_es.py",

@@ -30,6 +30,7 @@ from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
 from nnexp.sweep import StoreError
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.store import DamagedStoreError, Outcome, Trial, without_password
+from nnexp.sweep.study import forget
 from nnexp.sweep.sweep import open_store
 from nnexp.sweep.tables import best_trial
 
@@ -47,6 +48,7 @@ def run(given: argparse.Namespace, console: Terminal) -> int:
             other_versions=given.other_versions,
             command=_command(given, specification),
             storage=given.storage,
+            view=given.view,
             backend=given.backend,
             scheduler=given.scheduler,
         )
@@ -77,7 +79,23 @@ def sweep(given: argparse.Namespace, console: Terminal) -> int:
     specification = _load(given, {})
     if specification.sweep is None:
         raise SpecificationError(f"{Path(given.file).name}: there is no [sweep] in it; `nnexp run` runs it as it is.")
+    if given.forget:
+        return _forget(_specification(given), given, console)
     return run(given, console)
+
+
+def _forget(specification: Specification, given: argparse.Namespace, console: Terminal) -> int:
+    """Delete the studies of an experiment."""
+    store = open_store(given.storage or as_path(given.results, "--results") / specification.name)
+    first = f"{specification.name}/"
+    names = [name for name in store.studies() if name.startswith(first)]
+    count = sum(forget(store, name, given.view) for name in names)
+    console.print(
+        f"{len(names)} studies of {count} trials in all are forgotten in {escape(store.where)}. Finished runs stay; those of other "
+        "winners are done anew."
+    )
+    store.close()
+    return 0
 
 
 def worker(given: argparse.Namespace, console: Terminal) -> int:
@@ -90,7 +108,7 @@ def worker(given: argparse.Namespace, console: Terminal) -> int:
         )
     specification, data, _ = load_checked(specification)
     store = open_store(given.storage or as_path(given.results, "--results") / specification.name)
-    sweeps = sweeps_of(specification, data, store)
+    sweeps = sweeps_of(specification, data, store, given.view, given.other_versions)
     total = sum(sweep.study.n_trials for sweep in sweeps)
     console.print(f"{len(sweeps)} studies of {total} trials in all, in {escape(store.where)}.")
     try:
@@ -105,14 +123,15 @@ def worker(given: argparse.Namespace, console: Terminal) -> int:
 def doctor(given: argparse.Namespace, console: Terminal) -> int:
     """Show how studies are, and mend them; return 1 if something is wrong."""
     place = given.storage
-    if "://" not in place and not (as_path(place, "The storage") / "study.log").is_file():
-        raise StoreError(f"{place} holds no studies (no study.log).")
+    folder = as_path(place, "The storage")
+    if "://" not in place and not any((folder / name).is_file() for name in ("study.jsonl", "study.log")):
+        raise StoreError(f"{place} holds no studies (no study.jsonl).")
     try:
         store = open_store(place)
     except DamagedStoreError as error:
         if not given.mend:
             raise
-        console.print(escape(error.cut()), style="yellow")
+        console.print(escape(error.mend()), style="yellow")
         store = open_store(place)
     if store.lost:
         console.print(escape(store.lost), style="yellow")

@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_info
 
-from nnexp._choices import SWEEP_TABLES
+from nnexp._choices import AUTO, SWEEP_TABLES
 from nnexp._errors import is_of_the_machine, quoted, reason, shortened
 from nnexp._files import as_path
 from nnexp._identity import FITTING, key_of, libraries, own_code
@@ -559,6 +559,7 @@ def run_experiment(
     other_versions: str | None = None,
     command: str = "",
     storage: str | None = None,
+    view: str = AUTO,
     backend: str = "loky",
     scheduler: str | None = None,
 ) -> Summary:
@@ -580,6 +581,9 @@ def run_experiment(
         The command to be recorded.
     storage : str, default=None
         Where the sweeps' trials are kept: a folder, or the URL of a PostgreSQL database. None for the experiment's folder.
+    view : str, default="auto"
+        Where Optuna studies show the trials: the path of a file in the format of Optuna's journal, the URL of a database,
+        "auto" for ``study.log`` beside the trials where they are kept in a folder, or "none".
     backend : {"loky", "dask"}, default="loky"
     scheduler : str, default=None
         The address of the Dask scheduler.
@@ -602,8 +606,8 @@ def run_experiment(
     store = None
     if specification.sweep is not None:
         store = open_store(place)
-        sweeps = sweeps_of(specification, data, store)
-    if sweeps and storage is not None:
+        sweeps = sweeps_of(specification, data, store, view, other_versions)
+    if sweeps and (storage is not None or view != AUTO):
         sweeps[0].study.open()  # so that a storage that cannot be used leaves no folder behind
     with Engine(n_jobs, backend, scheduler) as engine:
         journal = Journal(folder)
@@ -619,9 +623,23 @@ def run_experiment(
                 store.close()
 
 
-def sweeps_of(specification: Specification, data: dict[str, DataSet], store: Store) -> list[ModelSweep]:
+def sweeps_of(
+    specification: Specification,
+    data: dict[str, DataSet],
+    store: Store,
+    view: str = AUTO,
+    other_versions: str | None = None,
+) -> list[ModelSweep]:
     """List the sweeps of an experiment, checked against what is in the store."""
-    return plan_sweeps(specification, data, lambda name: outer_splits(specification, data[name]), store, make_model)
+    return plan_sweeps(
+        specification,
+        data,
+        lambda name: outer_splits(specification, data[name]),
+        store,
+        make_model,
+        view,
+        other_versions,
+    )
 
 
 @dataclass(frozen=True, eq=False)

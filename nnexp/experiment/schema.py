@@ -397,6 +397,7 @@ _MORE: dict[str, dict[str, str]] = {
         "fingerprint": "text", "split": "text", "seed": "number?", "n_iter": "count?", "n_parameters": "count?",
         "stop_reason": "text", "made_with": "text",
     },
+    "trials": {"made_with": "text?"},
 }  # fmt: skip
 _OTHERS = {"runs": "number?", "curves": "real?", "times": "number?"}  # of what is named nowhere, such as scores
 

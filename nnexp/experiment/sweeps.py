@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from nnexp._choices import AUTO
 from nnexp.engine import Engine
 from nnexp.experiment.datasets import DataError, DataSet
 from nnexp.experiment.results import write_atomically
@@ -89,6 +90,8 @@ def plan_sweeps(
     splits: Callable[[str], Sequence[tuple[int, int, Any, Any]]],
     store: Store,
     make: Callable[[ModelSpecification, DataSet, int], Any],
+    view: str = AUTO,
+    other_versions: str | None = None,
 ) -> list[ModelSweep]:
     """List the studies of an experiment, checked against what is in the store.
 
@@ -101,6 +104,10 @@ def plan_sweeps(
     store : Store
     make : callable
         Returns the preparation of the columns and the model behind it.
+    view : str, default="auto"
+        Where Optuna studies show the trials, see `Sweep`.
+    other_versions : {"redo", "keep"} or None, default=None
+        What becomes of studies that were made with other versions.
 
     Raises
     ------
@@ -141,8 +148,9 @@ def plan_sweeps(
                 )  # fmt: skip
                 known = known_points(sweep.enqueued(model.space), space, estimator)
                 settings = Settings(
-                    sweep.n_trials, sampler, sampler_settings, sweep.batch_size, sweep.mode, seed, known=known
-                )
+                    sweep.n_trials, sampler, sampler_settings, sweep.batch_size, sweep.mode, seed, known=known, view=view,
+                    other_versions=other_versions,
+                )  # fmt: skip
                 place = "" if repeat < 0 else f"/{repeat}.{fold}"
                 study = Study(
                     store, f"{specification.name}/{_part(name)}/{_part(model.name)}{place}", evaluation, settings
@@ -230,12 +238,13 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
         write_atomically(folder / name, table.to_csv(index=False, lineterminator="\n"))
 
 
-_LAST = ["evaluations", "pruned_at", "reused_from", "problem"]
+_LAST = ["evaluations", "pruned_at", "reused_from", "problem", "made_with"]
 
 
 def _in_order(columns: list[str]) -> list[str]:
     scores = [name for name in columns if name.startswith(("score.", "error."))]
-    return [name for name in columns if name not in [*scores, *_LAST]] + scores + _LAST
+    last = [name for name in _LAST if name in columns]
+    return [name for name in columns if name not in [*scores, *last]] + scores + last
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:

@@ -36,7 +36,8 @@ def cautions_of(results: Results, runs: pd.DataFrame, comparison: Comparison) ->
         *_notes(results),
         *_unfinished(results),
         *_other_data(runs, results),
-        *_other_versions(runs),
+        *_other_versions(runs, "runs"),
+        *_other_versions(results.trials, "trials"),
         *_unpaired(runs, comparison),
         *_missing(comparison, results),
         *_failed(comparison),
@@ -94,17 +95,17 @@ def _other_data(runs: pd.DataFrame, results: Results) -> Iterator[Claim]:
             )  # fmt: skip
 
 
-def _other_versions(runs: pd.DataFrame) -> Iterator[Claim]:
-    """Find runs that were made with other versions and kept."""
+def _other_versions(runs: pd.DataFrame, what: str) -> Iterator[Claim]:
+    """Find runs, or trials, that were made with other versions and kept."""
     if MADE_WITH not in runs:
         return
     kept = runs[runs[MADE_WITH].fillna("") != ""]
     if len(kept):
         versions = list(dict.fromkeys(part for row in kept[MADE_WITH] for part in str(row).split(", ")))
         yield _caution(
-            f"{len(kept)} of {len(runs)} runs were made with other versions than environment.json has, and kept: "
+            f"{len(kept)} of {len(runs)} {what} were made with other versions than environment.json has, and kept: "
             f"{listed(versions)}. Scores can differ for that alone.",
-            "Rows of runs.csv whose made_with is not empty.",
+            f"Rows of {what}.csv whose made_with is not empty.",
             list(dict.fromkeys(kept["data"])), list(dict.fromkeys(kept["model"])),
         )  # fmt: skip
 

@@ -108,7 +108,7 @@ def searches(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
 def parameters_of(results: Results, trials: pd.DataFrame, most: int = 3) -> list[str]:
     """Return the parameters that vary in a search, the most important first."""
     fixed = {"data", "model", "repeat", "fold", "number", "state", "is_best", "value", "evaluations", "pruned_at"}
-    fixed |= {"reused_from", "problem"}
+    fixed |= {"reused_from", "problem", "made_with"}
     names = [
         str(n) for n in trials.columns
         if n not in fixed and not str(n).startswith(("score.", "error.")) and len(trials[n].dropna().unique()) > 1

@@ -129,34 +129,41 @@ class _ByOptuna(PruningJudge):
         import optuna
 
         self._pruner = pruning._make()
+
+        class Numbered(optuna.pruners.BasePruner):  # type: ignore[misc, unused-ignore]
+            """Asks the pruner about a trial by the number that it has in its own study."""
+
+            def prune(self, study: Any, trial: Any) -> bool:
+                trial.number = number
+                return bool(pruner.prune(study, trial))
+
+        pruner = self._pruner
         with quiet():
-            self._storage = optuna.storages.InMemoryStorage()
             # The name and the numbers decide a trial's bracket in Hyperband.
             self._study = optuna.create_study(
-                direction=pruning.directions[0], storage=self._storage, study_name="nnexp", pruner=self._pruner
+                direction=pruning.directions[0],
+                study_name="nnexp",
+                pruner=Numbered(),
+                sampler=optuna.samplers.RandomSampler(),
             )
             known = {trial.number: trial for trial in shown}
             gap = optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL)  # so that each keeps its number
             every = range(max(known, default=-1) + 1)
             self._study.add_trials([frozen(known[n], space) if n in known else gap for n in every])
-        running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING)
-        self._identity = self._storage.create_new_trial(self._study._study_id, template_trial=running)
-        self._number = number
+            self._trial = self._study.ask()
 
     def __call__(self, step: int, value: float, cost: float) -> bool:
         if not np.isfinite(value):
             return False
-        self._storage.set_trial_intermediate_value(self._identity, step, value)
-        trial = self._storage.get_trial(self._identity)
-        trial.number = self._number
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")
-            return bool(self._pruner.prune(self._study, trial))
+            self._trial.report(value, step)
+            return bool(self._trial.should_prune())
 
     @property
     def rungs(self) -> dict[str, Any]:  # type: ignore[override]
         """What the pruner has noted."""
-        return dict(self._storage.get_trial(self._identity).system_attrs)
+        return dict(self._study.get_trials(deepcopy=False)[self._trial.number].system_attrs)
 
 
 class _Dominance(PruningJudge):

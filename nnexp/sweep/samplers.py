@@ -88,6 +88,12 @@ class GridSampler:
                 f"The grid has more than {self.MOST:,} points; 'quasi_random' covers such a space evenly."
             )
 
+    def begin_with(self, points: Sequence[Point]) -> None:
+        """Have these points first, which were tried when the grid was smaller, and then the others."""
+        before = {tuple(sorted(point.items())) for point in points}
+        rest = [point for point in self._points if tuple(sorted(point.items())) not in before]
+        self._points = [dict(point) for point in points] + rest
+
     @property
     def size(self) -> int:
         """How many points there are."""
@@ -212,7 +218,7 @@ class OptunaSampler:
     def __init__(self, name: str, space: Space, directions: Sequence[Direction], settings: Mapping[str, Any]) -> None:
         self._name, self._space, self._directions, self._settings = name, space, list(directions), dict(settings)
         self._study: Any = None
-        self._storage: Any = None
+        self._idle: Any = None  # what takes the sampler's place where nothing is sampled
         self._in_picture: set[int] = set()
         self._passed = 0
         if name == "gp" and importlib.util.find_spec("torch") is None:
@@ -250,13 +256,13 @@ class OptunaSampler:
             return []
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")
-            passing = self._picture(shown)
+            passing: list[Any] = self._picture(shown)
             self._study.sampler = self._make(seed_of(self._name, seed))
             points = []
             try:
                 for _ in numbers:
                     trial = self._study.ask()
-                    passing.append(trial._trial_id)
+                    passing.append(trial)
                     points.append(self._space.walk(lambda leaf, t=trial: suggest_place(t, leaf))[0])  # type: ignore[misc]
             except ImportError as error:
                 raise SamplerError(
@@ -266,28 +272,29 @@ class OptunaSampler:
                 raise SamplerError(f"The sampler {quoted(self._name)} fails with its settings: {error}") from error
             finally:
                 self._passed += len(passing)
+                self._study.sampler = self._idle
                 for (
-                    identity
+                    trial
                 ) in passing:  # what is not finished leaves the picture; samplers do not look at what has failed
-                    self._storage.set_trial_state_values(identity, TrialState.FAIL)
+                    self._study.tell(trial, state=TrialState.FAIL)
         return points
 
-    def _picture(self, shown: Sequence[Trial]) -> list[int]:
-        """Make the study in memory hold the trials shown; return the identities there of those that run."""
+    def _picture(self, shown: Sequence[Trial]) -> list[Any]:
+        """Make the study in memory hold the trials shown; return the numbers there of those that run."""
         import optuna
 
         finished = {trial.number: trial for trial in shown if trial.is_finished}
         running = [frozen(trial, self._space, places=True) for trial in shown if not trial.is_finished]
         if self._study is None or not self._in_picture <= finished.keys() or self._passed > 64 + len(finished):
             self._passed = 0
-            self._storage = optuna.storages.InMemoryStorage()
-            self._study = optuna.create_study(directions=self._directions, storage=self._storage)
+            self._idle = optuna.samplers.RandomSampler()
+            self._study = optuna.create_study(directions=self._directions, sampler=self._idle)
             self._in_picture = set()
         new = [frozen(trial, self._space, places=True) for n, trial in finished.items() if n not in self._in_picture]
-        self._study.add_trials(new)
+        self._study.add_trials([*new, *running])
         self._in_picture = set(finished)
-        study = self._study._study_id
-        return [self._storage.create_new_trial(study, template_trial=trial) for trial in running]
+        count = len(self._study.get_trials(deepcopy=False))
+        return list(range(count - len(running), count))
 
 
 class KnownFirst:
@@ -340,7 +347,7 @@ def _has_places(leaf: Leaf) -> bool:
     return leaf.kind == "int" and leaf.size > 8
 
 
-def frozen(trial: Trial, space: Space, places: bool = False) -> Any:
+def frozen(trial: Trial, space: Space, places: bool = False, with_rungs: bool = True) -> Any:
     """Return a trial as Optuna has it; with ``places`` as `suggest_place` draws it."""
     from optuna.distributions import FloatDistribution
     from optuna.trial import TrialState, create_trial
@@ -366,7 +373,7 @@ def frozen(trial: Trial, space: Space, places: bool = False) -> Any:
         params=params,
         distributions=kinds,
         intermediate_values=steps,
-        system_attrs=dict(trial.rungs),
+        system_attrs=dict(trial.rungs) if with_rungs else {},
     )
 
 

@@ -17,6 +17,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state, column_or_1d, get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
+from nnexp._choices import AUTO
 from nnexp._errors import quoted
 from nnexp._names import is_integer, is_number
 from nnexp._processes import scratch_folder
@@ -25,7 +26,18 @@ from nnexp.sweep.evaluation import TrialScorer
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.store import Trial
 from nnexp.sweep.study import BATCH, Settings, Study
-from nnexp.sweep.sweep import check_storage, known_points, named, open_store, run_study, space_of, warn_of_given_up
+from nnexp.sweep.sweep import (
+    check_other_versions,
+    check_storage,
+    check_view,
+    known_points,
+    named,
+    open_store,
+    run_study,
+    space_of,
+    view_beside,
+    warn_of_given_up,
+)
 
 
 class SweepCV(BaseSearchCV):
@@ -42,7 +54,7 @@ class SweepCV(BaseSearchCV):
     scoring, n_jobs, refit, cv, error_score, return_train_score
         As scikit-learn's searches have them. With several scores ``refit`` names the one that is sought. The result does
         not depend on ``n_jobs``.
-    sampler, pruner, batch_size, enqueue, storage, name, max_seconds
+    sampler, pruner, batch_size, enqueue, storage, view, other_versions, name, max_seconds
         As for `Sweep`.
     random_state : int, RandomState or None, default=None
         Decides the trials, the first weights in each fold of each, and those of the winner's last fit, unless the estimator
@@ -86,6 +98,8 @@ class SweepCV(BaseSearchCV):
         batch_size: int = BATCH,
         enqueue: Any = (),
         storage: Any = None,
+        view: Any = AUTO,
+        other_versions: str | None = None,
         name: str = "sweep",
         max_seconds: float | None = None,
         error_score: Any = np.nan,
@@ -104,6 +118,8 @@ class SweepCV(BaseSearchCV):
         self.batch_size = batch_size
         self.enqueue = enqueue
         self.storage = storage
+        self.view = view
+        self.other_versions = other_versions
         self.name = name
         self.max_seconds = max_seconds
         self.random_state = random_state
@@ -158,6 +174,8 @@ class SweepCV(BaseSearchCV):
                 seed=seed,
                 is_kept=self.storage is not None,
                 known=known_points(self.enqueue, space, base),
+                view=view_beside(self.view, self.storage),
+                other_versions=self.other_versions,
             ),
         )
         results = self._results(trials, evaluation)
@@ -193,6 +211,8 @@ class SweepCV(BaseSearchCV):
         if not (isinstance(self.error_score, str) and self.error_score == "raise") and not is_number(self.error_score):
             raise ValueError(f"error_score must be 'raise' or a number. Got {quoted(self.error_score)}.")
         check_storage(self.storage)
+        check_view(self.view)
+        check_other_versions(self.other_versions)
         limit = self.max_seconds
         if limit is not None and not (is_number(limit) and 0 < limit < np.inf):
             raise ValueError(f"max_seconds must be a number above 0, or None. Got {quoted(limit)}.")

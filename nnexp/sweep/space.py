@@ -111,6 +111,21 @@ class Leaf:
             return self._step_at(steps)
         return int(value) if self.kind == "int" else float(value)
 
+    def covers(self, other: Leaf) -> bool:
+        """Whether it can have every value that another leaf can have, on the same scale."""
+        if (self.kind, self.log, self.step) != (other.kind, other.log, other.step):
+            return False
+        if self.kind == "choice":
+            return {(type(choice), choice) for choice in other.choices} <= {
+                (type(choice), choice) for choice in self.choices
+            }
+        try:
+            self.checked(other.low)
+            self.checked(other.high)
+        except SpaceError:
+            return False
+        return True
+
     def at(self, u: float) -> Value:
         """Return the value at a place from 0 to 1, such that even places give values as they are declared to be likely."""
         if self.kind == "choice" or (self.step is not None and not self.log):
@@ -343,7 +358,7 @@ class Space:
     """
 
     def __init__(self, declaration: Mapping[str, Any], estimator: Any = None) -> None:
-        self.raw = declaration
+        self.raw, self._estimator = declaration, estimator
         self.declaration = plain(declaration) if isinstance(declaration, Mapping) else declaration
         if not isinstance(declaration, Mapping) or not declaration:
             raise SpaceError("A space needs at least one parameter that varies, such as learning_rate = [0.01, 0.1].")
@@ -396,6 +411,28 @@ class Space:
             if all(other in chosen and _chosen(chosen[other], values) for other, values in parameter.when):
                 chosen[parameter.name] = parameter.node.resolve(noted, chosen)
         return point, chosen
+
+    def has(self, point: Point) -> bool:
+        """Whether a point is in the space: it has a value of each leaf that takes part, and no other."""
+        try:
+            walked = self.walk(lambda leaf: leaf.checked(point[leaf.name]))[0]
+        except (KeyError, SpaceError):
+            return False
+        return walked == point
+
+    def missing_from(self, declaration: Any) -> str:
+        """Return what another space, given by its plain declaration, has and this one has not, or how it is other; else nothing."""
+        try:
+            before = Space(declaration, self._estimator)
+        except (SpaceError, TypeError, ValueError):
+            return "what it was is not known"
+        now = {leaf.name: leaf for leaf in self.leaves}
+        for leaf in before.leaves:
+            if leaf.name not in now:
+                return f"{leaf.name} is missing"
+            if not now[leaf.name].covers(leaf):
+                return f"{leaf.name} does not have all values that it had, on the same scale"
+        return ""
 
     def place(self, parameters: Mapping[str, Any]) -> Point:
         """Return the values of leaves that some parameters of the estimator fix; of what is not named none.

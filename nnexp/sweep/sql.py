@@ -1,52 +1,76 @@
-"""Studies in PostgreSQL, in the tables of Optuna's storage, for any number of machines.
+"""Studies in PostgreSQL, in tables of our own, for any number of machines.
 
-Optuna's storage makes the tables and checks their version. A transaction holds the row of its study, reads what has
-changed, and writes many trials with few statements.
+A transaction holds the row of its study, so that numbers are given once and budgets are exact; it reads what has changed, and
+writes many trials with few statements.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from nnexp._errors import quoted
-from nnexp.sweep.distributions import stored_distribution
-from nnexp.sweep.samplers import quiet
-from nnexp.sweep.space import Point, Space
-from nnexp.sweep.store import (
-    OWNER,
-    RECORD,
-    SEEN,
-    STATES,
-    Change,
-    Outcome,
-    Store,
-    StoreError,
-    Trial,
-    external,
-    internal,
-    note,
-    owned,
-    shown_attributes,
-    without_password,
-)
+from nnexp.sweep.space import Point
+from nnexp.sweep.store import Change, Outcome, Store, StoreError, Trial, made_line, without_password
 
 T = TypeVar("T")
 
 # Seconds for which a server that went away is waited for.
 PATIENCE = 120.0
-CURVES = "nnexp:curves"
+# Of the tables; a change of them is another version.
+VERSION = 1
+# More numbers than this are not listed in a question.
 _AT_ONCE = 5_000
-_CLOCK = "SELECT extract(epoch FROM clock_timestamp())"
+_CLOCK = "extract(epoch FROM clock_timestamp())"
 # What processes that make the same tables or studies wait for, among all advisory locks of a server.
 _LOCK = 7_310_589_128
+# The right to write to views, by study.
+_VIEW_LOCK = 731_058_913
+
+
+def _tables(sa: Any) -> dict[str, Any]:
+    """Return the tables, by what they hold."""
+    metadata = sa.MetaData()
+    version = sa.Table("nnexp_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+    study = sa.Table(
+        "nnexp_studies",
+        metadata,
+        sa.Column("study_id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("identity", sa.Text, nullable=False),
+        sa.Column("directions", sa.Text, nullable=False),
+        sa.Column("declared", sa.Text, nullable=False),
+    )
+    of_study = sa.ForeignKey(study.c.study_id, ondelete="CASCADE")
+    trial = sa.Table(
+        "nnexp_trials",
+        metadata,
+        sa.Column("study_id", sa.Integer, of_study, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("params", sa.Text, nullable=False),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("problem", sa.Text, nullable=False),
+        sa.Column("given", sa.Text, nullable=False),
+        sa.Column("made_with", sa.Text, nullable=False),
+        sa.Column("ended", sa.Double),
+        sa.Column("outcome", sa.Text),  # values, steps, record and rungs, as JSON
+        sa.Column("curve", sa.Text),
+    )
+    process = sa.Table(
+        "nnexp_processes",
+        metadata,
+        sa.Column("study_id", sa.Integer, sa.ForeignKey(study.c.study_id, ondelete="CASCADE"), primary_key=True),
+        sa.Column("owner", sa.Text, primary_key=True),
+        sa.Column("seen", sa.Double, nullable=False),
+    )
+    return {"version": version, "study": study, "trial": trial, "process": process, "all": metadata}
 
 
 class SqlStore(Store):
@@ -60,14 +84,12 @@ class SqlStore(Store):
     Raises
     ------
     StoreError
-        If the server does not answer, or its tables are those of another version of Optuna.
+        If the server does not answer, or its tables are those of another version.
     """
 
     def __init__(self, url: str) -> None:
         try:
             import sqlalchemy as sa
-            from optuna.storages import RDBStorage
-            from optuna.storages._rdb import models
         except ImportError as error:
             raise StoreError("A database needs more packages: pip install 'nnexp[postgresql]'.") from error
         if url.partition("://")[2].partition("/")[0].count("@") > 1:
@@ -87,49 +109,87 @@ class SqlStore(Store):
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         self._sa = sa
+        self._t = _tables(sa)
+        self._known: dict[str, tuple[list[Trial], list[int]]] = {}  # all trials, and the numbers of those that run
+        self._ids: dict[str, int] = {}
         settings = {
-            "pool_size": 1, "max_overflow": 1, "pool_pre_ping": True, "connect_args": {"connect_timeout": 10},
+            "pool_size": 1, "max_overflow": 2, "pool_pre_ping": True, "connect_args": {"connect_timeout": 10},
             "insertmanyvalues_page_size": 1000,
         }  # fmt: skip
         try:
             self._engine = sa.create_engine(parsed, **settings)
             weakref.finalize(self, self._engine.dispose)
-            if not self._has_tables(models.SCHEMA_VERSION):  # Optuna's own look at them takes half a second
-                with quiet(), self._alone(parsed, settings["connect_args"]):
-                    RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=settings).engine.dispose()
+            self._make_tables()
         except ImportError as error:
             raise StoreError("PostgreSQL needs a driver: pip install 'nnexp[postgresql]'.") from error
-        except RuntimeError as error:
-            raise StoreError(f"The storage {self.where} cannot be used: {error}") from error
+        except StoreError:
+            raise
         except Exception as error:
             raise StoreError(f"The storage {self.where} does not answer: {_first_line(error)}") from error
-        names = {
-            "study": models.StudyModel, "study_user": models.StudyUserAttributeModel,
-            "study_system": models.StudySystemAttributeModel, "direction": models.StudyDirectionModel,
-            "trial": models.TrialModel, "param": models.TrialParamModel,
-            "value": models.TrialValueModel, "step": models.TrialIntermediateValueModel,
-            "user": models.TrialUserAttributeModel, "system": models.TrialSystemAttributeModel,
-        }  # fmt: skip
-        self._t: dict[str, Any] = {name: getattr(model, "__table__") for name, model in names.items()}  # noqa: B009
-        self._known: dict[str, list[Trial]] = {}
-        self._ids: dict[str, int] = {}
 
     def close(self) -> None:
         self._engine.dispose()
 
-    def _has_tables(self, version: int) -> bool:
+    def _make_tables(self) -> None:
+        """Make the tables if they are not there, and take over what an earlier version has kept in Optuna's."""
+        sa, t = self._sa, self._t
         with self._engine.connect() as connection:
-            version_table = connection.execute(self._sa.text("SELECT to_regclass('version_info')")).scalar()
-            text = "SELECT schema_version FROM version_info"
-            return bool(version_table) and connection.execute(self._sa.text(text)).scalar() == version
+            version = self._version(connection)
+        if version is None:
+            with self._engine.begin() as connection:
+                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+                version = self._version(connection)
+                if version is None:  # no other process was faster
+                    t["all"].create_all(connection)
+                    from nnexp.sweep.taken_over import studies_in
 
-    @contextlib.contextmanager
-    def _alone(self, url: Any, arguments: Any) -> Iterator[None]:
-        """Keep others from making the same tables at the same time."""
-        engine = self._sa.create_engine(url, poolclass=self._sa.pool.NullPool, connect_args=arguments)
-        with engine.begin() as connection:
-            connection.execute(self._sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            yield
+                    kept_before: dict[str, list[dict[str, Any]]] = {}
+                    if connection.execute(sa.text("SELECT to_regclass('study_user_attributes')")).scalar():
+                        try:
+                            kept_before = studies_in(self._engine.url.render_as_string(hide_password=False))
+                        except StoreError as error:  # perhaps Optuna's tables are somebody else's
+                            self.lost = f"If an earlier version kept studies in {self.where}, they stay there: {error}"
+                    for study in kept_before.values():
+                        self._insert(connection, study)
+                    connection.execute(t["version"].insert(), {"version": VERSION})
+                    version = VERSION
+                    if kept_before:
+                        names = ", ".join(kept_before)
+                        self.lost = f"The studies that an earlier version kept in {self.where} are taken over: {names}."
+        if version != VERSION:
+            raise StoreError(
+                f"The storage {self.where} cannot be used: its tables are those of another version of nnexp."
+            )
+
+    def _version(self, connection: Any) -> int | None:
+        if not connection.execute(self._sa.text("SELECT to_regclass('nnexp_version')")).scalar():
+            return None
+        version = connection.execute(self._sa.select(self._t["version"].c.version)).scalar()
+        return None if version is None else int(version)
+
+    def _insert(self, connection: Any, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Write the lines of a study: how it was made, and its finished trials with their curves."""
+        made, *of_trials = lines
+        identity = self._insert_study(connection, made)
+        rows = []
+        for line in of_trials:
+            outcome = {key: line[key] for key in ("values", "steps", "record", "rungs") if key in line}
+            rows.append({
+                "study_id": identity, "number": line.get("ended", line.get("begun")), "state": line.get("state", "running"),
+                "params": _json(line["params"]), "owner": line.get("owner", ""), "tries": line.get("tries", 1), "problem": "",
+                "given": "", "made_with": "", "ended": line.get("at"), "outcome": _json(outcome) if "ended" in line else None,
+                "curve": _json(line["curve"]) if line.get("curve") else None,
+            })  # fmt: skip
+        if rows:
+            connection.execute(self._t["trial"].insert(), rows)
+
+    def _insert_study(self, connection: Any, made: Mapping[str, Any]) -> int:
+        t = self._t["study"]
+        row = {
+            "name": made["study"], "identity": made["identity"], "directions": _json(made["directions"]),
+            "declared": _json(made["declared"]),
+        }  # fmt: skip
+        return int(connection.execute(t.insert().returning(t.c.study_id), row).scalar())
 
     def _ask(self, question: Callable[[Any], T]) -> T:
         """Do something in a transaction of the database; wait where the server went away and comes back."""
@@ -157,22 +217,28 @@ class SqlStore(Store):
     # Reading
 
     def studies(self) -> dict[str, dict[str, Any]]:
-        t = self._t
+        t = self._t["study"]
 
         def question(connection: Any) -> dict[str, dict[str, Any]]:
-            joined = t["study"].outerjoin(
-                t["study_user"],
-                (t["study_user"].c.study_id == t["study"].c.study_id) & (t["study_user"].c.key == RECORD),
-            )
             rows = connection.execute(
-                self._sa.select(t["study"].c.study_id, t["study"].c.study_name, t["study_user"].c.value_json)
-                .select_from(joined)
-                .order_by(t["study"].c.study_id)
+                self._sa.select(t.c.study_id, t.c.name, t.c.declared).order_by(t.c.study_id)
             ).all()
-            self._ids = {row.study_name: row.study_id for row in rows}
-            return {row.study_name: json.loads(row.value_json) if row.value_json else {} for row in rows}
+            ids = {row.name: row.study_id for row in rows}
+            for name, identity in self._ids.items():
+                if ids.get(name) != identity:  # forgotten, and perhaps made anew
+                    self._known.pop(name, None)
+            self._ids = ids
+            return {row.name: json.loads(row.declared) for row in rows}
 
         return self._ask(question)
+
+    def identity(self, study: str) -> str:
+        number, t = self._id(study), self._t["study"]
+        return self._ask(
+            lambda connection: str(
+                connection.execute(self._sa.select(t.c.identity).where(t.c.study_id == number)).scalar()
+            )
+        )
 
     def _id(self, study: str) -> int:
         if study not in self._ids:
@@ -187,126 +253,67 @@ class SqlStore(Store):
 
     def _refresh(self, connection: Any, study: str, identity: int) -> list[Trial]:
         """Bring the known trials up to date, with what may have changed only."""
-        sa, t = self._sa, self._t
-        known = self._known.setdefault(study, [])
-        trial = t["trial"]
-        open_ones = [known_trial for known_trial in known if not known_trial.is_finished]
-        changed = trial.c.trial_id > (known[-1].identity if known else -1)
-        if open_ones:
-            changed = changed | trial.c.trial_id.in_([known_trial.identity for known_trial in open_ones])
-        rows = connection.execute(
-            sa.select(trial.c.trial_id, trial.c.number, trial.c.state)
-            .where((trial.c.study_id == identity) & changed)
-            .order_by(trial.c.number)
-        ).all()
+        sa, t = self._sa, self._t["trial"]
+        known, open_ones = self._known.setdefault(study, ([], []))
+        changed = t.c.number >= len(known)
+        if len(open_ones) > _AT_ONCE:
+            changed = t.c.number >= open_ones[0]
+        elif open_ones:
+            changed = changed | t.c.number.in_(open_ones)
+        columns = [column for column in t.c if column.name != "curve"]
+        rows = connection.execute(sa.select(*columns).where((t.c.study_id == identity) & changed).order_by(t.c.number))
         # Copies, which take the place of the known ones once they are whole: another thread may be reading those.
-        by_identity = {
-            known_trial.identity: replace(known_trial, rungs=dict(known_trial.rungs)) for known_trial in open_ones
-        }
-        new = []
+        fresh, still_open = list(known), []
         for row in rows:
-            if row.trial_id not in by_identity:
-                by_identity[row.trial_id] = Trial(row.number, "running", {}, identity=row.trial_id)
-                new.append(row.trial_id)
-            by_identity[row.trial_id].state = row.state.name.lower()
-        ended = [row.trial_id for row in rows if by_identity[row.trial_id].is_finished]
-        everything = len(rows) > _AT_ONCE  # then a join is cheaper than lists of numbers
-
-        def select(table: Any, which: Sequence[int], *columns: Any) -> Iterable[Any]:
-            if not which:
-                return []
-            question = sa.select(table.c.trial_id, *columns)
-            if everything:
-                question = question.join(trial, trial.c.trial_id == table.c.trial_id).where(
-                    trial.c.study_id == identity
-                )
-                wanted = set(which)
-                return (row for row in connection.execute(question) if row.trial_id in wanted)
-            return connection.execute(question.where(table.c.trial_id.in_(which)))
-
-        p, v, s, u, a = (t[name] for name in ("param", "value", "step", "user", "system"))
-        for row in select(p, new, p.c.param_name, p.c.param_value, p.c.distribution_json):
-            by_identity[row.trial_id].params[row.param_name] = external(row.distribution_json, row.param_value)
-        for row in select(v, ended, v.c.objective, v.c.value, v.c.value_type):
-            ended_trial = by_identity[row.trial_id]
-            ended_trial.values = ended_trial.values + [math.nan] * (row.objective + 1 - len(ended_trial.values))
-            ended_trial.values[row.objective] = _number(row.value, row.value_type.name)
-        for row in select(s, ended, s.c.step, s.c.intermediate_value, s.c.intermediate_value_type):
-            ended_trial = by_identity[row.trial_id]
-            value = _number(row.intermediate_value, row.intermediate_value_type.name)
-            ended_trial.steps = {**ended_trial.steps, row.step: value}
-        for row in select(u, ended, u.c.key, u.c.value_json):
-            if row.key == RECORD:
-                by_identity[row.trial_id].record = json.loads(row.value_json)
-        changed_ids = [row.trial_id for row in rows]
-        for row in select(
-            a, changed_ids, a.c.key, sa.case((a.c.key == CURVES, ""), else_=a.c.value_json).label("json")
-        ):
-            if row.key != CURVES:
-                note(by_identity[row.trial_id], {row.key: json.loads(row.json)})
-        for known_trial in by_identity.values():
-            if known_trial.params:
-                known_trial.params = dict(sorted(known_trial.params.items()))
-            known_trial.steps = dict(sorted(known_trial.steps.items()))
-        fresh = list(known)
-        for known_trial in by_identity.values():
-            if known_trial.number < len(fresh):
-                fresh[known_trial.number] = known_trial
-        fresh += [by_identity[identity] for identity in new]
-        self._known[study] = fresh
+            if row.number < len(fresh) and fresh[row.number].is_finished:
+                continue
+            trial = _trial(row)
+            if not trial.is_finished:
+                still_open.append(row.number)
+            if row.number < len(fresh):
+                fresh[row.number] = trial
+            else:
+                fresh.append(trial)
+        self._known[study] = fresh, still_open
         return fresh
 
     def seen(self, study: str) -> dict[str, float]:
         identity = self._id(study)
 
         def question(connection: Any) -> dict[str, float]:
-            seen, now = self._seen(connection, identity)
-            return {owner: now - at for owner, at in seen.items()}
+            now = self._now(connection)
+            return {owner: now - at for owner, at in self._seen(connection, identity).items()}
 
         return self._ask(question)
 
-    def _seen(self, connection: Any, identity: int) -> tuple[dict[str, float], float]:
-        t = self._t["study_system"]
-        rows = connection.execute(
-            self._sa.select(t.c.key, t.c.value_json).where(
-                (t.c.study_id == identity) & t.c.key.startswith(SEEN, autoescape=True)
-            )
-        )
-        now = connection.execute(self._sa.text(_CLOCK)).scalar()
-        return {row.key.removeprefix(SEEN): json.loads(row.value_json) for row in rows}, float(now)
+    def _now(self, connection: Any) -> float:
+        return float(connection.execute(self._sa.text(f"SELECT {_CLOCK}")).scalar())
+
+    def _seen(self, connection: Any, identity: int) -> dict[str, float]:
+        t = self._t["process"]
+        rows = connection.execute(self._sa.select(t.c.owner, t.c.seen).where(t.c.study_id == identity)).all()
+        return {row.owner: row.seen for row in rows}
 
     def curves(self, study: str) -> dict[int, dict[str, list[Any]]]:
-        trial, attribute = self._t["trial"], self._t["system"]
-        identity = self._id(study)
+        identity, t = self._id(study), self._t["trial"]
 
         def question(connection: Any) -> dict[int, dict[str, list[Any]]]:
             rows = connection.execute(
-                self._sa.select(trial.c.number, attribute.c.value_json)
-                .join(trial, trial.c.trial_id == attribute.c.trial_id)
-                .where((trial.c.study_id == identity) & (attribute.c.key == CURVES))
+                self._sa.select(t.c.number, t.c.curve).where((t.c.study_id == identity) & t.c.curve.is_not(None))
             )
-            return {row.number: json.loads(row.value_json) for row in rows}
+            return {row.number: json.loads(row.curve) for row in rows}
 
         return self._ask(question)
 
     # Writing
 
     def create_study(self, name: str, directions: Sequence[str], declared: Mapping[str, Any]) -> None:
-        from optuna.study import StudyDirection
-
-        t, sa = self._t, self._sa
-        ways = [StudyDirection.MAXIMIZE if d == "maximize" else StudyDirection.MINIMIZE for d in directions]
+        t, sa = self._t["study"], self._sa
 
         def question(connection: Any) -> None:
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            if connection.execute(sa.select(t["study"].c.study_id).where(t["study"].c.study_name == name)).first():
-                return  # another process was faster
-            made = connection.execute(t["study"].insert().returning(t["study"].c.study_id), {"study_name": name})
-            identity = made.scalar()
-            rows = [{"study_id": identity, "direction": way, "objective": i} for i, way in enumerate(ways)]
-            connection.execute(t["direction"].insert(), rows)
-            attribute = {"study_id": identity, "key": RECORD, "value_json": json.dumps(dict(declared))}
-            connection.execute(t["study_user"].insert(), attribute)
+            if not connection.execute(sa.select(t.c.study_id).where(t.c.name == name)).first():
+                self._insert_study(connection, made_line(name, directions, declared))
 
         self._ask(question)
 
@@ -314,43 +321,91 @@ class SqlStore(Store):
         identity = self._id(study)
 
         def question(connection: Any) -> None:
-            now = float(connection.execute(self._sa.text(_CLOCK)).scalar())
-            _write_heard(connection, self._t, identity, [owner], now)
+            _write_heard(connection, self._t, identity, [owner], self._now(connection))
 
         self._ask(question)
 
     def transact(self, study: str, change: Callable[[Change], T]) -> T:
-        identity, t = self._id(study), self._t
-
         def question(connection: Any) -> T:
-            self._refresh(connection, study, identity)  # the most of it before the lock, which should be short
-            connection.execute(
-                self._sa.select(t["study"].c.study_id).where(t["study"].c.study_id == identity).with_for_update()
-            )
+            identity, t = self._id(study), self._t["study"]
+            if study not in self._known:
+                self._refresh(connection, study, identity)  # the most of it before the lock, which should be short
+            clock = self._sa.literal_column(_CLOCK)
+            held = connection.execute(
+                self._sa.select(clock).select_from(t).where(t.c.study_id == identity).with_for_update()
+            ).first()
+            if held is None:
+                self._ids.pop(study)
+                raise StoreError(f"{self.where} holds no study {quoted(study)} any more.")
             trials = self._refresh(connection, study, identity)
-            transaction = _SqlChange(trials, *self._seen(connection, identity))
+            transaction = _SqlChange(trials, self._seen(connection, identity), float(held[0]))
             result = change(transaction)
-            transaction.write(connection, self._sa, t, identity)
+            transaction.write(connection, self._sa, self._t, identity)
+            if transaction.is_forgotten:
+                self._ids.pop(study)
+            if transaction.is_forgotten or transaction.made_with:
+                self._known.pop(study, None)
             return result
 
+        self._id(study)
         return self._ask(question)
+
+    @contextlib.contextmanager
+    def viewing(self, study: str) -> Iterator[bool]:
+        identity = self._id(study)
+        with self._engine.connect() as connection:
+            text = f"SELECT pg_try_advisory_lock({_VIEW_LOCK}, {identity})"
+            has_it = bool(connection.execute(self._sa.text(text)).scalar())
+            connection.commit()
+            try:
+                yield has_it
+            finally:
+                if has_it:
+                    connection.execute(self._sa.text(f"SELECT pg_advisory_unlock({_VIEW_LOCK}, {identity})"))
+                    connection.commit()
+
+
+def _trial(row: Any) -> Trial:
+    outcome = json.loads(row.outcome) if row.outcome else {}
+    return Trial(
+        number=row.number,
+        state=row.state,
+        params=dict(sorted(json.loads(row.params).items())),
+        values=outcome.get("values", []),
+        steps={int(step): value for step, value in outcome.get("steps", {}).items()},
+        record=outcome.get("record", {}),
+        rungs=outcome.get("rungs", {}),
+        owner=row.owner,
+        tries=row.tries,
+        problem=row.problem,
+        given=row.given,
+        made_with=row.made_with,
+        ended=row.ended or 0.0,
+    )
 
 
 class _SqlChange(Change):
     def __init__(self, trials: list[Trial], seen: dict[str, float], now: float) -> None:
         self.trials, self.seen, self.now = trials, seen, now
-        self._new: list[tuple[int, Point, str, Space]] = []
-        self._taken: dict[int, dict[str, Any]] = {}
+        self.is_forgotten, self.made_with = False, ""
+        self._new: list[Trial] = []
+        self._taken: dict[int, Trial] = {}
         self._ended: list[Outcome] = []
         self._heard: list[str] = []
+        self._declared: dict[str, Any] | None = None
 
-    def create(self, points: Sequence[Point], owner: str, space: Space) -> list[int]:
+    def create(self, points: Sequence[Point], owner: str, given: Sequence[str] = ()) -> list[int]:
         first = len(self.trials) + len(self._new)
-        self._new += [(first + i, point, owner, space) for i, point in enumerate(points)]
-        return list(range(first, first + len(points)))
+        numbers = list(range(first, first + len(points)))
+        signs = [*given, *[""] * len(points)]
+        for number, point, sign in zip(numbers, points, signs, strict=False):
+            self._new.append(Trial(number, "running", point, owner=owner, tries=int(bool(owner)), given=sign))
+        return numbers
 
     def take(self, number: int, owner: str, tries: int | None = None, problem: str = "") -> None:
-        self._taken[number] = owned(owner, self.trials[number].tries + 1 if tries is None else tries, problem)
+        before = self.trials[number]
+        tries = before.tries + 1 if tries is None else tries
+        self._taken[number] = replace(before, owner=owner, tries=tries, problem=problem)
 
     def finish(self, outcome: Outcome) -> None:
         if not self.trials[outcome.number].is_finished:
@@ -359,92 +414,69 @@ class _SqlChange(Change):
     def heard(self, owner: str) -> None:
         self._heard.append(owner)
 
-    def write(self, connection: Any, sa: Any, t: dict[str, Any], study: int) -> None:
-        """Write all of it, with a statement for each table."""
-        from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
-        from optuna.trial import TrialState
-        from sqlalchemy.dialects.postgresql import insert
+    def declare(self, declared: Mapping[str, Any], made_with: str = "") -> None:
+        self._declared, self.made_with = dict(declared), made_with
 
-        now = datetime.now(UTC).replace(tzinfo=None)
+    def forget(self) -> None:
+        self.is_forgotten = True
+
+    def write(self, connection: Any, sa: Any, t: dict[str, Any], study: int) -> None:
+        """Write all of it, with a statement for each kind of change."""
+        trial, now = t["trial"], self.now
+        if self.is_forgotten:
+            connection.execute(t["study"].delete().where(t["study"].c.study_id == study))
+            return
+        one = (trial.c.study_id == study) & (trial.c.number == sa.bindparam("n"))
         if self._new:
             rows = [
-                {"number": n, "study_id": study, "state": TrialState.RUNNING, "datetime_start": now}
-                for n, *_ in self._new
+                {
+                    "study_id": study, "number": new.number, "state": "running", "params": _json(new.params), "owner": new.owner,
+                    "tries": new.tries, "problem": "", "given": new.given, "made_with": "",
+                }
+                for new in self._new
+            ]  # fmt: skip
+            connection.execute(trial.insert(), rows)
+        if self._taken:
+            changed = {name: sa.bindparam(f"new_{name}") for name in ("owner", "tries", "problem")}
+            rows = [
+                {"n": n, "new_owner": taken.owner, "new_tries": taken.tries, "new_problem": taken.problem}
+                for n, taken in self._taken.items()
             ]
-            made = connection.execute(
-                t["trial"].insert().returning(t["trial"].c.trial_id, sort_by_parameter_order=True), rows
-            ).all()
-            params, owners = [], []
-            for row, (_, point, owner, space) in zip(made, self._new, strict=True):
-                leaves = {leaf.name: leaf for leaf in space.leaves}
-                params += [
-                    {
-                        "trial_id": row.trial_id, "param_name": name, "param_value": internal(leaves[name], value),
-                        "distribution_json": stored_distribution(leaves[name]),
-                    }
-                    for name, value in point.items()
-                ]  # fmt: skip
-                owners.append(_attribute(row.trial_id, OWNER, owned(owner, 1)))
-            connection.execute(t["param"].insert(), params)
-            connection.execute(t["system"].insert(), owners)
-        attributes = [_attribute(self.trials[n].identity, OWNER, noted) for n, noted in self._taken.items()]
-        shown: list[Any] = []
-        values: list[Any] = []
-        steps: list[Any] = []
-        by_state: dict[Any, list[int]] = {}
-        for outcome in self._ended:
-            identity = self.trials[outcome.number].identity
-            by_state.setdefault(TrialState(STATES[outcome.state]), []).append(identity)
-            attributes += [_attribute(identity, key, value) for key, value in outcome.rungs.items()]
-            if outcome.curve:
-                attributes.append(_attribute(identity, CURVES, outcome.curve))
-            shown += [_attribute(identity, key, value) for key, value in shown_attributes(outcome).items()]
-            for objective, value in enumerate(outcome.values):
-                stored, kind = TrialValueModel.value_to_stored_repr(value)
-                values.append({"trial_id": identity, "objective": objective, "value": stored, "value_type": kind})
-            for step, value in outcome.steps.items():
-                at, sort = TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-                steps.append({
-                    "trial_id": identity, "step": step, "intermediate_value": at, "intermediate_value_type": sort,
-                })  # fmt: skip
-        for table, rows, key in (("system", attributes, "key"), ("user", shown, "key")):
-            if rows:
-                statement = insert(t[table])
-                statement = statement.on_conflict_do_update(
-                    index_elements=["trial_id", key], set_={"value_json": statement.excluded.value_json}
-                )
-                connection.execute(statement, rows)
-        if values:
-            connection.execute(t["value"].insert(), values)
-        if steps:
-            connection.execute(t["step"].insert(), steps)
-        for state, identities in by_state.items():
-            connection.execute(
-                sa.update(t["trial"])
-                .where(t["trial"].c.trial_id.in_(identities))
-                .values(state=state, datetime_complete=now)
-            )
-        _write_heard(connection, t, study, self._heard, self.now)
+            connection.execute(trial.update().where(one).values(**changed), rows)
+        if self._ended:
+            changed = {name: sa.bindparam(f"new_{name}") for name in ("state", "outcome", "curve")}
+            rows = [
+                {
+                    "n": outcome.number, "new_state": outcome.state, "new_curve": _json(outcome.curve) if outcome.curve else None,
+                    "new_outcome": _json({
+                        "values": outcome.values, "steps": outcome.steps, "record": outcome.record, "rungs": outcome.rungs,
+                    }),
+                }
+                for outcome in self._ended
+            ]  # fmt: skip
+            connection.execute(trial.update().where(one).values(ended=now, **changed), rows)
+        if self._declared is not None:
+            statement = t["study"].update().where(t["study"].c.study_id == study)
+            connection.execute(statement.values(declared=_json(self._declared)))
+            if self.made_with:
+                kept = (trial.c.study_id == study) & (trial.c.outcome.is_not(None)) & (trial.c.made_with == "")
+                connection.execute(trial.update().where(kept).values(made_with=self.made_with))
+        _write_heard(connection, t, study, self._heard, now)
 
 
 def _write_heard(connection: Any, t: dict[str, Any], study: int, owners: Sequence[str], now: float) -> None:
     from sqlalchemy.dialects.postgresql import insert
 
     if owners:
-        statement = insert(t["study_system"])
+        statement = insert(t["process"])
         statement = statement.on_conflict_do_update(
-            index_elements=["study_id", "key"], set_={"value_json": statement.excluded.value_json}
+            index_elements=["study_id", "owner"], set_={"seen": statement.excluded.seen}
         )
-        rows = [{"study_id": study, "key": SEEN + owner, "value_json": json.dumps(now)} for owner in owners]
-        connection.execute(statement, rows)
+        connection.execute(statement, [{"study_id": study, "owner": owner, "seen": now} for owner in set(owners)])
 
 
-def _attribute(identity: int, key: str, value: Any) -> dict[str, Any]:
-    return {"trial_id": identity, "key": key, "value_json": json.dumps(value, separators=(",", ":"))}
-
-
-def _number(value: float | None, kind: str) -> float:
-    return {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}.get(kind, math.nan if value is None else value)
+def _json(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,8 +1,7 @@
-"""Where a study is kept: in Optuna's own formats, so that its dashboard shows it, but written in whole transactions.
+"""Where the trials of studies are kept: a record of our own, in which what is finished stands, as runs do.
 
-A transaction reads what is new, decides, and writes everything at once or nothing. Optuna's storages write each value of
-a trial by itself; a process that is killed between two of them leaves half a trial, and two processes that both see the
-last free number both take it. Here neither can happen.
+A study of Optuna's is a view of it, see `nnexp.sweep.view`. A transaction reads what is new, decides, and writes; two processes
+never take the same number, and what a kill cuts short is one line, whose trial is done again.
 """
 
 from __future__ import annotations
@@ -12,18 +11,15 @@ import json
 import math
 import os
 import re
-import shutil
 import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import (
@@ -41,16 +37,11 @@ from nnexp._files import (
 )
 from nnexp._processes import is_running, machine_name
 from nnexp.engine import RETRIES
-from nnexp.sweep.distributions import stored_distribution
-from nnexp.sweep.space import Leaf, Point, Space
+from nnexp.sweep.space import Point
 
 T = TypeVar("T")
 
 FINISHED = ("complete", "pruned", "fail")
-# Optuna's numbers of the states.
-STATES = {"running": 0, "complete": 1, "pruned": 2, "fail": 3, "waiting": 4}
-_STATE_NAMES = {number: name for name, number in STATES.items()}
-OWNER, SEEN, RECORD = "nnexp:owner", "nnexp:seen:", "nnexp"
 
 
 @contextlib.contextmanager
@@ -75,24 +66,26 @@ class DamagedStoreError(StoreError):
         self._path, self._position, self._line = path, position, line
         super().__init__(
             f"{path} is damaged at byte {position}: {quoted(line[:40])} is no record of a study. "
-            f"`nnexp doctor {path.parent} --mend` cuts it there and keeps a copy."
+            f"`nnexp doctor {path.parent} --mend` leaves out such lines and keeps a copy."
         )
 
     def __reduce__(self) -> Any:
         return type(self), (self._path, self._position, self._line)
 
-    def cut(self) -> str:
-        """Cut the file where it is damaged, keep a copy, and say so."""
+    def mend(self) -> str:
+        """Leave out the lines that are no record, and those that make no sense without them; keep a copy, and say so."""
         copy = next_free(self._path.with_name(f"{self._path.name}.damaged"))
         try:
-            with locked(self._path), open(self._path, "rb") as file:
+            with locked(self._path):
+                content = self._path.read_bytes()
                 with replacing(copy) as kept:
-                    shutil.copyfileobj(file, kept)
-                lost = self._path.stat().st_size - self._position
-                os.truncate(self._path, self._position)
+                    kept.write(content)
+                good, n_bad = _good_lines(content)
+                with replacing(self._path) as file:
+                    file.write(b"".join(good))
         except (OSError, LockError) as error:
             raise StoreError(f"{self._path} cannot be mended: {reason(error)}.") from error
-        return f"{self._path} is cut at byte {self._position}; the last {lost} bytes are in {copy.name} alone."
+        return f"{n_bad} lines of {self._path} are left out; all that was there is in {copy.name}."
 
 
 def without_password(place: str) -> str:
@@ -108,7 +101,7 @@ class Trial:
     Attributes
     ----------
     number : int
-    state : {"running", "waiting", "complete", "pruned", "fail"}
+    state : {"running", "complete", "pruned", "fail"}
     params : dict
         The point of the space, by leaf.
     values : list of float
@@ -125,8 +118,12 @@ class Trial:
         How often it was begun.
     problem : str
         Why it is given up for now, if it is and that is known.
-    identity : int
-        In the storage.
+    given : str
+        Of a trial whose point came from a waiting trial of the view: the sign by which the view knows it.
+    made_with : str
+        The versions that it was made with, where it was kept when they changed.
+    ended : float
+        When, in seconds of the storage's clock.
     """
 
     number: int
@@ -139,7 +136,9 @@ class Trial:
     owner: str = ""
     tries: int = 1
     problem: str = ""
-    identity: int = -1
+    given: str = ""
+    made_with: str = ""
+    ended: float = 0.0
 
     @property
     def is_finished(self) -> bool:
@@ -198,8 +197,8 @@ class Change(ABC):
     now: float
 
     @abstractmethod
-    def create(self, points: Sequence[Point], owner: str, space: Space) -> list[int]:
-        """Begin a trial at each point; return their numbers."""
+    def create(self, points: Sequence[Point], owner: str, given: Sequence[str] = ()) -> list[int]:
+        """Begin a trial at each point; return their numbers. Trials without an owner wait for one."""
 
     @abstractmethod
     def take(self, number: int, owner: str, tries: int | None = None, problem: str = "") -> None:
@@ -213,6 +212,14 @@ class Change(ABC):
     def heard(self, owner: str) -> None:
         """Note that a process is alive."""
 
+    @abstractmethod
+    def declare(self, declared: Mapping[str, Any], made_with: str = "") -> None:
+        """Note what the study is from now on; what is finished stays, marked with what it was made with if that is given."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Let the study be as if it had never been."""
+
 
 class Store(ABC):
     """All studies of one place.
@@ -222,7 +229,7 @@ class Store(ABC):
     where : str
         The place, for messages.
     lost : str
-        What was found damaged and left out, in a sentence; empty if nothing was.
+        What was found damaged and left out, or taken over from an earlier version, in a sentence; empty if nothing was.
     """
 
     where: str
@@ -231,6 +238,10 @@ class Store(ABC):
     @abstractmethod
     def studies(self) -> dict[str, dict[str, Any]]:
         """Return the studies that are there, each with what it was declared to be."""
+
+    @abstractmethod
+    def identity(self, study: str) -> str:
+        """Return what tells a study from all others, also from those of its name elsewhere."""
 
     @abstractmethod
     def create_study(self, name: str, directions: Sequence[str], declared: Mapping[str, Any]) -> None:
@@ -255,6 +266,10 @@ class Store(ABC):
     @abstractmethod
     def seen(self, study: str) -> dict[str, float]:
         """Return when each process was last heard of, as seconds ago."""
+
+    @abstractmethod
+    def viewing(self, study: str) -> contextlib.AbstractContextManager[bool]:
+        """Give the right to write to the view, which one has at a time, or say that another has it."""
 
     @abstractmethod
     def close(self) -> None:
@@ -282,66 +297,13 @@ def is_gone(owner: str, seen: Mapping[str, float], now: float, lease: float) -> 
     return now - seen.get(owner, -math.inf) > lease
 
 
-def internal(leaf: Leaf, value: Any) -> float:
-    """Return a value as Optuna stores it."""
-    if leaf.kind != "choice":
-        return float(value)
-    for index, choice in enumerate(leaf.choices):
-        if choice == value and type(choice) is type(value):
-            return index
-    return leaf.choices.index(value)
-
-
-@lru_cache(maxsize=4096)
-def _choices(text: str) -> tuple[str, list[Any]]:
-    """Return the kind of a stored distribution, and the choices of a choice."""
-    content = json.loads(text)
-    return content["name"], content["attributes"].get("choices", [])
-
-
-def external(text: str, value: float) -> Any:
-    """Return a stored value as the space has it."""
-    kind, choices = _choices(text)
-    if kind == "CategoricalDistribution":
-        return choices[int(value)]
-    return int(value) if kind == "IntDistribution" else float(value)
-
-
-@dataclass(eq=False)
-class _Study:
-    name: str
-    directions: list[int]
-    declared: dict[str, Any] = field(default_factory=dict)
-    seen: dict[str, float] = field(default_factory=dict)
-    trials: list[Trial] = field(default_factory=list)
-    deleted: bool = False
-
-
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Number = Annotated[int, Field(ge=0, lt=2**31)]
+_Owner = Annotated[str, Field(max_length=500)]
+_Time = Annotated[float, Field(allow_inf_nan=False, gt=-1e15, lt=1e15)]
 
 
-class _Owner(BaseModel):
-    model_config = ConfigDict(strict=True)
-    owner: Annotated[str, Field(max_length=500)]
-    tries: Annotated[int, Field(ge=0, le=2**31)]
-    problem: str = ""
-
-
-class _System(BaseModel):
-    """What nnexp notes with a trial or a study; others may note what they like."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-    owner: Annotated[_Owner | None, Field(alias=OWNER)] = None
-
-    @model_validator(mode="after")
-    def _check_seen(self) -> _System:
-        for key, value in (self.model_extra or {}).items():
-            if key.startswith(SEEN) and not (isinstance(value, int | float) and abs(value) < 1e15):
-                raise ValueError("it is no time")
-        return self
-
-
-class _Found(BaseModel):
+class _Evaluated(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
     scores: dict[str, list[_Finite]] = {}
     evaluations: Annotated[int, Field(ge=0)] | None = None
@@ -350,49 +312,151 @@ class _Found(BaseModel):
     pruned_at: int | None = None
     reused_from: str | None = None
     key: str = ""
+    path: list[list[float]] = []
 
 
-class _User(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    record: Annotated[dict[str, Any] | None, Field(alias=RECORD)] = None
-
-
-class _Operation(BaseModel):
-    """A line of a study's file: what nnexp reads of it is checked, whoever wrote it."""
+class _Line(BaseModel):
+    """A line of a study's file; what it is shows in which of these it has. Whoever wrote it, it is checked."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-    op_code: int
-    study_name: str = ""
-    directions: list[Literal[1, 2]] = []
-    state: Annotated[int, Field(ge=0, le=4)] = 0
-    values: list[float] | None = None
-    params: dict[str, float | int] = {}
-    distributions: dict[str, str] = {}
-    system_attr: _System | None = None
-    system_attrs: _System | None = None
-    user_attr: _User | None = None
-    user_attrs: _User | None = None
+    study: str
+    # A study is made, or declared anew.
+    declared: dict[str, Any] | None = None
+    directions: Annotated[list[Literal["minimize", "maximize"]], Field(min_length=1)] | None = None
+    identity: Annotated[str, Field(max_length=100)] = ""
+    # A trial is begun, or passes to another process.
+    begun: _Number | None = None
+    taken: _Number | None = None
+    owner: _Owner = ""
+    tries: _Number = 1
+    problem: str = ""
+    given: Annotated[str, Field(max_length=100)] = ""
+    # A trial has ended: all that there is to know of it.
+    ended: _Number | None = None
+    state: Literal["complete", "pruned", "fail"] = "complete"
+    params: dict[str, bool | int | float | str | None] = {}
+    values: list[float] = []
+    steps: dict[Annotated[str, Field(pattern=r"^-?[0-9]{1,12}$")], float] = {}
+    record: dict[str, Any] = {}
+    rungs: dict[str, Any] = {}
+    made_with: str = ""
+    # A process is alive.
+    heard: _Owner | None = None
+    at: _Time = 0.0
+    # The study is forgotten.
+    forgotten: bool = False
 
     @model_validator(mode="after")
-    def _check_end(self) -> _Operation:
-        complete = self.op_code == 6 and self.state == STATES["complete"]
-        if complete and (not self.values or any(value != value for value in self.values)):
-            raise ValueError("a completed trial has no value")
-        if (
-            self.op_code == 8
-            and self.user_attr is not None
-            and self.user_attr.record
-            and "scores" in self.user_attr.record
-        ):
-            _Found.model_validate(self.user_attr.record)
+    def _check(self) -> _Line:
+        kinds = sum(part is not None for part in (self.declared, self.begun, self.taken, self.ended, self.heard))
+        if kinds + self.forgotten != 1:
+            raise ValueError("it is not one of the lines that there are")
+        if self.ended is not None:
+            if self.state == "complete" and (not self.values or any(value != value for value in self.values)):
+                raise ValueError("a completed trial has no value")
+            _Evaluated.model_validate(self.record)
         return self
 
 
-class JournalStore(Store):
-    """Studies in a file in the format of Optuna's journal, for several processes on one machine, or on NFS.
+@dataclass(eq=False)
+class _Study:
+    identity: str
+    declared: dict[str, Any]
+    directions: list[str]
+    seen: dict[str, float] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
 
-    A transaction is one write of whole lines under the file's lock, and synced before the lock is given up. Each line says
-    which of how many of its transaction it is, so that what a kill or a full disk cut short is recognised and left out.
+
+class _Studies:
+    """What the lines of a file say, one after the other."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, _Study] = {}
+
+    def apply(self, content: Any) -> None:
+        """Take in a line.
+
+        Raises
+        ------
+        ValueError
+            If nobody can have written it, or not here.
+        """
+        line = _Line.model_validate(content)
+        if line.declared is not None:
+            self._declare(line, line.declared)
+            return
+        study = self.by_name.get(line.study)
+        if study is None:
+            raise ValueError("there is no such study")
+        if line.forgotten:
+            del self.by_name[line.study]
+        elif line.heard is not None:
+            study.seen[line.heard] = line.at
+        elif line.begun is not None:
+            self._begin(study, line.begun, line)
+        elif line.taken is not None:
+            trial = study.trials[self._known(study, line.taken)]
+            if not trial.is_finished:
+                trial.owner, trial.tries, trial.problem = line.owner, line.tries, line.problem
+        elif line.ended is not None:
+            if line.ended == len(study.trials):  # the line of its beginning is lost
+                self._begin(study, line.ended, line)
+            _end(study.trials[self._known(study, line.ended)], line)
+
+    def _declare(self, line: _Line, declared: dict[str, Any]) -> None:
+        study = self.by_name.get(line.study)
+        if study is None:
+            if line.directions is None:
+                raise ValueError("a study has no direction")
+            self.by_name[line.study] = _Study(line.identity, declared, list(line.directions))
+            return
+        study.declared = declared
+        if line.made_with:
+            for trial in study.trials:
+                if trial.is_finished:
+                    trial.made_with = trial.made_with or line.made_with
+
+    def _begin(self, study: _Study, number: int, line: _Line) -> None:
+        if number != len(study.trials):
+            raise ValueError("a trial's number is not the next one")
+        params = dict(sorted(line.params.items()))
+        study.trials.append(Trial(number, "running", params, owner=line.owner, tries=line.tries, given=line.given))
+
+    @staticmethod
+    def _known(study: _Study, number: int) -> int:
+        if number >= len(study.trials):
+            raise ValueError("there is no such trial")
+        return number
+
+
+def _end(trial: Trial, line: _Line) -> None:
+    if trial.is_finished:
+        return
+    trial.values, trial.record, trial.rungs = list(line.values), line.record, line.rungs
+    trial.steps = {int(step): value for step, value in line.steps.items()}
+    trial.ended, trial.made_with, trial.owner, trial.tries = line.at, line.made_with, line.owner, line.tries
+    trial.state = line.state  # last: another thread may be reading
+
+
+def _good_lines(content: bytes) -> tuple[list[bytes], int]:
+    """Return the lines of a file that are records and follow from those before them, and how many others there are."""
+    studies, good, n_bad = _Studies(), [], 0
+    for line in content.splitlines(keepends=True):
+        try:
+            studies.apply(parse_json(line))
+        except (ValueError, TypeError):
+            n_bad += bool(line.strip(b"\x00 \r\n"))
+        else:
+            good.append(line if line.endswith(b"\n") else line + b"\n")
+    return good, n_bad
+
+
+class JournalStore(Store):
+    """Studies in a file, for several processes on one machine, or on NFS.
+
+    A transaction is one write of whole lines under the file's lock, and synced before the lock is given up. Each line stands for
+    itself: a study, a trial that is begun, passes to another process or has ended. What a kill or a full disk cut short is a last
+    line without an end, which is left out.
 
     Parameters
     ----------
@@ -403,10 +467,8 @@ class JournalStore(Store):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.where = str(path)
-        self._studies: list[_Study] = []
-        self._trials: list[tuple[int, int]] = []  # study and number, by the storage's identity
+        self._studies = _Studies()
         self._offset = 0
-        self._worker = uuid.uuid4().hex
         if path.exists():
             with self._locked() as file:
                 remove_left(path.parent)
@@ -416,7 +478,11 @@ class JournalStore(Store):
 
     def studies(self) -> dict[str, dict[str, Any]]:
         self._refresh()
-        return {study.name: study.declared for study in self._studies if not study.deleted}
+        return {name: study.declared for name, study in self._studies.by_name.items()}
+
+    def identity(self, study: str) -> str:
+        self._refresh()
+        return self._named(study).identity
 
     def trials(self, study: str) -> list[Trial]:
         self._refresh()
@@ -435,9 +501,13 @@ class JournalStore(Store):
                     # What a kill cut short belongs to a trial that is done again.
                     with contextlib.suppress(ValueError, KeyError, TypeError):
                         content = parse_json(line)
+                        if content["study"] != study:
+                            continue
+                        if content.get("forgotten"):
+                            curves = {}
+                            continue
                         curve = content["curve"]
-                        whole = {"fold", "step", "error", "validation_error", "evaluations"} <= set(curve)
-                        if content["study"] == study and whole:
+                        if {"fold", "step", "error", "validation_error", "evaluations"} <= set(curve):
                             curves[content["number"]] = curve
         return curves
 
@@ -446,10 +516,9 @@ class JournalStore(Store):
         return self.path.with_name(f"{self.path.stem}-curves.jsonl")
 
     def _named(self, study: str) -> _Study:
-        for known_study in self._studies:
-            if known_study.name == study and not known_study.deleted:
-                return known_study
-        raise StoreError(f"{self.where} holds no study {quoted(study)}.")
+        if study not in self._studies.by_name:
+            raise StoreError(f"{self.where} holds no study {quoted(study)}.")
+        return self._studies.by_name[study]
 
     def _refresh(self) -> None:
         try:
@@ -463,99 +532,26 @@ class JournalStore(Store):
             raise StoreError(f"The study cannot be read from {self.where}: {reason(error)}.") from error
 
     def _read(self, file: int) -> int:
-        """Take in the whole transactions after what was read; return where the first one that is not whole begins."""
+        """Take in the whole lines after what was read; return where the first one that is not whole begins."""
         if os.fstat(file).st_size < self._offset:  # somebody has cut it
-            self._studies, self._trials, self._offset = [], [], 0
-        position = start = self._offset
-        waiting: list[dict[str, Any]] = []
-        first = position
+            self._studies, self._offset = _Studies(), 0
         text = read_whole(file, self._offset)
-        for line in [part + b"\n" for part in text.split(b"\n")[:-1]] + [text.rpartition(b"\n")[2]]:
-            if not line.endswith(b"\n"):
-                break
+        start, position = self._offset, 0
+        while (end := text.find(b"\n", position) + 1) > 0:
+            line = text[position:end]
             try:
-                content = parse_json(line)
-                content["op_code"]
-            except (ValueError, KeyError, TypeError):
-                rest = text[position - start :]
-                if rest.strip(b"\x00 \r\n"):  # else a tail of nothing, as some file systems leave it
-                    raise DamagedStoreError(self.path, position, line) from None
-                break
-            begins = position
-            position += len(line)
-            try:
-                index, count = content.get("nnexp", (1, 1))
-            except (TypeError, ValueError, AttributeError):
-                raise DamagedStoreError(self.path, begins, line) from None
-            if index == 1:
-                first = begins
-                waiting = []
-            waiting.append(content)
-            if index == count and len(waiting) == count:
-                try:
-                    for operation in waiting:
-                        self._apply(operation["op_code"], operation)
-                    self._offset = position
-                except (KeyError, IndexError, TypeError, ValueError, AttributeError):  # JSON, but not what it was
-                    self._studies, self._trials, self._offset = [], [], 0
-                    raise DamagedStoreError(self.path, first, line) from None
-                except BaseException:  # Ctrl-C in the middle: all is read anew
-                    self._studies, self._trials, self._offset = [], [], 0
-                    raise
-                waiting = []
+                self._studies.apply(parse_json(line))
+            except (ValidationError, ValueError, TypeError):
+                if not text[position:].strip(b"\x00 \r\n"):  # a tail of nothing, as some file systems leave it
+                    break
+                self._studies, self._offset = _Studies(), 0
+                raise DamagedStoreError(self.path, start + position, line) from None
+            except BaseException:  # Ctrl-C in the middle: all is read anew
+                self._studies, self._offset = _Studies(), 0
+                raise
+            position = end
+            self._offset = start + position
         return self._offset
-
-    def _apply(self, op: int, content: dict[str, Any]) -> None:
-        _Operation.model_validate(content)
-        if op == 0:
-            if not any(
-                known_study.name == content["study_name"] and not known_study.deleted for known_study in self._studies
-            ):
-                self._studies.append(_Study(content["study_name"], content["directions"]))
-            return
-        if op in (1, 2, 3, 4):
-            study = self._studies[content["study_id"]]
-            if op == 1:
-                study.deleted = True
-            elif op == 2:
-                study.declared.update(content["user_attr"].get(RECORD, {}))
-            elif op == 3:
-                for key, value in content["system_attr"].items():
-                    if key.startswith(SEEN):
-                        study.seen[key.removeprefix(SEEN)] = value
-            else:
-                self._apply_create(study, content)
-            return
-        if op not in (6, 7, 8, 9):
-            raise ValueError(op)
-        number = self._trials[content["trial_id"]]
-        trial = self._studies[number[0]].trials[number[1]]
-        if trial.is_finished:
-            return
-        if op == 6:
-            if content["values"] is not None:
-                trial.values = content["values"]
-            trial.state = _STATE_NAMES[content["state"]]  # last: another thread may be reading
-        elif op == 7:
-            trial.steps[int(content["step"])] = content["intermediate_value"]
-        elif op == 8:
-            trial.record.update(content["user_attr"].get(RECORD, {}))
-        elif op == 9:
-            note(trial, content["system_attr"])
-
-    def _apply_create(self, study: _Study, content: dict[str, Any]) -> None:
-        kinds = content.get("distributions", {})
-        trial = Trial(
-            number=len(study.trials),
-            state=_STATE_NAMES[content.get("state", 0)],
-            params={name: external(kinds[name], value) for name, value in sorted(content.get("params", {}).items())},
-            values=content.get("values") or [],
-            record=dict(content.get("user_attrs", {}).get(RECORD, {})),
-            identity=len(self._trials),
-        )
-        note(trial, content.get("system_attrs", {}))
-        self._trials.append((content["study_id"], trial.number))
-        study.trials.append(trial)
 
     # Writing
 
@@ -575,36 +571,41 @@ class JournalStore(Store):
             raise StoreError(f"The study cannot be written to {self.where}: {reason(error)}.") from error
 
     def _mend(self, file: int) -> None:
-        """Cut off what is not a whole transaction; the lock is held."""
+        """Cut off what is not a whole line; the lock is held."""
         end = self._read(file)
         size = os.fstat(file).st_size
         if size > end:
             cut(file, end)
             self.lost = (
                 f"The last {size - end} bytes of {self.where} were a record that was cut short; they are left out, and its "
-                "trials are done again."
+                "trial is done again."
             )
 
     def create_study(self, name: str, directions: Sequence[str], declared: Mapping[str, Any]) -> None:
         with self._locked() as file:
             self._mend(file)
-            if any(known_study.name == name and not known_study.deleted for known_study in self._studies):
-                return
-            number = len(self._studies)
-            self._write(
-                file,
-                [
-                    {"op_code": 0, "study_name": name, "directions": [2 if d == "maximize" else 1 for d in directions]},
-                    {"op_code": 2, "study_id": number, "user_attr": {RECORD: dict(declared)}},
-                ],
-            )
+            if name not in self._studies.by_name:
+                self._write(file, [made_line(name, directions, declared)])
+
+    def take_over(self, read: Callable[[], Sequence[Mapping[str, Any]]]) -> bool:
+        """Write the lines of studies that were kept elsewhere, all of them or none; return whether there were such lines.
+
+        Parameters
+        ----------
+        read : callable
+            Returns the lines. It is asked by one process, and not if there are studies already.
+        """
+        with self._locked() as file:
+            self._mend(file)
+            lines = [] if self._studies.by_name else read()
+            self._write(file, lines)
+            return bool(lines)
 
     def transact(self, study: str, change: Callable[[Change], T]) -> T:
         self._refresh()  # the most of it before the lock, which should be short
         with self._locked() as file:
             self._mend(file)
-            known_study = self._named(study)
-            transaction = _JournalChange(self._studies.index(known_study), known_study, len(self._trials))
+            transaction = _JournalChange(study, self._named(study))
             result = change(transaction)
             if transaction.curves:
                 curves = open_to_append(self._curve_file)
@@ -619,64 +620,74 @@ class JournalStore(Store):
     def heard(self, study: str, owner: str) -> None:
         self.transact(study, lambda change: change.heard(owner))
 
-    def _write(self, file: int, lines: list[dict[str, Any]]) -> None:
-        if not lines:
-            return
-        count = len(lines)
-        text = b"".join(
-            _line({**line, "worker_id": self._worker, "nnexp": [i + 1, count]}) for i, line in enumerate(lines)
-        )
-        append(file, text)
-        self._read(file)
+    def _write(self, file: int, lines: Sequence[Mapping[str, Any]]) -> None:
+        if lines:
+            append(file, b"".join(map(_line, lines)))
+            self._read(file)
+
+    @contextlib.contextmanager
+    def viewing(self, study: str) -> Iterator[bool]:
+        lock = Lock(self.path.with_name(f".{self.path.stem}-view.lock"))
+        try:
+            has_it = lock.acquire(wait=False)
+        except (LockError, OSError):
+            has_it = False
+        try:
+            yield has_it
+        finally:
+            if has_it:
+                lock.release()
 
     def close(self) -> None:
         pass
 
 
-def _line(content: dict[str, Any]) -> bytes:
+def _line(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode() + b"\n"
 
 
-def owned(owner: str, tries: int, problem: str = "") -> dict[str, Any]:
-    """Return what is noted of whose a trial is."""
-    return {"owner": owner, "tries": tries, **({"problem": problem} if problem else {})}
+def made_line(name: str, directions: Sequence[str], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the line of a study that is made."""
+    return {
+        "study": name, "declared": dict(declared), "directions": list(directions), "identity": uuid.uuid4().hex,
+    }  # fmt: skip
 
 
-def note(trial: Trial, attributes: Mapping[str, Any]) -> None:
-    """Take in what is noted with a trial: whose it is, and what a pruner needs."""
-    for key, value in attributes.items():
-        if key == OWNER:
-            trial.owner, trial.tries, trial.problem = value["owner"], value["tries"], value.get("problem", "")
-        else:
-            trial.rungs[key] = value
+def ended_line(study: str, trial: Trial, outcome: Outcome, at: float) -> dict[str, Any]:
+    """Return the line of a trial that has ended."""
+    more: dict[str, Any] = {
+        "owner": trial.owner,
+        "tries": trial.tries,
+        "given": trial.given,
+        "made_with": trial.made_with,
+    }
+    more |= {"steps": outcome.steps, "rungs": outcome.rungs}
+    return {
+        "study": study, "ended": trial.number, "state": outcome.state, "params": trial.params, "values": outcome.values,
+        "record": outcome.record, **{key: value for key, value in more.items() if value}, "at": at,
+    }  # fmt: skip
 
 
 class _JournalChange(Change):
-    def __init__(self, index: int, study: _Study, n_identities: int) -> None:
+    def __init__(self, name: str, study: _Study) -> None:
         self.trials, self.seen, self.now = study.trials, study.seen, time.time()
         self.lines: list[dict[str, Any]] = []
         self.curves: list[dict[str, Any]] = []
-        self._index, self._next, self._number = index, n_identities, len(study.trials)
+        self._name, self._number = name, len(study.trials)
 
-    def create(self, points: Sequence[Point], owner: str, space: Space) -> list[int]:
-        leaves = {leaf.name: leaf for leaf in space.leaves}
-        begun = _now()
-        numbers = []
-        for point in points:
-            self.lines.append({
-                "op_code": 4, "study_id": self._index, "datetime_start": begun, "state": 0,
-                "params": {name: internal(leaves[name], value) for name, value in point.items()},
-                "distributions": {name: stored_distribution(leaves[name]) for name in point},
-                "user_attrs": {}, "system_attrs": {OWNER: {"owner": owner, "tries": 1}}, "intermediate_values": {},
-            })  # fmt: skip
-            numbers.append(self._number)
-            self._number += 1
+    def create(self, points: Sequence[Point], owner: str, given: Sequence[str] = ()) -> list[int]:
+        numbers = list(range(self._number, self._number + len(points)))
+        signs = [*given, *[""] * len(points)]
+        for number, point, sign in zip(numbers, points, signs, strict=False):
+            line = {"study": self._name, "begun": number, "params": point, "owner": owner, "tries": int(bool(owner))}
+            self.lines.append({**line, "given": sign} if sign else line)
+        self._number += len(points)
         return numbers
 
     def take(self, number: int, owner: str, tries: int | None = None, problem: str = "") -> None:
-        trial = self.trials[number]
-        noted = {OWNER: owned(owner, trial.tries + 1 if tries is None else tries, problem)}
-        self.lines.append({"op_code": 9, "trial_id": trial.identity, "system_attr": noted})
+        tries = self.trials[number].tries + 1 if tries is None else tries
+        line = {"study": self._name, "taken": number, "owner": owner, "tries": tries}
+        self.lines.append({**line, "problem": problem} if problem else line)
 
     def finish(self, outcome: Outcome) -> None:
         trial = self.trials[outcome.number]
@@ -684,30 +695,15 @@ class _JournalChange(Change):
             return
         if outcome.curve:
             self.curves.append({"number": outcome.number, "curve": outcome.curve})
-        of_trial = {"trial_id": trial.identity}
-        for step, value in outcome.steps.items():
-            self.lines.append({"op_code": 7, **of_trial, "step": step, "intermediate_value": value})
-        for key, value in outcome.rungs.items():
-            self.lines.append({"op_code": 9, **of_trial, "system_attr": {key: value}})
-        for key, value in shown_attributes(outcome).items():
-            self.lines.append({"op_code": 8, **of_trial, "user_attr": {key: value}})
-        values = outcome.values or None
-        self.lines.append(
-            {"op_code": 6, **of_trial, "state": STATES[outcome.state], "values": values, "datetime_complete": _now()}
-        )
+        self.lines.append(ended_line(self._name, trial, outcome, self.now))
 
     def heard(self, owner: str) -> None:
-        self.lines.append({"op_code": 3, "study_id": self._index, "system_attr": {SEEN + owner: self.now}})
+        self.lines.append({"study": self._name, "heard": owner, "at": self.now})
 
+    def declare(self, declared: Mapping[str, Any], made_with: str = "") -> None:
+        line = {"study": self._name, "declared": dict(declared)}
+        self.lines.append({**line, "made_with": made_with} if made_with else line)
 
-def shown_attributes(outcome: Outcome) -> dict[str, Any]:
-    """Return the attributes that Optuna's dashboard shows with a trial: cost and problem, and the record as a whole."""
-    shown: dict[str, Any] = {RECORD: outcome.record}
-    for key in ("evaluations", "problem"):
-        if outcome.record.get(key):
-            shown[key] = outcome.record[key]
-    return shown
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    def forget(self) -> None:
+        self.lines.append({"study": self._name, "forgotten": True})
+        self.curves.append({"forgotten": True})

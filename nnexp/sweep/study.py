@@ -17,14 +17,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import numpy as np
+
+from nnexp._choices import AUTO, NONE
 from nnexp._errors import ExpectedError, quoted
-from nnexp._identity import libraries
+from nnexp._identity import Unstable, key_of, key_of_data, libraries
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
+from nnexp.parts import plugins_in
 from nnexp.sweep.evaluation import Job, TrialScorer, code_of_evaluations, points_of_curves
 from nnexp.sweep.samplers import GridSampler, KnownFirst, Sampler, make_sampler
 from nnexp.sweep.space import Point, plain
 from nnexp.sweep.store import Change, Outcome, Store, StoreError, Trial, at_work, is_gone, owner_name
+from nnexp.sweep.view import View, forget_view, place_of_view
 
 T = TypeVar("T")
 
@@ -61,6 +66,11 @@ class Settings:
         Points that the first trials have, as far as they say.
     is_kept : bool
         Whether a later call can go on with the study. If none can, a trial without a result has failed.
+    view : str
+        Where an Optuna study shows the trials: a path, a URL, ``"auto"`` for a file beside the record, ``"none"``.
+    other_versions : {"redo", "keep"} or None
+        What becomes of a study that was made with other versions of nnexp or its libraries: it is forgotten and done again, or its
+        trials are kept, marked with what they were made with. None refuses it.
     """
 
     n_trials: int | None = 100
@@ -72,6 +82,8 @@ class Settings:
     lease: float = LEASE
     is_kept: bool = True
     known: Sequence[Point] = ()
+    view: str = NONE
+    other_versions: str | None = None
 
 
 class Study:
@@ -83,6 +95,9 @@ class Study:
     name : str
     evaluation : TrialScorer
     settings : Settings
+    declared : mapping, default=None
+        What the study was declared to be by the process that has sent this one to work on it: what has a key in one process only
+        is the same here.
 
     Raises
     ------
@@ -92,26 +107,47 @@ class Study:
         If the sampler does not go with the space.
     """
 
-    def __init__(self, store: Store, name: str, evaluation: TrialScorer, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        evaluation: TrialScorer,
+        settings: Settings,
+        declared: Mapping[str, Any] | None = None,
+    ) -> None:
         self.store, self.name, self.evaluation, self.settings = store, name, evaluation, settings
         self.owner = owner_name()
         self._sampler: Sampler = make_sampler(
             settings.sampler, evaluation.space, settings.seed, evaluation.directions, settings.sampler_settings
         )
+        self._grid = self._sampler
         size = self._sampler.size if isinstance(self._sampler, GridSampler) else None
         if settings.known:
             self._sampler = KnownFirst(self._sampler, evaluation.space, settings.known, settings.seed)
             size = None if size is None else size + len(settings.known)
         if settings.n_trials is None and size is None:
             raise StudyError(f"The sampler {quoted(settings.sampler)} needs a number of trials.")
-        self.n_trials = min(n for n in (settings.n_trials, size) if n is not None)
+        self._size, self._made_with = size, ""
+        self._n_given = 0
         self.key = evaluation.key()
         evaluation.curve_points = points_of_curves(self.n_trials, len(evaluation.splits))
         self._lock = threading.Lock()
         self._is_open = False
         self._known: dict[str, tuple[str, int, Outcome]] = {}
-        self.declared = self._declared()
-        self._check_declared()
+        place = place_of_view(settings.view, store)
+        self._view = (
+            View(place, store, name, evaluation.space, evaluation.objectives, evaluation.directions, settings.seed)
+            if place
+            else None
+        )
+        self.declared = self._declared() if declared is None else dict(declared)
+        self._agree()
+
+    @property
+    def n_trials(self) -> int:
+        """The budget. A grid is done as a whole, whatever waiting trials of the view come between."""
+        size = None if self._size is None else self._size + self._n_given
+        return min(n for n in (self.settings.n_trials, size) if n is not None)
 
     # What it is
 
@@ -131,68 +167,154 @@ class Study:
             "code": code_of_evaluations(),
             "libraries": dict(libraries()),
             "evaluation": self.key,
+            "data": self._key_without_versions(),
             **({"enqueued": plain(list(settings.known))} if settings.known else {}),
         }
 
-    def _check_declared(self) -> None:
+    def _key_without_versions(self) -> str:
+        """Return a hash of what decides scores besides versions and parameters."""
+        given = self.evaluation
+        more = sorted(
+            {**given.params, **{f"score {name}": scores for name, scores in given.score_params.items()}}.items()
+        )
+        data = [key_of_data(part) for part in (given.X, given.y, *(scores for _, scores in more))]
+        splits = [np.ascontiguousarray(rows) for pair in given.splits for rows in pair]
+        what = (given.objectives, given.scoring, given.seed, given.max_seconds, given.train_scores)
+        plugins = plugins_in([given.estimator.get_params(), given.space.declaration])
+        return key_of(plugins, given.estimator, *what, [name for name, _ in more], data, splits, unstable=Unstable())
+
+    def _agree(self) -> str:
+        """Compare with the study that is there; return what has to be done to go on with it: "make", "forget", "declare" or "".
+
+        Raises
+        ------
+        StudyError
+            If it is another one.
+        """
         there = self.store.studies().get(self.name)
         if there is None:
-            return
-        where = f"There is a study {quoted(self.name)} in {self.store.where} already"
-        if not there:
-            raise StudyError(f"{where}, and it is not one of nnexp's. Take another name.")
-        words = {
-            "version": "another version of nnexp",
-            "code": "another version of nnexp",
-            "evaluation": "other data, splits, scores or fixed parameters",
-        }
-        if "libraries" not in there:  # an earlier version did not note them
-            words["evaluation"] += ", or other versions of libraries"
-        for key, value in {"enqueued": None, **self.declared}.items():
-            if key == "libraries":
-                self._check_libraries(there.get(key), where)
-                continue
-            if there.get(key) != json.loads(json.dumps(value)):
-                what = words.get(
-                    key, f"another {key.replace('_', ' ')} ({_short(there.get(key))}, not {_short(value)})"
-                )
-                if key == "evaluation" and self.evaluation.without_key:
-                    raise StudyError(
-                        f"{where}. Nothing tells whether it is the same: a parameter or a score holds an object of "
-                        f"{self.evaluation.without_key[0]}, which has no key that is the same in another process. Take another "
-                        "name."
-                    )
-                raise StudyError(
-                    f"{where}, made with {what}. Take another name for this one, or delete that one if it is not needed."
-                )
-
-    def _check_libraries(self, there: Any, where: str) -> None:
-        """Raise a StudyError where a study was made with other versions; one of an earlier version of nnexp does not say."""
-        if not isinstance(there, dict):
-            return
-        other = [
-            f"{name} {there.get(name)}, here {version}"
-            for name, version in libraries().items()
-            if there.get(name) != version
-        ]
-        if other:
+            return "make"
+        self._made_with = ""
+        before = self._versions_before(there)
+        if before and self.settings.other_versions == "redo":
+            return "forget"
+        if before and self.settings.other_versions != "keep":
             raise StudyError(
-                f"{where}, made with other versions: {'; '.join(other)}. Install those to go on with it, take another name, or "
-                "delete it if it is not needed."
+                f"{self._where_it_is}, made with other versions: {'; '.join(before.values())}. Say what becomes of its trials: "
+                '--keep goes on with them, marked as such (in Python other_versions="keep"), --redo forgets them ("redo"). Or take '
+                "another name."
+            )
+        self._made_with = ", ".join(before)
+        self._check_same(there, bool(before))
+        is_other_space = there.get("space") != json.loads(json.dumps(self.declared["space"]))
+        kept = there.get("kept", 0)
+        if is_other_space:
+            self._check_grown(there)
+            kept = len(self.store.trials(self.name))
+        if kept and isinstance(self._grid, GridSampler):
+            self._grid.begin_with([trial.params for trial in self.store.trials(self.name)[:kept] if not trial.given])
+            self._size = self._grid.size + len(self.settings.known)
+        if kept:
+            self.declared["kept"] = kept
+        return "declare" if before or is_other_space else ""
+
+    @property
+    def _where_it_is(self) -> str:
+        return f"There is a study {quoted(self.name)} in {self.store.where} already"
+
+    def _versions_before(self, there: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a study was made with that is other here: each as it is noted, with a text of both."""
+        before = {}
+        if there.get("version") != self.declared["version"] or there.get("code") != self.declared["code"]:
+            version = there.get("version", "of no version")
+            code = f" (code {there.get('code')})" if version == self.declared["version"] else ""
+            before[f"nnexp {version}{code}"] = f"another version of nnexp, {version}{code}, here {__version__}"
+        libraries_then = there.get("libraries")
+        if isinstance(libraries_then, dict):  # earlier versions did not note them
+            for name, version in libraries().items():
+                if libraries_then.get(name) != version:
+                    then = libraries_then.get(name)
+                    before[f"{name} {then}"] = f"{name} {then}, here {version}"
+        return before
+
+    def _check_same(self, there: Mapping[str, Any], is_of_other_versions: bool) -> None:
+        """Raise a StudyError unless a study was declared as this one, but for the versions and for the space."""
+        data = "other data, splits, scores or fixed parameters"
+        if "libraries" not in there:
+            data += ", or other versions of libraries"
+        without = ["version", "code", "libraries", "space", "kept"]
+        # The key of the evaluation holds the versions; earlier studies have none without them.
+        without += ["evaluation"] if is_of_other_versions else []
+        without += [] if "data" in there else ["data"]
+        for key, value in {"enqueued": None, **self.declared}.items():
+            if key in without or there.get(key) == json.loads(json.dumps(value)):
+                continue
+            if key in ("evaluation", "data") and self.evaluation.without_key:
+                raise StudyError(
+                    f"{self._where_it_is}. Nothing tells whether it is the same: a parameter or a score holds an object of "
+                    f"{self.evaluation.without_key[0]}, which has no key that is the same in another process. Take another name."
+                )
+            name, other = key.replace("_", " "), f"{_short(there.get(key))}, not {_short(value)}"
+            what = data if key in ("evaluation", "data") else f"another {name} ({other})"
+            raise StudyError(
+                f"{self._where_it_is}, made with {what}. Take another name for this one, or delete that one if it is not needed "
+                "(nnexp sweep FILE --forget)."
+            )
+
+    def _check_grown(self, there: Mapping[str, Any]) -> None:
+        """Raise a StudyError unless the space has all that it had before, and every trial is in it."""
+        space = self.evaluation.space
+        other = f"({_short(there.get('space'))}, not {_short(space.declaration)})"
+        lost = space.missing_from(there.get("space"))
+        for trial in self.store.trials(self.name) if not lost else ():
+            if not space.has(trial.params):
+                lost = f"trial {trial.number} is not in it"
+                break
+        if lost:
+            raise StudyError(
+                f"{self._where_it_is}, made with another space {other}. A space may grow, and this one does not: {lost}. Take "
+                "another name for this one, or delete that one if it is not needed (nnexp sweep FILE --forget)."
             )
 
     def open(self) -> None:
-        """Make the study in the store if it is not there."""
-        self.store.create_study(self.name, self.evaluation.directions, self.declared)
-        self._check_declared()  # another process may have been faster, with another one
+        """Make the study in the store if it is not there, and go on with it if it is; show it in the view."""
+        what = self._agree()
+        if self._view is not None and self.settings.view != AUTO and not self._is_open:
+            self._view.check()  # before anything is written
+        if what == "forget":
+            self.forget()
+        if what in ("make", "forget"):
+            self.store.create_study(self.name, self.evaluation.directions, self.declared)
+            what = self._agree()  # another process may have been faster, with another one
+        if what == "declare":
+            self._transact(lambda change: change.declare(self.declared, self._made_with))
         self._is_open = True
+        if self._view is not None:
+            self._view.open()
+
+    def forget(self) -> int:
+        """Let the study be as if it had never been, here and in the view; return how many trials it had.
+
+        Raises
+        ------
+        StudyError
+            If a process is working on it.
+        """
+        self._is_open = False
+        self._known.clear()
+        with self._lock:
+            return forget(self.store, self.name, self.settings.view, self.settings.lease)
 
     def trials(self) -> list[Trial]:
         """Return all trials by number."""
         with self._lock:
             if not self._is_open and self.name not in self.store.studies():
                 return []
-            return list(self.store.trials(self.name))
+            return list(self._count_given(self.store.trials(self.name)))
+
+    def _count_given(self, trials: list[Trial]) -> list[Trial]:
+        self._n_given = sum(bool(trial.given) for trial in trials)
+        return trials
 
     def counted(self) -> list[Trial]:
         """Return the trials of the budget; there are more where it was greater once. One that is given up for now has failed."""
@@ -250,6 +372,45 @@ class Study:
             over.set()
             thread.join(5.0)  # it may be waiting for a server
 
+    # The view
+
+    def show(self, last: bool = False) -> None:
+        """Show in the view what is finished; if it is not the last time, only if little of the time goes into it."""
+        if self._view is not None and (last or self._view.is_due):
+            with self._view.measured():
+                self._view.show(self.trials(), last)
+
+    def attend(self) -> None:
+        """Show in the view what is finished, and take what waits there, if little of the time goes into it."""
+        if self._view is not None and self._view.is_due:
+            with self._view.measured():
+                self.take_waiting()
+                self._view.show(self.trials())
+
+    def take_waiting(self, owner: str = "", most: int | None = None) -> None:
+        """Let waiting trials of the view be trials of this study, as far as its budget goes."""
+        view = self._view
+        if view is None or not view.has_waiting():
+            return
+        trials = self.trials()
+        room = self._room(len(trials)) if most is None else most
+
+        def keep(points: list[Point], signs: list[str]) -> None:
+            def change(change: Change) -> None:
+                known = {trial.given for trial in change.trials}
+                new = [pair for pair in zip(points, signs, strict=True) if pair[1] not in known]
+                new = new[: self._room(len(change.trials))]
+                change.create([point for point, _ in new], owner, [sign for _, sign in new])
+
+            self._transact(change)
+
+        view.take(room, {trial.given for trial in trials}, keep)
+
+    def _room(self, n_trials: int) -> int:
+        """Return how many trials may begin."""
+        budget = self.settings.n_trials
+        return 1 << 20 if budget is None else max(0, budget - n_trials)  # a grid grows by them
+
     # Answers from what is known
 
     def _learn_results(self) -> None:
@@ -303,15 +464,17 @@ class Study:
             self._begin()
             ended = [trial.is_finished for trial in self.trials()]
             # What was begun under a greater budget is ended too.
-            total = max(self.n_trials, *(number + 1 for number, over in enumerate(ended) if not over), 0)
-            for batch, first in enumerate(range(0, total, size)):
-                numbers = list(range(first, min(first + size, total)))
-                if len(ended) > numbers[-1] and all(ended[first : numbers[-1] + 1]):
-                    continue
-                self._ask(batch, first, numbers)
-                self._evaluate_batch(engine, first, numbers, on_trial)
-                if self.given_up() and not (self._sampler.by_number and not self.evaluation.pruning.is_on):
-                    return
+            begun = max((number + 1 for number, over in enumerate(ended) if not over), default=0)
+            first = 0
+            while first < max(self.n_trials, begun):
+                numbers = list(range(first, min(first + size, max(self.n_trials, begun))))
+                if not (len(ended) > numbers[-1] and all(ended[first : numbers[-1] + 1])):
+                    self._ask(first // size, first, numbers)
+                    self._evaluate_batch(engine, first, numbers, on_trial)
+                    if self.given_up() and not (self._sampler.by_number and not self.evaluation.pruning.is_on):
+                        break
+                first += size
+        self.show(last=True)
 
     def _begin(self) -> None:
         """Take over what a process that is gone has left."""
@@ -335,16 +498,24 @@ class Study:
             self._learn_results()
 
     def _ask(self, batch: int, first: int, numbers: list[int]) -> None:
-        there = self.trials()
         # A batch that was cut short by a smaller budget is filled up when the budget grows.
+        n_missing = sum(number >= len(self.trials()) for number in numbers)
+        if not n_missing:
+            return
+        if self._view is not None and self._view.is_due:
+            with self._view.measured():
+                self.take_waiting(self.owner, n_missing)
+        there = self.trials()
+        given = {trial.number for trial in there if trial.given}
         missing = [number for number in numbers if number >= len(there)]
         if not missing:
             return
-        points = self._sampler.propose(there[:first], numbers, (self.settings.seed, batch))[-len(missing) :]
+        asked = [_own(number, given) for number in numbers if number not in given]
+        points = self._sampler.propose(there[:first], asked, (self.settings.seed, batch))[-len(missing) :]
 
         def create(change: Change) -> None:
             new = [point for number, point in zip(missing, points, strict=True) if number >= len(change.trials)]
-            change.create(new, self.owner, self.evaluation.space)
+            change.create(new, self.owner)
 
         self._transact(create)
 
@@ -425,6 +596,7 @@ class Study:
             self._note(self.name, trials[outcome.number])
             if on_trial is not None:
                 on_trial(outcome, trials)
+        self.show()
 
     # Elastic
 
@@ -443,12 +615,14 @@ class Study:
             try:
                 while True:
                     turn += 1
+                    self.attend()
                     count = max(1, min(128, int(_AT_ONCE / seconds)))
                     points: list[Point] = []
                     if not self._sampler.by_number:
                         trials = self.trials()
                         count = min(count, max(self.n_trials - len(trials), 0))
-                        numbers = list(range(len(trials), len(trials) + count))
+                        first = len(trials) - self._n_given
+                        numbers = list(range(first, first + count))
                         points = self._sampler.propose(trials, numbers, (self.owner, turn))
                     ended, told = told, []
                     try:
@@ -461,6 +635,7 @@ class Study:
                     done += len(ended)
                     self._say(ended, on_trial)
                     if is_over:
+                        self.show(last=True)
                         return done
                     if not mine:
                         idle += 1
@@ -514,13 +689,17 @@ class Study:
     def _turn(self, change: Change, count: int, points: list[Point], ended: list[Outcome]) -> tuple[list[Trial], bool]:
         """Tell what has ended, and take what is next: what was left by the dead first, then new trials."""
         finished = {outcome.number for outcome in ended}
+        self._count_given(change.trials)
         self._end(change, ended)
         mine: list[Trial] = []
         open_ones = [t for t in change.trials if not (t.is_finished or t.is_given_up) and t.number not in finished]
+        gone: dict[str, bool] = {}  # to look at a process takes time, and it may have many trials
         for trial in open_ones:
+            if trial.owner not in gone:
+                gone[trial.owner] = is_gone(trial.owner, change.seen, change.now, self.settings.lease)
             if trial.owner == self.owner:  # a transaction of ours whose answer was lost
                 mine.append(trial)
-            elif is_gone(trial.owner, change.seen, change.now, self.settings.lease):
+            elif gone[trial.owner]:
                 if trial.tries > RETRIES:
                     self._end_one(change, _deaths([self._job(trial)], WorkerDiedError())[0])
                 elif len(mine) < max(count, 1) and (trial.tries < RETRIES or not mine):
@@ -536,9 +715,9 @@ class Study:
         new = max(0, min(count - len(mine), share))
         numbers = list(range(first, first + new))
         if self._sampler.by_number:
-            points = self._sampler.propose((), numbers, None)
+            points = self._sampler.propose((), [number - self._n_given for number in numbers], None)
         points = points[:new]
-        change.create(points, self.owner, self.evaluation.space)
+        change.create(points, self.owner)
         mine += [
             Trial(number, "running", point, owner=self.owner) for number, point in zip(numbers, points, strict=False)
         ]
@@ -571,6 +750,38 @@ class Study:
                     )
                 yield outcomes
             waiting = [job for job in waiting if job.number not in done]
+
+
+def forget(store: Store, name: str, view: str = AUTO, lease: float = LEASE) -> int:
+    """Let a study be as if it had never been, in its store and in the view; return how many trials it had.
+
+    Raises
+    ------
+    StudyError
+        If a process is working on it.
+    """
+
+    def change(change: Change) -> int:
+        for trial in change.trials:
+            if trial.owner and not trial.is_finished and not is_gone(trial.owner, change.seen, change.now, lease):
+                raise StudyError(
+                    f"A process ({trial.owner}) is working on the study {quoted(name)} in {store.where}: it is not forgotten."
+                )
+        change.forget()
+        return len(change.trials)
+
+    if name not in store.studies():
+        return 0
+    place, identity = place_of_view(view, store), store.identity(name)
+    count = store.transact(name, change)
+    if place:
+        forget_view(place, identity)
+    return count
+
+
+def _own(number: int, given: set[int]) -> int:
+    """Return a trial's number among those whose points the sampler proposes."""
+    return number - sum(other < number for other in given)
 
 
 def _as_failed(trial: Trial) -> Trial:

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 
-from nnexp._choices import BACKENDS, MODES
+from nnexp._choices import AUTO, BACKENDS, MODES, NONE
 from nnexp._errors import quoted
 from nnexp._files import as_path
 from nnexp._names import check_choice, is_integer, is_number, nearest
@@ -119,6 +119,13 @@ class Sweep:
     storage : str or Path, default=None
         Where the trials are kept, so that a later run goes on with them: a folder, or the URL of a PostgreSQL database.
         None keeps nothing.
+    view : str or Path, default="auto"
+        Where an Optuna study shows the trials, for its dashboard; trials that wait in it, as after ``enqueue_trial``, are run.
+        The path of a file in the format of Optuna's journal, the URL of a database, ``"auto"`` for ``study.log`` in the storage
+        where that is a folder, or ``"none"``.
+    other_versions : {"redo", "keep"} or None, default=None
+        What becomes of a study in the storage that was made with other versions of nnexp or its libraries: it is forgotten and
+        done again, or its trials are kept, marked in the table with what they were made with. None refuses it.
     name : str, default="sweep"
         The study's name in the storage.
     max_seconds : float, default=None
@@ -156,6 +163,8 @@ class Sweep:
         scheduler: str | None = None,
         enqueue: Sequence[Any] = (),
         storage: str | Path | None = None,
+        view: str | Path = AUTO,
+        other_versions: str | None = None,
         name: str = "sweep",
         max_seconds: float | None = None,
         random_state: int = 0,
@@ -179,10 +188,13 @@ class Sweep:
         check_choice("mode", mode, MODES)
         check_choice("backend", backend, BACKENDS)
         check_storage(storage)
+        check_view(view)
+        check_other_versions(other_versions)
+        self.other_versions = other_versions
         self.n_trials, self.batch_size, self.mode, self.workers = n_trials, batch_size, mode, workers
         self.scoring, self.objectives, self.cv = scoring, objectives, cv
         self.backend, self.scheduler, self.storage, self.name = backend, scheduler, storage, name
-        self.max_seconds, self.random_state = max_seconds, int(random_state)
+        self.view, self.max_seconds, self.random_state = view, max_seconds, int(random_state)
 
     def run(
         self,
@@ -229,6 +241,8 @@ class Sweep:
             self.random_state,
             is_kept=self.storage is not None,
             known=self.known,
+            view=view_beside(self.view, self.storage),
+            other_versions=self.other_versions,
         )
         folder = None
         if self.storage is None:
@@ -299,12 +313,13 @@ def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None
         thread = threading.Thread(target=_watch_store, args=(study, on_trial, over), daemon=True)
         thread.start()
         try:
-            shared = place, study.name, study.evaluation, study.settings
+            shared = place, study.name, study.evaluation, replace(study.settings, view=NONE), study.declared
             for _ in engine.run(_work, shared, range(engine.n_workers), endless=True):
                 pass
         finally:
             over.set()
             thread.join()
+        study.show(last=True)
         if not (study.is_done or study.has_given_up):
             raise StudyError(
                 f"The processes of the study {quoted(study.name)} were killed again and again, perhaps for lack of memory. What is "
@@ -312,11 +327,11 @@ def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None
             )
 
 
-def _work(shared: tuple[str, str, TrialScorer, Settings], unit: int) -> int:
-    place, name, evaluation, settings = shared
+def _work(shared: tuple[str, str, TrialScorer, Settings, dict[str, Any]], unit: int) -> int:
+    place, name, evaluation, settings, declared = shared
     store = open_store(place)
     try:
-        return Study(store, name, evaluation, settings).work()
+        return Study(store, name, evaluation, settings, declared).work()
     finally:
         store.close()
 
@@ -324,17 +339,17 @@ def _work(shared: tuple[str, str, TrialScorer, Settings], unit: int) -> int:
 def _watch_store(study: Study, on_trial: OnTrial | None, over: threading.Event) -> None:
     """Tell of what other processes finish."""
     known = {trial.number for trial in study.trials() if trial.is_finished}
-    last = on_trial is None
+    last = False
     while not last:
         last = over.wait(0.5)
         try:
+            study.attend()
             trials = study.trials()
         except StoreError:  # which whoever works on it is told too
             return
         for trial in trials:
-            if trial.is_finished and trial.number not in known:
+            if on_trial is not None and trial.is_finished and trial.number not in known:
                 known.add(trial.number)
-                assert on_trial is not None
                 on_trial(Outcome(trial.number, trial.state, trial.values, trial.record), trials)
 
 
@@ -342,6 +357,23 @@ def check_storage(storage: Any) -> None:
     """Raise a TypeError unless a storage is a path, a URL, or None for none."""
     if not (storage is None or isinstance(storage, str | os.PathLike)):
         raise TypeError(f"storage must be a folder or the URL of a database. Got {quoted(storage)}.")
+
+
+def check_view(view: Any) -> None:
+    """Raise a TypeError unless a view is a path, a URL, "auto" or "none"."""
+    if not isinstance(view, str | os.PathLike):
+        raise TypeError(f'view must be a path, the URL of a database, "auto" or "none". Got {quoted(view)}.')
+
+
+def check_other_versions(other_versions: Any) -> None:
+    """Raise a ValueError unless it is "redo", "keep" or None."""
+    if other_versions is not None:
+        check_choice("other_versions", other_versions, ["redo", "keep"])
+
+
+def view_beside(view: str | Path, storage: Any) -> str:
+    """Return where the view of a study is; what is not kept has one only if it is named."""
+    return NONE if storage is None and str(view) == AUTO else str(view)
 
 
 def open_store(place: str | Path) -> Store:
@@ -354,7 +386,12 @@ def open_store(place: str | Path) -> Store:
     folder = as_path(place, "The storage")
     if folder.is_file():
         raise StoreError(f"The storage {folder} is a file; name a folder.")
-    return JournalStore(folder / "study.log")
+    store = JournalStore(folder / "study.jsonl")
+    if (folder / "study.log").is_file() and not store.studies():
+        from nnexp.sweep.taken_over import take_over
+
+        take_over(store, folder / "study.log")
+    return store
 
 
 def known_points(enqueue: Any, space: Space, estimator: Any) -> list[Point]:

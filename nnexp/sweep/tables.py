@@ -14,6 +14,7 @@ from nnexp.sweep.store import Trial
 # What a table of trials has besides parameters.
 _OWN = {
     "data", "model", "repeat", "fold", "number", "state", "value", "is_best", "evaluations", "pruned_at", "reused_from", "problem",
+    "made_with",
 }  # fmt: skip
 CURVE_COLUMNS = ["number", "fold", "step", "error", "validation_error", "evaluations"]
 
@@ -32,7 +33,8 @@ def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) 
     pandas.DataFrame
         With the columns number, state, value (what the sampler goes by: the first objective), one for each parameter that
         varies, empty where it took no part, the mean of each score over the folds, its standard error, evaluations, pruned_at
-        (a step), reused_from (the trial that had the same parameters), and problem. Nothing in it depends on the machine.
+        (a step), reused_from (the trial that had the same parameters), problem, and made_with, where trials were kept that other
+        versions had made. Nothing in it depends on the machine.
     """
     finished = [trial for trial in trials if trial.is_finished]
     records = [trial.record for trial in finished]
@@ -52,6 +54,8 @@ def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) 
     for name in ("evaluations", "pruned_at", "reused_from"):
         columns[name] = [record.get(name) for record in records]
     columns["problem"] = [record.get("problem", "") for record in records]
+    if any(trial.made_with for trial in finished):
+        columns["made_with"] = [trial.made_with for trial in finished]
     table = pd.DataFrame(columns)
     for leaf in space.leaves:
         if leaf.kind == "int":

@@ -221,7 +221,7 @@ def scale(trials=100_000):
     path.write_text(SCALE.replace("TRIALS", str(trials)))
     specification = load_specification(path)
     results = folder / "results"
-    store = JournalStore(results / "large" / "study.log")
+    store = JournalStore(results / "large" / "study.jsonl")
     (own,) = sweeps_of(specification, load_data(specification), store)
     study, rng = own.study, np.random.default_rng(0)
     study.open()
@@ -231,7 +231,7 @@ def scale(trials=100_000):
         points = study._sampler.propose((), range(first, first + count), None)
 
         def change(own, first=first, count=count, points=points):
-            return own.create(points, study.owner, study.evaluation.space)
+            return own.create(points, study.owner)
 
         study.store.transact(study.name, change)
         outcomes = []

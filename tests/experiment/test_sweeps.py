@@ -113,7 +113,7 @@ def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, tmp_path)
         "--workers",
         "2",
     ]
-    log = tmp_path / "killed" / "small" / "study.log"
+    log = tmp_path / "killed" / "small" / "study.jsonl"
     for wanted in (10_000, 60_000):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -276,10 +276,49 @@ def test_a_storage_that_does_not_answer_is_a_sentence_and_nothing_is_written(fil
 def test_a_changed_file_under_the_same_name_is_refused_and_nothing_is_lost(file, tmp_path):
     assert sweep(file, tmp_path / "results") == 0
     before = tables(tmp_path / "results" / "small")
-    for key, value in (("seed", "6"), ("model.tuned.space.learning_rate.high", "0.2"), ("model.tuned.max_iter", "7")):
+    for key, value in (("seed", "6"), ("model.tuned.space.learning_rate.high", "0.03"), ("model.tuned.max_iter", "7")):
         with pytest.raises(StudyError, match="There is a study 'small/iris/"):
             run_experiment(load_specification(file, {key: value}), tmp_path / "results")
     assert tables(tmp_path / "results" / "small") == before
+
+
+def test_the_studies_of_a_file_are_forgotten_and_their_runs_stay(file, tmp_path, capsys):
+    assert sweep(file, tmp_path) == 0
+    before = tables(tmp_path / "small")
+    journal = (tmp_path / "small" / "journal.jsonl").read_bytes()
+    other = file.with_name("other.toml")
+    other.write_text(FILE)
+    assert sweep(other, tmp_path, "--trials", "2", "--storage", str(tmp_path / "small")) == 0
+    capsys.readouterr()
+    assert sweep(file, tmp_path, "--forget") == 0
+    assert "12 studies of 120 trials in all are forgotten" in capsys.readouterr().out
+    assert {name.partition("/")[0] for name in open_store(tmp_path / "small").studies()} == {"other"}
+    assert (tmp_path / "small" / "journal.jsonl").read_bytes() == journal
+    assert sweep(file, tmp_path) == 0
+    assert tables(tmp_path / "small") == before
+    assert "0 studies of 0 trials" in (sweep(file, tmp_path / "nowhere", "--forget"), capsys.readouterr().out)[1]
+
+
+def test_the_view_is_where_the_command_says(file, tmp_path, capsys):
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    assert sweep(file, tmp_path / "a", "--view", "postgresql://me:secret@127.0.0.1:9/x") == 2
+    err = capsys.readouterr().err
+    assert "The view postgresql://me:***@127.0.0.1:9/x cannot be used: " in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "a").exists()
+    url = f"sqlite:///{tmp_path}/view.db"
+    assert sweep(file, tmp_path / "b", "--view", url) == 0
+    assert not (tmp_path / "b" / "small" / "study.log").exists()
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        names = optuna.get_all_study_names(storage=storage)
+        assert len(names) == 12
+        assert len(optuna.load_study(study_name="small/iris/tuned/0.0", storage=storage).trials) == 10
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def test_a_file_without_a_sweep_is_sent_to_run(file, tmp_path, capsys):
@@ -309,7 +348,7 @@ def test_ctrl_c_says_how_to_go_on(file, tmp_path):
         [sys.executable, "-m", "nnexp.cli", "sweep", str(file), "--results", str(tmp_path / "r"), "--workers", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    log = tmp_path / "r" / "small" / "study.log"
+    log = tmp_path / "r" / "small" / "study.jsonl"
     while not (log.exists() and log.stat().st_size > 30_000):
         assert process.poll() is None
         time.sleep(0.02)

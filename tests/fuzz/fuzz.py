@@ -293,8 +293,11 @@ def results_folder(folder, rng):
 def study_file(folder, rng):
     from nnexp.sweep.sweep import open_store
 
-    shutil.copy(FIXTURES / "results" / rng.choice(["tuned", "elastic"]) / "study.log", folder / "study.log")
     path = folder / "study.log"
+    shutil.copy(FIXTURES / "results" / rng.choice(["tuned", "elastic"]) / "study.log", path)
+    if rng.random() < 0.7:  # else as an earlier version left it
+        open_store(folder).close()
+        path = folder / "study.jsonl"
     if rng.random() < 0.6:
         lines = path.read_bytes().split(b"\n")
         at = rng.randrange(len(lines))

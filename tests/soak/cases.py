@@ -72,15 +72,10 @@ def kept(folder: Path) -> Kept:
         if "row" in record and record.get("is_result", True):
             runs.setdefault(record["key"], []).append(line)
     trials: dict = {}
-    waiting: list = []
-    for line in _whole_lines(folder / "study.log"):
+    for line in _whole_lines(folder / "study.jsonl"):
         content = json.loads(line)
-        index, count = content["nnexp"]
-        waiting = [content] if index == 1 else [*waiting, content]
-        if index == count == len(waiting):
-            for own in waiting:
-                if own["op_code"] == 6:
-                    trials.setdefault(own["trial_id"], (own["state"], own["values"]))
+        if "ended" in content:
+            trials.setdefault((content["study"], content["ended"]), (content["state"], content["values"]))
     return Kept(runs, trials)
 
 

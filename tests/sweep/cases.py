@@ -111,10 +111,13 @@ def place_of(request, tmp_path):
     return request.getfixturevalue("postgresql").database(f"test_{uuid.uuid4().hex}")
 
 
-if __name__ == "__main__":  # place, kind, mode, workers, trials
+if __name__ == "__main__":  # place, kind, mode, workers, trials, view, sign to begin
     from tests.sweep import cases  # whose classes then are those of the tests
 
-    place, kind, mode, workers, trials = sys.argv[1:]
+    place, kind, mode, workers, trials, view, sign = sys.argv[1:]
+    print("ready", flush=True)
+    while sign and not os.path.exists(sign):  # so that all that were started begin together
+        time.sleep(0.01)
     median = ("median", {"n_startup_trials": 8})
     own = cases.evaluation(pruner=median) if kind == "network" else cases.toy(waits=0.02)
-    cases.run(place, own, workers=int(workers), mode=mode, n_trials=int(trials), lease=2.0)
+    cases.run(place, own, workers=int(workers), mode=mode, n_trials=int(trials), lease=2.0, view=view)

@@ -7,10 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
-import optuna
 import pytest
 
-from nnexp import Space
 from nnexp._errors import ExpectedError
 from nnexp.cli import main
 from nnexp.sweep.doctor import examine
@@ -24,9 +22,7 @@ from nnexp.sweep.store import (
     without_password,
 )
 from nnexp.sweep.sweep import open_store
-from tests.sweep.cases import NETWORK
 
-SPACE = Space({"a": {"low": 0.0, "high": 1.0}, "n": {"low": 1, "high": 9}, "kind": ["x", "y"], "flag": [True, False]})
 POINT = {"a": 0.25, "n": 3, "kind": "y", "flag": False}
 DEAD = owner_name().partition(":")[0] + ":999999:dead"
 CURVE = {"fold": [0, 1], "step": [1, 1], "error": [0.5, None], "validation_error": [None, None], "evaluations": [3, 3]}
@@ -34,7 +30,7 @@ CURVE = {"fold": [0, 1], "step": [1, 1], "error": [0.5, None], "validation_error
 
 def begin(store, name="one", n=3, owner="me"):
     store.create_study(name, ["maximize"], {"file": "x"})
-    return store.transact(name, lambda change: change.create([POINT] * n, owner, SPACE))
+    return store.transact(name, lambda change: change.create([POINT] * n, owner))
 
 
 def outcome(number, state="complete", **more):
@@ -74,27 +70,6 @@ def test_what_is_written_is_read_back_by_another(store, place):
     again.close()
 
 
-def test_optuna_reads_the_same(store, place, request):
-    begin(store)
-    finish(store, outcome(0, steps={1: 0.1, 2: 0.2}), outcome(1, "pruned"))
-    if "://" in place:
-        storage = optuna.storages.RDBStorage(place)
-        request.addfinalizer(storage.engine.dispose)
-    else:
-        backend = optuna.storages.journal.JournalFileBackend(f"{place}/study.log")
-        storage = optuna.storages.JournalStorage(backend)
-    study = optuna.load_study(study_name="one", storage=storage)
-    assert [t.state.name for t in study.trials] == ["COMPLETE", "PRUNED", "RUNNING"]
-    assert study.best_value == 0.5
-    assert study.trials[0].params == POINT
-    assert study.trials[0].intermediate_values == {1: 0.1, 2: 0.2}
-    assert study.trials[0].user_attrs["evaluations"] == 7
-    assert study.trials[0].datetime_complete >= study.trials[0].datetime_start
-    assert [type(value) for value in study.trials[0].params.values()] == [
-        type(POINT[name]) for name in study.trials[0].params
-    ]
-
-
 def test_the_two_stores_say_the_same(tmp_path, postgresql):
     stores = [open_store(tmp_path), open_store(postgresql.database("same"))]
     for store in stores:
@@ -112,7 +87,7 @@ def test_a_transaction_that_raises_writes_nothing(store, place):
     before = as_tuples(store.trials("one"))
 
     def change(own):
-        own.create([POINT], "me", SPACE)
+        own.create([POINT], "me")
         own.finish(outcome(0))
         raise RuntimeError("no")
 
@@ -132,10 +107,10 @@ def test_a_trial_ends_once(store):
 def test_numbers_are_given_once_to_any_number_of_processes(store, place):
     begin(store, n=0)
     code = (
-        "import sys\nfrom tests.sweep.test_store import POINT, SPACE, finish, outcome\nfrom nnexp.sweep.sweep import open_store\n"
+        "import sys\nfrom tests.sweep.test_store import POINT, finish, outcome\nfrom nnexp.sweep.sweep import open_store\n"
         "store = open_store(sys.argv[1])\n"
         "for _ in range(25):\n"
-        "    numbers = store.transact('one', lambda change: change.create([POINT] * 2, sys.argv[2], SPACE))\n"
+        "    numbers = store.transact('one', lambda change: change.create([POINT] * 2, sys.argv[2]))\n"
         "    finish(store, *map(outcome, numbers))\n"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, place, str(i)]) for i in range(4)]
@@ -162,7 +137,7 @@ def test_threads_of_one_process_do_not_disturb_each_other(place):
     begin(stores[0], n=0)
     threads = [
         threading.Thread(
-            target=lambda own=own: [own.transact("one", lambda c: c.create([POINT], "t", SPACE)) for _ in range(20)]
+            target=lambda own=own: [own.transact("one", lambda c: c.create([POINT], "t")) for _ in range(20)]
         )
         for own in stores
     ]
@@ -178,28 +153,32 @@ def test_threads_of_one_process_do_not_disturb_each_other(place):
 
 @pytest.fixture
 def log(tmp_path):
-    store = JournalStore(tmp_path / "study.log")
+    store = JournalStore(tmp_path / "study.jsonl")
     begin(store)
     finish(store, outcome(0), outcome(1))
-    return tmp_path / "study.log"
+    return tmp_path / "study.jsonl"
 
 
-def test_any_cut_of_the_file_loses_whole_transactions_only(log):
+def test_any_cut_of_the_file_loses_the_last_line_only(log):
     """A kill may leave any beginning of what was being written."""
     whole = log.read_bytes()
-    lines = whole.splitlines(keepends=True)
-    ends, position = {0}, 0
-    for line in lines:
-        position += len(line)
-        index, count = json.loads(line)["nnexp"]
-        if index == count:
-            ends.add(position)
+    ends = [0, *(at + 1 for at, byte in enumerate(whole) if byte == ord("\n"))]
     expected = {}
-    for end in sorted(ends):
+    for end in ends:
         log.write_bytes(whole[:end])
         own = JournalStore(log)
         expected[end] = as_tuples(own.trials("one")) if own.studies() else []
         assert own.lost == ""
+    assert [len(trials) for trials in expected.values()] == [0, 0, 1, 2, 3, 3, 3]
+    assert [sum(state == "complete" for _, state, *_ in trials) for trials in expected.values()] == [
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        2,
+    ]
     for cut in range(0, len(whole), 7):
         log.write_bytes(whole[:cut])
         own = JournalStore(log)
@@ -210,9 +189,12 @@ def test_any_cut_of_the_file_loses_whole_transactions_only(log):
             assert f"The last {cut - end} bytes" in own.lost
 
 
-def test_damage_in_the_middle_is_named_and_cut_by_the_doctor_only(log, capsys):
-    from nnexp.cli import main
-
+def test_damage_in_the_middle_is_named_and_left_out_by_the_doctor_only(log, capsys):
+    store = JournalStore(log)
+    begin(store, "two")
+    finish(store, *map(outcome, range(3)), name="two")
+    before = {name: as_tuples(store.trials(name)) for name in ("one", "two")}
+    before["one"][2] = (*before["one"][2][:-2], "", 1)  # the doctor frees the trial of a process that is not there
     whole = log.read_bytes()
     middle = whole.index(b"\n", len(whole) // 2) + 1
     log.write_bytes(whole[:middle] + b"garbage\n" + whole[middle:])
@@ -222,10 +204,58 @@ def test_damage_in_the_middle_is_named_and_cut_by_the_doctor_only(log, capsys):
     assert log.read_bytes() == damaged
     assert main(["doctor", str(log.parent)]) == 2
     assert log.read_bytes() == damaged
+    capsys.readouterr()
     assert main(["doctor", str(log.parent), "--mend"]) == 0
-    assert "is cut at byte" in capsys.readouterr().out
-    assert log.with_name("study.log.damaged").read_bytes() == damaged
-    assert JournalStore(log).studies()
+    assert "1 lines of" in capsys.readouterr().out
+    assert log.with_name("study.jsonl.damaged").read_bytes() == damaged
+    assert {name: as_tuples(JournalStore(log).trials(name)) for name in ("one", "two")} == before
+
+
+def test_what_a_damaged_line_takes_with_it_is_of_its_study_alone(log):
+    """A trial whose beginning is lost is known from its end; of another study nothing is lost."""
+    store = JournalStore(log)
+    begin(store, "two")
+    finish(store, *map(outcome, range(3)), name="two")
+    before = as_tuples(store.trials("two"))
+    lines = log.read_bytes().splitlines(keepends=True)
+    begun = next(i for i, line in enumerate(lines) if b'"begun":1' in line)
+    lines[begun] = b'{"study":"one","begun":"one"}\n'
+    log.write_bytes(b"".join(lines))
+    with pytest.raises(DamagedStoreError) as caught:
+        JournalStore(log)
+    caught.value.mend()
+    mended = JournalStore(log)
+    assert as_tuples(mended.trials("two")) == before
+    assert [(t.number, t.state) for t in mended.trials("one")] == [(0, "complete"), (1, "complete")]
+
+
+def test_a_study_that_is_forgotten_is_as_if_it_had_never_been(store, place):
+    begin(store)
+    begin(store, "two")
+    finish(store, outcome(0, curve=CURVE))
+    finish(store, outcome(0, curve=CURVE), name="two")
+    first = store.identity("one")
+    store.transact("one", lambda change: change.forget())
+    for own in (store, open_store(place)):
+        assert list(own.studies()) == ["two"]
+        with pytest.raises(StoreError, match="holds no study 'one'"):
+            own.trials("one")
+    begin(store)
+    assert [trial.state for trial in store.trials("one")] == ["running"] * 3
+    assert (store.curves("one"), store.curves("two")) == ({}, {0: CURVE})
+    assert store.identity("one") != first
+
+
+def test_what_is_kept_is_marked_with_what_it_was_made_with(store, place):
+    begin(store)
+    finish(store, outcome(0), outcome(1, "fail"))
+    store.transact("one", lambda change: change.declare({"file": "y"}, "numpy 1.99"))
+    finish(store, outcome(2))
+    store.transact("one", lambda change: change.declare({"file": "z"}, "numpy 2.0"))
+    again = open_store(place)
+    assert [trial.made_with for trial in again.trials("one")] == ["numpy 1.99", "numpy 1.99", "numpy 2.0"]
+    assert [trial.made_with for trial in store.trials("one")] == ["numpy 1.99", "numpy 1.99", "numpy 2.0"]
+    assert again.studies() == {"one": {"file": "z"}}
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="a small file system is mounted by root")
@@ -234,19 +264,19 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=True)
     try:
-        store = JournalStore(disk / "study.log")
+        store = JournalStore(disk / "study.jsonl")
         begin(store, n=1)
 
         def fill():
             for _ in range(100):
-                store.transact("one", lambda change: change.create([POINT] * 3, "me", SPACE))
+                store.transact("one", lambda change: change.create([POINT] * 3, "me"))
 
         with pytest.raises(StoreError, match="No space left on device"):
             fill()
         count = len(store.trials("one"))
-        assert len(JournalStore(disk / "study.log").trials("one")) == count
+        assert len(JournalStore(disk / "study.jsonl").trials("one")) == count
         subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
-        assert store.transact("one", lambda change: change.create([POINT], "me", SPACE)) == [count]
+        assert store.transact("one", lambda change: change.create([POINT], "me")) == [count]
     finally:
         subprocess.run(["umount", str(disk)], check=False)
 
@@ -304,7 +334,7 @@ def test_a_password_is_never_written_down():
 
 def test_the_doctor_tells_who_is_silent_and_frees_their_trials(store, place):
     begin(store, n=2, owner=DEAD)
-    store.transact("one", lambda change: change.create([POINT], owner_name(), SPACE))
+    store.transact("one", lambda change: change.create([POINT], owner_name()))
     health = examine(store, "one")
     assert health.summary == "3 running"
     assert "999999:dead has said nothing and has 2 trials (0, 1)" in health.problems[0]
@@ -324,7 +354,6 @@ def test_studies_of_one_storage_are_apart(store):
 
 
 def test_conditional_points_are_kept_as_they_are(store):
-    space = Space(NETWORK)
     store.create_study("one", ["maximize"], {})
     points = [
         {"hidden_layer_sizes.layers": 1, "hidden_layer_sizes.neurons_1": 4, "learning_rate": 0.01, "optimizer": "adam"},
@@ -333,46 +362,63 @@ def test_conditional_points_are_kept_as_they_are(store):
             "learning_rate": 0.1, "optimizer": "momentum", "optimizer.momentum.momentum": 0.75,
         },
     ]  # fmt: skip
-    store.transact("one", lambda change: change.create(points, "me", space))
+    store.transact("one", lambda change: change.create(points, "me"))
     assert [trial.params for trial in store.trials("one")] == points
 
 
-STUDY = {"op_code": 0, "study_name": "s", "directions": [2]}
+STUDY = {"study": "s", "directions": ["maximize"], "declared": {}, "identity": "x"}
 
 
-def begun(**owner):
-    own = {"owner": "", "tries": 1, **owner}
+def begun(**more):
+    return {"study": "s", "begun": 0, "params": {"a": 0.5}, "owner": "", "tries": 0, **more}
+
+
+def ended(**more):
     return {
-        "op_code": 4,
-        "study_id": 0,
-        "state": 0,
-        "params": {},
-        "distributions": {},
-        "system_attrs": {"nnexp:owner": own},
+        "study": "s",
+        "ended": 0,
+        "state": "complete",
+        "params": {"a": 0.5},
+        "values": [1.0],
+        "record": {},
+        "at": 0.0,
+        **more,
     }
 
 
 @pytest.mark.parametrize(
     "lines",
     [
-        [{**STUDY, "study_name": 5}],
-        [{**STUDY, "study_name": None}],
+        [{**STUDY, "study": 5}],
+        [{**STUDY, "study": None}],
         [{**STUDY, "directions": "up"}],
-        [STUDY, {"op_code": 3, "study_id": 0, "system_attr": {"nnexp:seen:x": "abc"}}],
-        [STUDY, {"op_code": 3, "study_id": 0, "system_attr": {"nnexp:seen:x": 10**400}}],
+        [{**STUDY, "directions": []}],
+        [{"study": "s", "declared": {}}],
+        [{"study": "s", "heard": "x", "at": 0.0}],
+        [STUDY, {"study": "s"}],
+        [STUDY, {"study": "s", "forgotten": 1}],
+        [STUDY, {"study": "s", "heard": "x", "at": "abc"}],
+        [STUDY, {"study": "s", "heard": "x", "at": 10**400}],
         [STUDY, begun(owner=5)],
         [STUDY, begun(owner=[])],
         [STUDY, begun(tries="many")],
-        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": "abc"}],
-        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": ["abc"]}],
-        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": []}],
-        [STUDY, begun(), {"op_code": 6, "trial_id": 0, "state": 1, "values": [float("nan")]}],
-        [STUDY, begun(), {"op_code": 8, "trial_id": 0, "user_attr": {"nnexp": {"scores": 5}}}],
-        [STUDY, begun(), {"op_code": 8, "trial_id": 0, "user_attr": {"nnexp": 5}}],
+        [STUDY, begun(begun=1)],
+        [STUDY, begun(params={"a": [1]})],
+        [STUDY, begun(ended=0)],
+        [STUDY, {"study": "s", "taken": 0, "owner": "x", "tries": 1}],
+        [STUDY, begun(), ended(values="abc")],
+        [STUDY, begun(), ended(values=["abc"])],
+        [STUDY, begun(), ended(values=[])],
+        [STUDY, begun(), ended(values=[float("nan")])],
+        [STUDY, begun(), ended(state="running")],
+        [STUDY, begun(), ended(ended=7)],
+        [STUDY, begun(), ended(steps={"one": 0.5})],
+        [STUDY, begun(), ended(record={"scores": 5})],
+        [STUDY, begun(), ended(record=5)],
     ],
 )
 def test_a_line_of_a_study_that_nobody_can_have_written_is_named(tmp_path, lines, capsys):
-    (tmp_path / "study.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "study.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert main(["doctor", str(tmp_path)]) == 2
     assert "is damaged at byte" in capsys.readouterr().err
 

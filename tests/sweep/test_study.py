@@ -11,30 +11,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnexp import Space
 from nnexp._identity import libraries
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.evaluation import TrialScorer
 from nnexp.sweep.store import Trial, owner_name
-from nnexp.sweep.study import Settings, Study, StudyError
+from nnexp.sweep.study import Settings, Study, StudyError, forget
 from nnexp.sweep.sweep import open_store
-from tests.sweep.cases import TOY, Toy, evaluation, place_of, run, table, toy
+from nnexp.sweep.tables import trials_table
+from tests.sweep.cases import TOY, Toy, evaluation, place_of, run, table, toy, toy_score
 
 ROOT = Path(__file__).parents[2]
 
 
-def start(place, kind="network", mode="deterministic", workers=2, trials=48):
+def start(place, kind="network", mode="deterministic", workers=2, trials=48, sign="", view="none"):
+    more = [view, str(sign)]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.sweep.cases", place, kind, mode, str(workers), str(trials)], cwd=ROOT,
+        [sys.executable, "-m", "tests.sweep.cases", place, kind, mode, str(workers), str(trials), *more], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def finished(place):
+def trials_of(place):
     store = open_store(place)
     try:
-        return sum(t.is_finished for t in store.trials("study")) if "study" in store.studies() else 0
+        return store.trials("study") if "study" in store.studies() else []
     finally:
         store.close()
+
+
+def finished(place):
+    return sum(trial.is_finished for trial in trials_of(place))
 
 
 def network():
@@ -201,20 +208,24 @@ def check_whole(study, n, of=Study.counted):
     return trials
 
 
-def test_elastic_workers_join_leave_and_die_and_the_budget_is_exact(place):
+def test_elastic_workers_join_leave_and_die_and_the_budget_is_exact(place, tmp_path):
     """Three begin, one is killed, one joins; what the dead one had is tried again."""
-    processes = [start(place, "toy", "elastic", 1, 120) for _ in range(3)]
-    while finished(place) < 20:
-        assert any(process.poll() is None for process in processes)
+    signs = [tmp_path / name for name in ("begin", "begin", "begin", "join")]
+    processes = [start(place, "toy", "elastic", 1, 240, sign) for sign in signs]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    signs[0].touch()
+    while len({trial.owner for trial in trials_of(place) if trial.is_finished}) < 3 or finished(place) < 20:
+        assert all(process.poll() is None for process in processes)
         time.sleep(0.02)
     os.killpg(processes[0].pid, signal.SIGKILL)
-    processes.append(start(place, "toy", "elastic", 1, 120))
+    signs[3].touch()
     for process in processes[1:]:
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
     processes[0].communicate()
-    study = Study(open_store(place), "study", toy(waits=0.02), Settings(120, mode="elastic"))
-    trials = check_whole(study, 120)
+    study = Study(open_store(place), "study", toy(waits=0.02), Settings(240, mode="elastic"))
+    trials = check_whole(study, 240)
     assert all(trial.state == "complete" for trial in trials)
     assert len({trial.owner for trial in trials}) >= 3
     for trial in trials:
@@ -242,7 +253,7 @@ def test_a_trial_whose_process_died_three_times_is_given_up(place):
     study.open()
     dead = owner_name().partition(":")[0] + ":999999:dead"
     points = study._sampler.propose((), range(2), None)
-    study.store.transact("study", lambda change: change.create(points, dead, own.space))
+    study.store.transact("study", lambda change: change.create(points, dead))
     for _ in range(2):
         study.store.transact("study", lambda change: change.take(0, dead))
     study.work()
@@ -409,26 +420,133 @@ def test_a_study_made_with_other_libraries_is_refused_with_both_versions(place, 
             patch.setattr(f"nnexp.sweep.{module}.libraries", lambda: {**libraries(), "numpy": "1.99.0"})
         run(place, toy())
     with pytest.raises(
-        StudyError, match=rf"made with other versions: numpy 1.99.0, here {libraries()['numpy']}\. Install those"
+        StudyError, match=rf"made with other versions: numpy 1.99.0, here {libraries()['numpy']}\. Say what becomes of"
     ):
         run(place, toy())
 
 
-def test_a_study_of_another_program_is_refused(place):
-    import optuna
+def with_other(monkeypatch, **versions):
+    """Let a study be one of other versions of libraries."""
+    for module in ("study", "evaluation"):
+        monkeypatch.setattr(f"nnexp.sweep.{module}.libraries", lambda: {**libraries(), **versions})
 
-    store = open_store(place)
-    if "://" in place:
-        storage = optuna.storages.RDBStorage(place)
-        optuna.create_study(study_name="study", storage=storage)
-        storage.engine.dispose()
-    else:
-        Path(place).mkdir(exist_ok=True)
-        backend = optuna.storages.journal.JournalFileBackend(f"{place}/study.log")
-        optuna.create_study(study_name="study", storage=optuna.storages.JournalStorage(backend))
-    with pytest.raises(StudyError, match="it is not one of nnexp's"):
-        run(place, toy())
-    store.close()
+
+def test_a_study_of_other_versions_is_gone_on_with_if_its_trials_are_to_be_kept(place, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        with_other(patch, numpy="1.99.0")
+        run(place, toy(), n_trials=10)
+    study = run(place, toy(), n_trials=24, other_versions="keep")
+    trials = check_whole(study, 24)
+    assert [trial.made_with for trial in trials] == ["numpy 1.99.0"] * 10 + [""] * 14
+    assert [t.params for t in trials] == [t.params for t in run(str(tmp_path / "whole"), toy(), n_trials=24).trials()]
+    columns = trials_table(trials, study.evaluation.space, ["score"])
+    assert list(columns["made_with"].unique()) == ["numpy 1.99.0", ""]
+    again = run(place, toy(), n_trials=30)  # once it was said, it need not be said again
+    assert [bool(trial.made_with) for trial in again.trials()] == [True] * 10 + [False] * 20
+
+
+def test_a_study_of_other_versions_and_of_other_data_is_refused_all_the_same(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        with_other(patch, numpy="1.99.0")
+        run(str(tmp_path), toy(), n_trials=10)
+    before = (tmp_path / "study.jsonl").read_bytes()
+    with pytest.raises(StudyError, match="made with other data, splits, scores or fixed parameters"):
+        run(
+            str(tmp_path),
+            evaluation(Toy(), TOY, scoring={"score": toy_score}, y=1 - np.arange(150) % 2),
+            other_versions="keep",
+        )
+    with pytest.raises(StudyError, match="another batch size"):
+        run(str(tmp_path), toy(), batch_size=4, other_versions="keep")
+    assert (tmp_path / "study.jsonl").read_bytes() == before
+
+
+def test_a_study_of_other_versions_is_forgotten_if_it_is_to_be_done_again(place, monkeypatch):
+    with monkeypatch.context() as patch:
+        with_other(patch, numpy="1.99.0")
+        run(place, toy(), n_trials=10)
+    study = run(place, toy(), n_trials=6, other_versions="redo")
+    assert len(check_whole(study, 6)) == 6
+    assert not any(trial.made_with for trial in study.trials())
+    assert (
+        len(run(place, toy(), n_trials=8, other_versions="redo").trials()) == 8
+    )  # of these versions, it is gone on with
+
+
+GROWN = {
+    "a wider range": ({"a": {"low": 0.0, "high": 1.0}, "b": {"low": 0, "high": 5}}, {"a": {"low": -1.0, "high": 2.0}, "b": {"low": 0, "high": 9}}),
+    "a new choice": ({"a": [0.0, 0.5], "flag": ["x", None]}, {"a": [0.25, 0.0, 0.5], "flag": ["y", "x", None]}),
+    "steps": ({"a": {"low": 0.0, "high": 1.0, "step": 0.25}}, {"a": {"low": -0.5, "high": 1.5, "step": 0.25}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "quasi_random", "cma_es"])
+@pytest.mark.parametrize("how", GROWN)
+def test_a_space_that_grows_keeps_its_trials(tmp_path, how, sampler):
+    small, great = GROWN[how]
+    if sampler == "cma_es" and how == "a new choice":
+        small, great = {**small, "b": {"low": 0, "high": 5}}, {**great, "b": {"low": 0, "high": 5}}
+    first = run(str(tmp_path), toy(space=small), n_trials=12, sampler=sampler).trials()
+    study = run(str(tmp_path), toy(space=great), n_trials=60, sampler=sampler, workers=2)
+    trials = check_whole(study, 60)
+    assert [t.params for t in trials[:12]] == [t.params for t in first]
+    names = [name for name in great if great[name] != small[name]]
+    new = {name for name in names if any(not study_has(small, name, t.params[name]) for t in trials[12:])}
+    assert new == set(names)
+    assert table(run(str(tmp_path), toy(space=great), n_trials=60, sampler=sampler)) == table(study)
+
+
+def study_has(space, name, value):
+    return Space({name: space[name]}).has({name: value})
+
+
+def test_a_grid_that_grows_does_each_point_once(place):
+    run(place, toy(space={"a": [0.0, 0.5], "b": [1, 2, 3]}), sampler="grid", n_trials=4)
+    trials = run(place, toy(space={"a": [0.25, 0.0, 0.5], "b": [0, 1, 2, 3]}), sampler="grid", n_trials=None).trials()
+    assert len(trials) == 12 == len({tuple(t.params.items()) for t in trials})
+    again = run(place, toy(space={"a": [0.25, 0.0, 0.5], "b": [0, 1, 2, 3]}), sampler="grid", n_trials=None)
+    assert [t.params for t in again.trials()] == [t.params for t in trials]
+
+
+@pytest.mark.parametrize(
+    ("space", "why"),
+    [
+        ({"a": {"low": 0.0, "high": 0.5}, "b": {"low": 0, "high": 5}}, "a does not have all values that it had"),
+        ({"a": {"low": 0.0, "high": 1.0}}, "b is missing"),
+        ({**TOY, "waits": [0.0, 0.001]}, "trial 0 is not in it"),
+        ({**TOY, "b": [0, 1, 2, 3, 4, 5]}, "b does not have all values that it had, on the same scale"),
+        ({**TOY, "a": {"low": 0.0, "high": 1.0, "step": 0.125}}, "a does not have all values"),
+    ],
+)
+def test_a_space_that_does_not_grow_is_another_one(tmp_path, space, why):
+    run(str(tmp_path), toy(), n_trials=4)
+    with pytest.raises(StudyError, match=f"another space.*A space may grow, and this one does not: {why}"):
+        run(str(tmp_path), toy(space=space), n_trials=8)
+
+
+def test_a_space_of_networks_grows_with_layers_and_choices(tmp_path):
+    grown = {
+        "hidden_layer_sizes": {"layers": [1, 3], "neurons": [2, 16]},
+        "learning_rate": {"low": 1e-4, "high": 1.0, "log": True},
+        "optimizer": ["adam", {"name": "momentum", "momentum": {"low": 0.5, "high": 0.99}}, "rmsprop"],
+    }
+    run(str(tmp_path), evaluation(), n_trials=6, sampler="random")
+    trials = run(str(tmp_path), evaluation(space=grown), n_trials=30, sampler="random").trials()
+    assert any(name.endswith("hidden_layer_sizes.neurons_3") for t in trials[6:] for name in t.params)
+    assert any(t.params["backpropmlp__optimizer"] == "rmsprop" for t in trials[6:])
+
+
+def test_a_study_at_work_is_not_forgotten(place):
+    process = start(place, "toy", workers=1, trials=500)
+    while finished(place) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    with pytest.raises(StudyError, match="A process .* is working on the study 'study' in .*: it is not forgotten"):
+        forget(open_store(place), "study", "none")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert forget(open_store(place), "study", "none") >= 3
+    assert trials_of(place) == []
 
 
 def test_a_second_coordinator_is_refused_while_the_first_is_alive(place):

@@ -224,11 +224,11 @@ def test_the_pareto_front_is_that_of_its_definition():
 
 @pytest.mark.parametrize(
     "line",
-    [b"\n", b"\x00\x00\n", b'{"op_code":99}\n', b'{"op_code":4,"study_id":77}\n', b'{"op_code":6,"trial_id":9993}\n', b'{"op_code":1,"nnexp":5}\n', b"5\n"],
+    [b"\n", b"\x00\x00\n", b'{"op_code":99}\n', b'{"study":"sweep"}\n', b'{"study":"sweep","ended":9993,"values":[1.0]}\n', b'{"study":5,"forgotten":true}\n', b"5\n"],
 )  # fmt: skip
 def test_a_wrong_record_in_the_middle_is_named_and_loses_nothing_by_itself(tmp_path, line):
     sweep(storage=tmp_path).run(X, y)
-    log = tmp_path / "study.log"
+    log = tmp_path / "study.jsonl"
     whole = log.read_bytes()
     middle = whole.index(b"\n", len(whole) // 2) + 1
     log.write_bytes(whole[:middle] + line + whole[middle:])
@@ -239,7 +239,7 @@ def test_a_wrong_record_in_the_middle_is_named_and_loses_nothing_by_itself(tmp_p
     assert main(["doctor", str(tmp_path)]) == 2
     assert log.read_bytes() == damaged
     assert main(["doctor", str(tmp_path), "--mend"]) == 0
-    assert (tmp_path / "study.log.damaged").read_bytes() == damaged
+    assert (tmp_path / "study.jsonl.damaged").read_bytes() == damaged
 
 
 def test_wrong_curves_are_left_out(tmp_path):
