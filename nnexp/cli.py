@@ -160,7 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--storage", metavar="PLACE", default=None, help="as for `nnexp sweep`")
     worker.add_argument("--view", metavar="PLACE", default=AUTO, help="as for `nnexp sweep`")
     worker.add_argument("--trials", metavar="N", type=_number_of_trials, default=None, help="as for `nnexp sweep`")
-    worker.set_defaults(do="worker", mode="elastic", other_versions=None)
+    _add_versions(worker)
+    worker.set_defaults(do="worker", mode="elastic")
 
     doctor = commands.add_parser(
         "doctor",
@@ -279,11 +280,11 @@ def _add_versions(parser: argparse.ArgumentParser) -> None:
     versions = parser.add_mutually_exclusive_group()
     versions.add_argument(
         "--redo", action="store_const", const="redo", dest="other_versions",
-        help="do finished runs again that were made with other versions of nnexp or its libraries",
+        help="do finished runs again that were made with other versions of nnexp or its libraries, and forget such trials",
     )  # fmt: skip
     versions.add_argument(
         "--keep", action="store_const", const="keep", dest="other_versions",
-        help="keep such runs, marked in runs.csv and in the report",
+        help="keep such runs and trials, marked in runs.csv, in trials.csv and in the report",
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from nnexp._choices import AUTO
 from nnexp._errors import printable, quoted
 from nnexp._files import as_path
 from nnexp._signals import status as status_of_signal
@@ -197,9 +198,9 @@ def _cores() -> int:
 def _command(given: argparse.Namespace, specification: Specification) -> str:
     """Return the command that repeats this run."""
     parts = ["nnexp", "sweep" if given.do == "sweep" else "run", given.file]
-    for name in ("trials", "mode", "storage"):
-        if getattr(given, name) is not None:
-            parts += [f"--{name}", str(getattr(given, name)) if name != "storage" else without_password(given.storage)]
+    for name in ("trials", "mode", "storage", "view"):
+        if getattr(given, name) not in (None, AUTO):
+            parts += [f"--{name}", without_password(str(getattr(given, name)))]
     for change in given.changes:
         parts += ["--set", change]
     for module in specification.allow_modules:

@@ -312,6 +312,11 @@ class KnownFirst:
         )
         self.by_number = sampler.by_number
 
+    @property
+    def n_known(self) -> int:
+        """How many points are known."""
+        return len(self._known)
+
     def propose(self, shown: Sequence[Trial], numbers: Sequence[int], seed: Any) -> list[Point]:
         n_known = len(self._known)
         rest = [number for number in numbers if number >= n_known]

@@ -27,6 +27,7 @@ from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.store import Trial
 from nnexp.sweep.study import BATCH, Settings, Study
 from nnexp.sweep.sweep import (
+    check_name,
     check_other_versions,
     check_storage,
     check_view,
@@ -211,6 +212,7 @@ class SweepCV(BaseSearchCV):
         if not (isinstance(self.error_score, str) and self.error_score == "raise") and not is_number(self.error_score):
             raise ValueError(f"error_score must be 'raise' or a number. Got {quoted(self.error_score)}.")
         check_storage(self.storage)
+        check_name(self.name)
         check_view(self.view)
         check_other_versions(self.other_versions)
         limit = self.max_seconds

@@ -162,6 +162,10 @@ class _Node:
         """Return the values of the leaves that give a value: the inverse of `resolve`."""
         raise NotImplementedError
 
+    def covers(self, other: _Node) -> bool:
+        """Whether every point of another declaration is one of this, and means the same."""
+        return False
+
     def leaves(self) -> Iterator[Leaf]:
         raise NotImplementedError
 
@@ -178,6 +182,9 @@ class _Constant(_Node):
             raise SpaceError(f"is {quoted(self.value)}. Got {quoted(value)}.")
         return {}
 
+    def covers(self, other: _Node) -> bool:
+        return isinstance(other, _Constant) and _equal(plain(self.value), plain(other.value))
+
     def leaves(self) -> Iterator[Leaf]:
         return iter(())
 
@@ -191,6 +198,9 @@ class _Number(_Node):
 
     def place(self, value: Any) -> Point:
         return {self.leaf.name: self.leaf.checked(value)}
+
+    def covers(self, other: _Node) -> bool:
+        return isinstance(other, _Number) and self.leaf.covers(other.leaf)
 
     def leaves(self) -> Iterator[Leaf]:
         yield self.leaf
@@ -232,6 +242,13 @@ class _Choice(_Node):
                 return {self.leaf.name: label, **option.place(value)}
         raise SpaceError(f"is one of {quoted(list(self.leaf.choices))}. Got {quoted(value)}.")
 
+    def covers(self, other: _Node) -> bool:
+        if not (isinstance(other, _Choice) and self.leaf.covers(other.leaf)):
+            return False
+        now = {(type(label), label): option for label, option in zip(self.leaf.choices, self.options, strict=True)}
+        before = zip(other.leaf.choices, other.options, strict=True)
+        return all(now[type(label), label].covers(option) for label, option in before)
+
     def leaves(self) -> Iterator[Leaf]:
         yield self.leaf
         for option in self.options:
@@ -249,6 +266,12 @@ class _Table(_Node):
         if not isinstance(value, Mapping) or set(value) != {key for key, _ in self.entries}:
             raise SpaceError(f"is a table of {', '.join(key for key, _ in self.entries)}. Got {quoted(value)}.")
         return {name: part for key, node in self.entries for name, part in node.place(value[key]).items()}
+
+    def covers(self, other: _Node) -> bool:
+        if not isinstance(other, _Table) or [key for key, _ in self.entries] != [key for key, _ in other.entries]:
+            return False
+        pairs = zip(self.entries, other.entries, strict=True)
+        return all(node.covers(before) for (_, node), (_, before) in pairs)
 
     def leaves(self) -> Iterator[Leaf]:
         for _, node in self.entries:
@@ -273,6 +296,13 @@ class _Layers(_Node):
         return {self.count.name: count} | {
             leaf.name: leaf.checked(n) for leaf, n in zip(self.neurons, value, strict=False)
         }
+
+    def covers(self, other: _Node) -> bool:
+        return (
+            isinstance(other, _Layers)
+            and self.count.covers(other.count)
+            and all(leaf.covers(before) for leaf, before in zip(self.neurons, other.neurons, strict=False))
+        )
 
     def leaves(self) -> Iterator[Leaf]:
         yield self.count
@@ -300,6 +330,14 @@ class _PerLayer(_Node):
             for option, each in zip(self.options, value, strict=False)
             for name, part in option.place(each).items()
         }
+
+    def covers(self, other: _Node) -> bool:
+        return (
+            isinstance(other, _PerLayer)
+            and (self.fixed, self.layers) == (other.fixed, other.layers)
+            and len(self.options) >= len(other.options)
+            and all(option.covers(before) for option, before in zip(self.options, other.options, strict=False))
+        )
 
     def leaves(self) -> Iterator[Leaf]:
         for option in self.options:
@@ -420,19 +458,24 @@ class Space:
             return False
         return walked == point
 
-    def missing_from(self, declaration: Any) -> str:
+    def lacks(self, declaration: Any) -> str:
         """Return what another space, given by its plain declaration, has and this one has not, or how it is other; else nothing."""
         try:
             before = Space(declaration, self._estimator)
         except (SpaceError, TypeError, ValueError):
             return "what it was is not known"
-        now = {leaf.name: leaf for leaf in self.leaves}
-        for leaf in before.leaves:
-            if leaf.name not in now:
-                return f"{leaf.name} is missing"
-            if not now[leaf.name].covers(leaf):
-                return f"{leaf.name} does not have all values that it had, on the same scale"
-        return ""
+        now = {parameter.name: parameter for parameter in self._parameters}
+        for parameter in before._parameters:
+            name = parameter.name
+            if name not in now:
+                return f"{name} is missing"
+            if plain(parameter.when) != plain(now[name].when):
+                return f"{name} takes part where it did not, or the other way round"
+            is_same = declaration[name] == self.declaration[name]
+            if not (is_same or now[name].node.covers(parameter.node)):
+                return f"{name} does not have all that it had, on the same scale"
+        new = [name for name in now if name not in declaration]
+        return f"{new[0]} is new" if new else ""
 
     def place(self, parameters: Mapping[str, Any]) -> Point:
         """Return the values of leaves that some parameters of the estimator fix; of what is not named none.

@@ -332,13 +332,13 @@ class SqlStore(Store):
                 self._refresh(connection, study, identity)  # the most of it before the lock, which should be short
             clock = self._sa.literal_column(_CLOCK)
             held = connection.execute(
-                self._sa.select(clock).select_from(t).where(t.c.study_id == identity).with_for_update()
+                self._sa.select(clock, t.c.declared).where(t.c.study_id == identity).with_for_update()
             ).first()
             if held is None:
                 self._ids.pop(study)
                 raise StoreError(f"{self.where} holds no study {quoted(study)} any more.")
             trials = self._refresh(connection, study, identity)
-            transaction = _SqlChange(trials, self._seen(connection, identity), float(held[0]))
+            transaction = _SqlChange(trials, self._seen(connection, identity), float(held[0]), json.loads(held[1]))
             result = change(transaction)
             transaction.write(connection, self._sa, self._t, identity)
             if transaction.is_forgotten:
@@ -352,17 +352,22 @@ class SqlStore(Store):
 
     @contextlib.contextmanager
     def viewing(self, study: str) -> Iterator[bool]:
-        identity = self._id(study)
-        with self._engine.connect() as connection:
-            text = f"SELECT pg_try_advisory_lock({_VIEW_LOCK}, {identity})"
-            has_it = bool(connection.execute(self._sa.text(text)).scalar())
-            connection.commit()
+        identity, has_it = self._id(study), False
+        with contextlib.ExitStack() as stack:
+            try:
+                connection = stack.enter_context(self._engine.connect())
+                text = f"SELECT pg_try_advisory_lock({_VIEW_LOCK}, {identity})"
+                has_it = bool(connection.execute(self._sa.text(text)).scalar())
+                connection.commit()
+            except self._sa.exc.DBAPIError:  # a server that is gone and may come back: nobody writes to the view now
+                has_it = False
             try:
                 yield has_it
             finally:
                 if has_it:
-                    connection.execute(self._sa.text(f"SELECT pg_advisory_unlock({_VIEW_LOCK}, {identity})"))
-                    connection.commit()
+                    with contextlib.suppress(self._sa.exc.DBAPIError):  # with the connection the lock is gone too
+                        connection.execute(self._sa.text(f"SELECT pg_advisory_unlock({_VIEW_LOCK}, {identity})"))
+                        connection.commit()
 
 
 def _trial(row: Any) -> Trial:
@@ -385,8 +390,8 @@ def _trial(row: Any) -> Trial:
 
 
 class _SqlChange(Change):
-    def __init__(self, trials: list[Trial], seen: dict[str, float], now: float) -> None:
-        self.trials, self.seen, self.now = trials, seen, now
+    def __init__(self, trials: list[Trial], seen: dict[str, float], now: float, declared: dict[str, Any]) -> None:
+        self.trials, self.seen, self.now, self.declared = trials, seen, now, declared
         self.is_forgotten, self.made_with = False, ""
         self._new: list[Trial] = []
         self._taken: dict[int, Trial] = {}

@@ -190,11 +190,14 @@ class Change(ABC):
         When each process was last heard of, in seconds of the storage's clock.
     now : float
         That clock.
+    declared : dict
+        What the study was declared to be.
     """
 
     trials: list[Trial]
     seen: dict[str, float]
     now: float
+    declared: dict[str, Any]
 
     @abstractmethod
     def create(self, points: Sequence[Point], owner: str, given: Sequence[str] = ()) -> list[int]:
@@ -585,7 +588,12 @@ class JournalStore(Store):
         with self._locked() as file:
             self._mend(file)
             if name not in self._studies.by_name:
-                self._write(file, [made_line(name, directions, declared)])
+                made = made_line(name, directions, declared)
+                try:
+                    _Line.model_validate(json.loads(_line(made)))
+                except (ValueError, TypeError) as error:
+                    raise StoreError(f"A study cannot be called {quoted(name)}, or be declared so.") from error
+                self._write(file, [made])
 
     def take_over(self, read: Callable[[], Sequence[Mapping[str, Any]]]) -> bool:
         """Write the lines of studies that were kept elsewhere, all of them or none; return whether there were such lines.
@@ -598,6 +606,14 @@ class JournalStore(Store):
         with self._locked() as file:
             self._mend(file)
             lines = [] if self._studies.by_name else read()
+            studies = _Studies()
+            for line in lines:
+                try:
+                    studies.apply(json.loads(_line(line)))
+                except (ValueError, TypeError) as error:
+                    raise StoreError(
+                        f"A trial or study of an earlier version is none: {quoted(_line(line)[:80])}."
+                    ) from error
             self._write(file, lines)
             return bool(lines)
 
@@ -607,15 +623,20 @@ class JournalStore(Store):
             self._mend(file)
             transaction = _JournalChange(study, self._named(study))
             result = change(transaction)
-            if transaction.curves:
-                curves = open_to_append(self._curve_file)
-                try:
-                    cut_torn_tail(curves)
-                    append(curves, b"".join(_line({"study": study, **curve}) for curve in transaction.curves))
-                finally:
-                    os.close(curves)
+            self._write_curves(study, transaction.curves)
             self._write(file, transaction.lines)
+            if transaction.is_forgotten:
+                self._write_curves(study, [{"forgotten": True}])
             return result
+
+    def _write_curves(self, study: str, lines: Sequence[Mapping[str, Any]]) -> None:
+        if lines:
+            curves = open_to_append(self._curve_file)
+            try:
+                cut_torn_tail(curves)
+                append(curves, b"".join(_line({"study": study, **line}) for line in lines))
+            finally:
+                os.close(curves)
 
     def heard(self, study: str, owner: str) -> None:
         self.transact(study, lambda change: change.heard(owner))
@@ -671,9 +692,10 @@ def ended_line(study: str, trial: Trial, outcome: Outcome, at: float) -> dict[st
 class _JournalChange(Change):
     def __init__(self, name: str, study: _Study) -> None:
         self.trials, self.seen, self.now = study.trials, study.seen, time.time()
+        self.declared = study.declared
         self.lines: list[dict[str, Any]] = []
         self.curves: list[dict[str, Any]] = []
-        self._name, self._number = name, len(study.trials)
+        self._name, self._number, self.is_forgotten = name, len(study.trials), False
 
     def create(self, points: Sequence[Point], owner: str, given: Sequence[str] = ()) -> list[int]:
         numbers = list(range(self._number, self._number + len(points)))
@@ -706,4 +728,4 @@ class _JournalChange(Change):
 
     def forget(self) -> None:
         self.lines.append({"study": self._name, "forgotten": True})
-        self.curves.append({"forgotten": True})
+        self.is_forgotten = True

@@ -167,21 +167,21 @@ class Study:
             "code": code_of_evaluations(),
             "libraries": dict(libraries()),
             "evaluation": self.key,
-            "data": self._key_without_versions(),
             **({"enqueued": plain(list(settings.known))} if settings.known else {}),
         }
 
-    def _key_without_versions(self) -> str:
-        """Return a hash of what decides scores besides versions and parameters."""
+    def _key_with(self, version: Any, code: Any, versions: Any) -> str:
+        """Return what the evaluation's key would be with other versions: see `TrialScorer.key`."""
         given = self.evaluation
         more = sorted(
             {**given.params, **{f"score {name}": scores for name, scores in given.score_params.items()}}.items()
         )
         data = [key_of_data(part) for part in (given.X, given.y, *(scores for _, scores in more))]
         splits = [np.ascontiguousarray(rows) for pair in given.splits for rows in pair]
-        what = (given.objectives, given.scoring, given.seed, given.max_seconds, given.train_scores)
         plugins = plugins_in([given.estimator.get_params(), given.space.declaration])
-        return key_of(plugins, given.estimator, *what, [name for name, _ in more], data, splits, unstable=Unstable())
+        what = (given.objectives, given.scoring, given.seed, given.max_seconds, given.train_scores)
+        decides = (version, code, versions, plugins, given.estimator, *what)
+        return key_of(*decides, [name for name, _ in more], data, splits, unstable=Unstable())
 
     def _agree(self) -> str:
         """Compare with the study that is there; return what has to be done to go on with it: "make", "forget", "declare" or "".
@@ -206,17 +206,21 @@ class Study:
             )
         self._made_with = ", ".join(before)
         self._check_same(there, bool(before))
-        is_other_space = there.get("space") != json.loads(json.dumps(self.declared["space"]))
+        is_other_space = self._is_other_space(there)
         kept = there.get("kept", 0)
         if is_other_space:
             self._check_grown(there)
             kept = len(self.store.trials(self.name))
         if kept and isinstance(self._grid, GridSampler):
-            self._grid.begin_with([trial.params for trial in self.store.trials(self.name)[:kept] if not trial.given])
+            before_it = [trial.params for trial in self.store.trials(self.name)[:kept] if not trial.given]
+            self._grid.begin_with(before_it[len(self.settings.known) :])
             self._size = self._grid.size + len(self.settings.known)
         if kept:
             self.declared["kept"] = kept
         return "declare" if before or is_other_space else ""
+
+    def _is_other_space(self, there: Mapping[str, Any] | None) -> bool:
+        return there is None or there.get("space") != json.loads(json.dumps(self.declared["space"]))
 
     @property
     def _where_it_is(self) -> str:
@@ -243,19 +247,25 @@ class Study:
         if "libraries" not in there:
             data += ", or other versions of libraries"
         without = ["version", "code", "libraries", "space", "kept"]
-        # The key of the evaluation holds the versions; earlier studies have none without them.
+        # The key of the evaluation holds the versions.
         without += ["evaluation"] if is_of_other_versions else []
-        without += [] if "data" in there else ["data"]
+        if is_of_other_versions and there.get("evaluation") != self._key_with(
+            there.get("version"), there.get("code"), there.get("libraries")
+        ):
+            raise StudyError(
+                f"{self._where_it_is}, made with other versions and, as far as can be told, with {data}: its trials cannot be "
+                "kept. --redo forgets them; another name leaves them as they are."
+            )
         for key, value in {"enqueued": None, **self.declared}.items():
             if key in without or there.get(key) == json.loads(json.dumps(value)):
                 continue
-            if key in ("evaluation", "data") and self.evaluation.without_key:
+            if key == "evaluation" and self.evaluation.without_key:
                 raise StudyError(
                     f"{self._where_it_is}. Nothing tells whether it is the same: a parameter or a score holds an object of "
                     f"{self.evaluation.without_key[0]}, which has no key that is the same in another process. Take another name."
                 )
             name, other = key.replace("_", " "), f"{_short(there.get(key))}, not {_short(value)}"
-            what = data if key in ("evaluation", "data") else f"another {name} ({other})"
+            what = data if key == "evaluation" else f"another {name} ({other})"
             raise StudyError(
                 f"{self._where_it_is}, made with {what}. Take another name for this one, or delete that one if it is not needed "
                 "(nnexp sweep FILE --forget)."
@@ -265,7 +275,7 @@ class Study:
         """Raise a StudyError unless the space has all that it had before, and every trial is in it."""
         space = self.evaluation.space
         other = f"({_short(there.get('space'))}, not {_short(space.declaration)})"
-        lost = space.missing_from(there.get("space"))
+        lost = space.lacks(there.get("space"))
         for trial in self.store.trials(self.name) if not lost else ():
             if not space.has(trial.params):
                 lost = f"trial {trial.number} is not in it"
@@ -278,32 +288,29 @@ class Study:
 
     def open(self) -> None:
         """Make the study in the store if it is not there, and go on with it if it is; show it in the view."""
-        what = self._agree()
+        what, there = self._agree(), self.store.studies().get(self.name)
         if self._view is not None and self.settings.view != AUTO and not self._is_open:
             self._view.check()  # before anything is written
         if what == "forget":
-            self.forget()
+            self._known.clear()
+            forget(self.store, self.name, self.settings.view, self.settings.lease, there)
         if what in ("make", "forget"):
             self.store.create_study(self.name, self.evaluation.directions, self.declared)
-            what = self._agree()  # another process may have been faster, with another one
+            what, there = self._agree(), self.store.studies().get(self.name)  # another process may have been faster
         if what == "declare":
-            self._transact(lambda change: change.declare(self.declared, self._made_with))
+
+            def declare(change: Change) -> None:
+                if change.declared != there or self.declared.get("kept", 0) > len(change.trials):
+                    raise StudyError(f"{self._where_it_is}, and another process has changed it just now. Try again.")
+                if "kept" in self.declared and self._is_other_space(there):
+                    self.declared["kept"] = len(change.trials)
+                change.declare(self.declared, self._made_with)
+
+            self._transact(declare)
+            self._agree()  # with as many trials as there were
         self._is_open = True
         if self._view is not None:
             self._view.open()
-
-    def forget(self) -> int:
-        """Let the study be as if it had never been, here and in the view; return how many trials it had.
-
-        Raises
-        ------
-        StudyError
-            If a process is working on it.
-        """
-        self._is_open = False
-        self._known.clear()
-        with self._lock:
-            return forget(self.store, self.name, self.settings.view, self.settings.lease)
 
     def trials(self) -> list[Trial]:
         """Return all trials by number."""
@@ -393,7 +400,7 @@ class Study:
         if view is None or not view.has_waiting():
             return
         trials = self.trials()
-        room = self._room(len(trials)) if most is None else most
+        room = self._room(len(trials)) if most is None else min(most, self._room(len(trials)))
 
         def keep(points: list[Point], signs: list[str]) -> None:
             def change(change: Change) -> None:
@@ -405,6 +412,13 @@ class Study:
             self._transact(change)
 
         view.take(room, {trial.given for trial in trials}, keep)
+
+    def _take_into(self, room: int) -> None:
+        """Let waiting trials of the view be the next ones of a batch."""
+        if self._view is not None and room > 0 and (self._view.is_due or self._view.has_more):
+            with self._view.measured():
+                self.take_waiting(self.owner, room)
+            self.trials()  # of which some may be given now
 
     def _room(self, n_trials: int) -> int:
         """Return how many trials may begin."""
@@ -467,6 +481,8 @@ class Study:
             begun = max((number + 1 for number, over in enumerate(ended) if not over), default=0)
             first = 0
             while first < max(self.n_trials, begun):
+                if len(ended) < first + size:
+                    self._take_into(first + size - len(self.trials()))
                 numbers = list(range(first, min(first + size, max(self.n_trials, begun))))
                 if not (len(ended) > numbers[-1] and all(ended[first : numbers[-1] + 1])):
                     self._ask(first // size, first, numbers)
@@ -499,12 +515,6 @@ class Study:
 
     def _ask(self, batch: int, first: int, numbers: list[int]) -> None:
         # A batch that was cut short by a smaller budget is filled up when the budget grows.
-        n_missing = sum(number >= len(self.trials()) for number in numbers)
-        if not n_missing:
-            return
-        if self._view is not None and self._view.is_due:
-            with self._view.measured():
-                self.take_waiting(self.owner, n_missing)
         there = self.trials()
         given = {trial.number for trial in there if trial.given}
         missing = [number for number in numbers if number >= len(there)]
@@ -618,6 +628,7 @@ class Study:
                     self.attend()
                     count = max(1, min(128, int(_AT_ONCE / seconds)))
                     points: list[Point] = []
+                    first = 0
                     if not self._sampler.by_number:
                         trials = self.trials()
                         count = min(count, max(self.n_trials - len(trials), 0))
@@ -627,7 +638,7 @@ class Study:
                     ended, told = told, []
                     try:
                         mine, is_over = self._transact(
-                            lambda change, c=count, p=points, e=ended: self._turn(change, c, p, e)  # type: ignore[misc]
+                            lambda change, c=count, p=points, e=ended, f=first: self._turn(change, c, p, e, f)  # type: ignore[misc]
                         )
                     except BaseException:
                         told = ended
@@ -686,10 +697,18 @@ class Study:
             if trial.owner == self.owner and not trial.is_finished and trial.number not in ready:
                 change.take(trial.number, "", trial.tries - 1)
 
-    def _turn(self, change: Change, count: int, points: list[Point], ended: list[Outcome]) -> tuple[list[Trial], bool]:
-        """Tell what has ended, and take what is next: what was left by the dead first, then new trials."""
+    def _turn(
+        self, change: Change, count: int, points: list[Point], ended: list[Outcome], proposed_first: int = 0
+    ) -> tuple[list[Trial], bool]:
+        """Tell what has ended, and take what is next: what was left by the dead first, then new trials.
+
+        ``proposed_first`` is the number, among those that the sampler proposes, that the first point was proposed for.
+        """
         finished = {outcome.number for outcome in ended}
         self._count_given(change.trials)
+        if change.declared.get("kept") != self.declared.get("kept"):
+            self._end(change, ended)
+            return [], True  # another process has let the space grow, and asks by the new one
         self._end(change, ended)
         mine: list[Trial] = []
         open_ones = [t for t in change.trials if not (t.is_finished or t.is_given_up) and t.number not in finished]
@@ -716,7 +735,11 @@ class Study:
         numbers = list(range(first, first + new))
         if self._sampler.by_number:
             points = self._sampler.propose((), [number - self._n_given for number in numbers], None)
+        elif isinstance(self._sampler, KnownFirst) and proposed_first < self._sampler.n_known:
+            # Others have begun trials since these points were proposed, and what is known is tried once.
+            points = points[max(0, first - self._n_given - proposed_first) :]
         points = points[:new]
+        numbers = numbers[: len(points)]
         change.create(points, self.owner)
         mine += [
             Trial(number, "running", point, owner=self.owner) for number, point in zip(numbers, points, strict=False)
@@ -752,8 +775,20 @@ class Study:
             waiting = [job for job in waiting if job.number not in done]
 
 
-def forget(store: Store, name: str, view: str = AUTO, lease: float = LEASE) -> int:
+def forget(
+    store: Store, name: str, view: str = AUTO, lease: float = LEASE, declared: Mapping[str, Any] | None = None
+) -> int:
     """Let a study be as if it had never been, in its store and in the view; return how many trials it had.
+
+    Parameters
+    ----------
+    store : Store
+    name : str
+    view : str, default="auto"
+    lease : float, default=60.0
+        Seconds after which a silent process is dead.
+    declared : mapping, default=None
+        What the study is; one that is another by now stays. None for any.
 
     Raises
     ------
@@ -762,10 +797,13 @@ def forget(store: Store, name: str, view: str = AUTO, lease: float = LEASE) -> i
     """
 
     def change(change: Change) -> int:
-        for trial in change.trials:
-            if trial.owner and not trial.is_finished and not is_gone(trial.owner, change.seen, change.now, lease):
+        if declared is not None and change.declared != declared:
+            return -1
+        at_it = {trial.owner for trial in change.trials if trial.owner and not trial.is_finished}
+        for owner in sorted(at_it | set(change.seen)):
+            if not is_gone(owner, change.seen, change.now, lease):
                 raise StudyError(
-                    f"A process ({trial.owner}) is working on the study {quoted(name)} in {store.where}: it is not forgotten."
+                    f"A process ({owner}) is working on the study {quoted(name)} in {store.where}: it is not forgotten."
                 )
         change.forget()
         return len(change.trials)
@@ -774,9 +812,9 @@ def forget(store: Store, name: str, view: str = AUTO, lease: float = LEASE) -> i
         return 0
     place, identity = place_of_view(view, store), store.identity(name)
     count = store.transact(name, change)
-    if place:
+    if place and count >= 0:
         forget_view(place, identity)
-    return count
+    return max(count, 0)
 
 
 def _own(number: int, given: set[int]) -> int:

@@ -188,6 +188,7 @@ class Sweep:
         check_choice("mode", mode, MODES)
         check_choice("backend", backend, BACKENDS)
         check_storage(storage)
+        check_name(name)
         check_view(view)
         check_other_versions(other_versions)
         self.other_versions = other_versions
@@ -248,6 +249,7 @@ class Sweep:
         if self.storage is None:
             folder = tempfile.mkdtemp(dir=scratch_folder())
         place = str(folder or self.storage)
+        store: Store | None = None
         try:
             store = open_store(place)
             study = Study(store, self.name, evaluation, settings)
@@ -256,6 +258,8 @@ class Sweep:
             warn_of_given_up(study)
             return collect(study)
         finally:
+            if store is not None:
+                store.close()
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -314,8 +318,11 @@ def run_study(study: Study, engine: Engine, place: str, on_trial: OnTrial | None
         thread.start()
         try:
             shared = place, study.name, study.evaluation, replace(study.settings, view=NONE), study.declared
-            for _ in engine.run(_work, shared, range(engine.n_workers), endless=True):
-                pass
+            while True:
+                for _ in engine.run(_work, shared, range(engine.n_workers), endless=True):
+                    pass
+                if not any(trial.tries == 0 and not trial.is_finished for trial in study.trials()):
+                    break  # else a waiting trial of the view was taken when all had left
         finally:
             over.set()
             thread.join()
@@ -343,7 +350,8 @@ def _watch_store(study: Study, on_trial: OnTrial | None, over: threading.Event) 
     while not last:
         last = over.wait(0.5)
         try:
-            study.attend()
+            if not last:  # nobody would run what is taken now
+                study.attend()
             trials = study.trials()
         except StoreError:  # which whoever works on it is told too
             return
@@ -357,6 +365,14 @@ def check_storage(storage: Any) -> None:
     """Raise a TypeError unless a storage is a path, a URL, or None for none."""
     if not (storage is None or isinstance(storage, str | os.PathLike)):
         raise TypeError(f"storage must be a folder or the URL of a database. Got {quoted(storage)}.")
+
+
+def check_name(name: Any) -> None:
+    """Raise a TypeError or a ValueError unless a study can be called so."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a text. Got {quoted(name)}.")
+    if not name or len(name) > 500:
+        raise ValueError(f"name must have 1 to 500 characters. Got {quoted(name)}.")
 
 
 def check_view(view: Any) -> None:
@@ -376,6 +392,14 @@ def view_beside(view: str | Path, storage: Any) -> str:
     return NONE if storage is None and str(view) == AUTO else str(view)
 
 
+def is_of_earlier_version(log: Path) -> bool:
+    """Whether a file holds a study as earlier versions of nnexp wrote it."""
+    try:
+        return b'"user_attr":{"nnexp":' in log.read_bytes().replace(b" ", b"")
+    except OSError:
+        return False
+
+
 def open_store(place: str | Path) -> Store:
     """Return the store in a folder, or behind the URL of a database."""
     check_storage(place)
@@ -387,7 +411,7 @@ def open_store(place: str | Path) -> Store:
     if folder.is_file():
         raise StoreError(f"The storage {folder} is a file; name a folder.")
     store = JournalStore(folder / "study.jsonl")
-    if (folder / "study.log").is_file() and not store.studies():
+    if (folder / "study.log").is_file() and not store.studies() and is_of_earlier_version(folder / "study.log"):
         from nnexp.sweep.taken_over import take_over
 
         take_over(store, folder / "study.log")

@@ -14,7 +14,7 @@ import time
 import uuid
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -24,14 +24,17 @@ import numpy as np
 from nnexp._choices import AUTO, NONE
 from nnexp._errors import quoted, reason
 from nnexp._files import as_path
+from nnexp._names import nearest
 from nnexp.sweep.samplers import frozen, quiet, seed_of, suggest
-from nnexp.sweep.space import Direction, Point, Space, SpaceError
+from nnexp.sweep.space import Direction, Leaf, Point, Space, SpaceError
 from nnexp.sweep.store import JournalStore, Store, StoreError, Trial, without_password
 
 # What is noted in the view: of a study which record it shows, of a trial its number there, of one that was taken a sign.
 _SHOWS, _NUMBER, _SIGN = "nnexp:shows", "nnexp:trial", "nnexp:taken"
 # The view may take this share of the time.
 _SHARE = 0.05
+# Seconds after which a view that could not be used is tried again.
+_PAUSE = 60.0
 # Seconds that the last look waits for another process that writes to it.
 _PATIENCE = 5.0
 
@@ -143,18 +146,31 @@ class View:
         self._store, self._name, self._space, self._seed = store, name, space, seed
         self._objectives, self._directions = list(objectives), list(directions)
         self._choices = {leaf.name: list(leaf.choices) for leaf in space.leaves if leaf.kind == "choice"}
-        self._is_off = False
+        self._off_until, self._has_warned = 0.0, False
+        self._asked: dict[str, Any] = {}  # trials that this process has taken, by their sign
+        self.has_more = False  # whether something waits for which there was no room
         self._next_time = 0.0
         self._n_shown = 0
         self._storage: Any = None
         self._journal: Any = None
 
+    @property
+    def _is_off(self) -> bool:
+        """Whether it could not be used a moment ago."""
+        return time.monotonic() < self._off_until
+
     def check(self) -> None:
         """Raise a StoreError if the place cannot be used."""
         import optuna
 
-        with self._trying(is_needed=True), self._opened() as storage:
-            optuna.get_all_study_names(storage=storage)
+        with self._trying(is_needed=True):
+            try:
+                with self._opened() as storage:
+                    optuna.get_all_study_names(storage=storage)
+            except Exception:  # another process may be making Optuna's tables just now
+                time.sleep(1.0)
+                with self._opened() as storage:
+                    optuna.get_all_study_names(storage=storage)
 
     def open(self) -> None:
         """Make the study if it is not there."""
@@ -178,7 +194,7 @@ class View:
 
     def show(self, trials: Sequence[Trial], last: bool = False) -> None:
         """Add what is finished and not there yet, unless another process is doing so; the last time, that one is waited for."""
-        if self._is_off or sum(trial.is_finished for trial in trials) == self._n_shown:
+        if (self._is_off and not last) or sum(trial.is_finished for trial in trials) == self._n_shown:
             return
         until = time.monotonic() + (_PATIENCE if last else 0.0)
         with self._trying():
@@ -210,6 +226,11 @@ class View:
     def _tell(self, study: Any, number: int, trial: Trial) -> None:
         shown = self._as_optuna(trial)
         is_complete = shown.state.name == "COMPLETE"
+        if (asked := self._asked.pop(trial.given, None)) is not None:  # of another process's it knows the number alone
+            for key, value in shown.user_attrs.items():
+                asked.set_user_attr(key, value)
+            for step, value in shown.intermediate_values.items():
+                asked.report(value, step)
         study.tell(number, shown.values if is_complete else None, None if is_complete else shown.state)
 
     def _add(self, study: Any, trials: Sequence[Any]) -> None:
@@ -258,49 +279,89 @@ class View:
             if not is_mine:
                 return
             with self._study() as study:
-                points, signs = self._left_behind(study, known)
-                while len(points) < room and _states(study, "WAITING"):
+                taken = self._left_behind(study, known)
+                n_waiting = len(_states(study, "WAITING"))
+                while n_waiting and len(taken) < room:
+                    n_waiting -= 1
                     if (one := self._one(study)) is not None:
-                        points.append(one[0])
-                        signs.append(one[1])
-            if points:
-                keep(points[:room], signs[:room])
+                        taken.append(one)
+                self.has_more = bool(n_waiting) or len(taken) > room
+            if taken:
+                keep([point for point, _ in taken[:room]], [sign for _, sign in taken[:room]])
 
     def has_waiting(self) -> bool:
         """Whether there may be something to take."""
         if self._is_off:
             return False
         there: list[Any] = []
-        with self._trying(), self._study() as study:
-            there = _states(study, "WAITING", "RUNNING")
+        with self._trying(), self._store.viewing(self._name) as is_mine:
+            if is_mine:
+                with self._study() as study:
+                    there = _states(study, "WAITING", "RUNNING")
         return bool(there)
 
-    def _left_behind(self, study: Any, known: set[str]) -> tuple[list[Point], list[str]]:
-        left = [
-            (dict(trial.params), trial.user_attrs[_SIGN])
-            for trial in _states(study, "RUNNING")
-            if trial.user_attrs.get(_SIGN, "") not in {*known, ""}
-        ]
-        return [point for point, _ in left], [sign for _, sign in left]
+    def _left_behind(self, study: Any, known: set[str]) -> list[tuple[Point, str]]:
+        """Return what a process had taken that died before it was kept."""
+        left = []
+        for trial in _states(study, "RUNNING"):
+            sign = trial.user_attrs.get(_SIGN)
+            if isinstance(sign, str) and sign not in {*known, ""}:
+                fixed = {**_fixed(trial), **trial.params}
+                try:
+                    left.append((self._point(fixed, self._drawn(trial.number)), sign))
+                except (SpaceError, ValueError, TypeError, OverflowError) as error:
+                    self._refuse(study, trial.number, error)
+        return left
 
     def _one(self, study: Any) -> tuple[Point, str] | None:
         """Take a waiting trial; one that is not in the space has failed."""
         trial = study.ask()
-        try:
-            point = self._space.walk(lambda leaf: leaf.checked(suggest(trial, leaf)))[0]
-        except (SpaceError, ValueError, TypeError) as error:
-            trial.set_user_attr("problem", f"Its parameters are not in the space: {error}")
-            study.tell(trial, state=_state("FAIL"))
-            warnings.warn(
-                f"A trial that waits in {without_password(self.place)} is not in the space of {quoted(self._name)}, and has failed "
-                f"there: {error}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            return None
         sign = uuid.uuid4().hex
         trial.set_user_attr(_SIGN, sign)
+        fixed = _fixed(study.get_trials(deepcopy=False)[trial.number])
+        try:
+            # Looked at before Optuna does: it writes down an infinity for an integer, and cannot read it back.
+            self._point(fixed, self._drawn(trial.number))
+            point = self._space.walk(lambda leaf: leaf.checked(suggest(trial, leaf)))[0]
+        except (SpaceError, ValueError, TypeError, OverflowError) as error:
+            trial.set_user_attr("problem", f"Its parameters are not in the space: {error}")
+            self._refuse(study, trial.number, error)
+            return None
+        self._asked[sign] = trial
         return point, sign
+
+    def _point(self, fixed: Mapping[str, Any], draw: Callable[[Leaf], Any]) -> Point:
+        """Return the point with some values that are fixed.
+
+        Raises
+        ------
+        SpaceError
+            If a value is not one that its parameter can have, or of none that takes part.
+        """
+        point = self._space.walk(
+            lambda leaf: leaf.checked(fixed[leaf.name]) if leaf.name in fixed else leaf.at(draw(leaf))
+        )[0]
+        for name in fixed:
+            if name not in point:
+                leaves = [leaf.name for leaf in self._space.leaves]
+                raise SpaceError(
+                    f"{quoted(name)} takes no part."
+                    if name in leaves
+                    else f"no {quoted(name)}. {nearest(str(name), leaves)}"
+                )
+        return point
+
+    def _drawn(self, number: int) -> Callable[[Leaf], float]:
+        return lambda leaf: float(np.random.default_rng(seed_of(self._seed, "open", number, leaf.name)).random())
+
+    def _refuse(self, study: Any, number: int, error: BaseException) -> None:
+        study.tell(number, state=_state("FAIL"))
+        warnings.warn(
+            f"A trial that waits in {without_password(self.place)} is not in the space of {quoted(self._name)}, and has failed "
+            f"there: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     # Optuna
 
@@ -316,15 +377,17 @@ class View:
         except StoreError:  # of the record, not of the view
             raise
         except Exception as error:
-            self._is_off = True
+            self._off_until = time.monotonic() + _PAUSE
             if is_needed:
                 raise StoreError(f"The view {without_password(self.place)} cannot be used: {_said(error)}") from error
-            warnings.warn(
-                f"The view {without_password(self.place)} cannot be used: {_said(error)} The sweep goes on without it; the next "
-                f"call makes it up from {self._store.where}.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(
+                    f"The view {without_password(self.place)} cannot be used: {_said(error)} The sweep goes on without it, and "
+                    f"makes it up from {self._store.where} once it can be used again.",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -390,7 +453,7 @@ class View:
     def _sampler(self) -> Any:
         import optuna
 
-        leaves, seed = {leaf.name: leaf for leaf in self._space.leaves}, self._seed
+        leaves, drawn = {leaf.name: leaf for leaf in self._space.leaves}, self._drawn
 
         class Open(optuna.samplers.BaseSampler):  # type: ignore[misc, unused-ignore]
             """Draws what a waiting trial leaves open."""
@@ -402,10 +465,15 @@ class View:
                 return {}
 
             def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-                rng = np.random.default_rng(seed_of(seed, "open", trial.number, param_name))
-                return leaves[param_name].at(rng.random())
+                return leaves[param_name].at(drawn(trial.number)(leaves[param_name]))
 
         return Open()
+
+
+def _fixed(trial: Any) -> dict[str, Any]:
+    """Return what a waiting trial says, where this version of Optuna notes it so; else it shows when it is suggested."""
+    fixed = trial.system_attrs.get("fixed_params")
+    return dict(fixed) if isinstance(fixed, Mapping) else {}
 
 
 def _state(name: str) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from nnexp import Space
 from nnexp._identity import libraries
@@ -450,7 +451,9 @@ def test_a_study_of_other_versions_and_of_other_data_is_refused_all_the_same(tmp
         with_other(patch, numpy="1.99.0")
         run(str(tmp_path), toy(), n_trials=10)
     before = (tmp_path / "study.jsonl").read_bytes()
-    with pytest.raises(StudyError, match="made with other data, splits, scores or fixed parameters"):
+    with pytest.raises(
+        StudyError, match="with other data, splits, scores or fixed parameters: its trials cannot be kept"
+    ):
         run(
             str(tmp_path),
             evaluation(Toy(), TOY, scoring={"score": toy_score}, y=1 - np.arange(150) % 2),
@@ -511,17 +514,62 @@ def test_a_grid_that_grows_does_each_point_once(place):
 @pytest.mark.parametrize(
     ("space", "why"),
     [
-        ({"a": {"low": 0.0, "high": 0.5}, "b": {"low": 0, "high": 5}}, "a does not have all values that it had"),
+        ({"a": {"low": 0.0, "high": 0.5}, "b": {"low": 0, "high": 5}}, "a does not have all that it had"),
         ({"a": {"low": 0.0, "high": 1.0}}, "b is missing"),
-        ({**TOY, "waits": [0.0, 0.001]}, "trial 0 is not in it"),
-        ({**TOY, "b": [0, 1, 2, 3, 4, 5]}, "b does not have all values that it had, on the same scale"),
-        ({**TOY, "a": {"low": 0.0, "high": 1.0, "step": 0.125}}, "a does not have all values"),
+        ({**TOY, "waits": [0.0, 0.001]}, "waits is new"),
+        ({**TOY, "b": [0, 1, 2, 3, 4, 5]}, "b does not have all that it had, on the same scale"),
+        ({**TOY, "a": {"low": 0.0, "high": 1.0, "step": 0.125}}, "a does not have all that it had"),
     ],
 )
 def test_a_space_that_does_not_grow_is_another_one(tmp_path, space, why):
     run(str(tmp_path), toy(), n_trials=4)
     with pytest.raises(StudyError, match=f"another space.*A space may grow, and this one does not: {why}"):
         run(str(tmp_path), toy(space=space), n_trials=8)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"optimizer": ["adam", {"name": "momentum", "momentum": 0.9}]}, {"optimizer": ["adam", {"name": "momentum", "momentum": 0.5}]}),
+        ({"max_iter": 5}, {"max_iter": 6}),
+        ({"l2": norm(0.0, 1.0)}, {"l2": norm(0.0, 50.0)}),
+        (
+            {"descent": ["batch", "stochastic"], "l2": {"low": 0.0, "high": 1.0}},
+            {"descent": ["batch", "stochastic"], "l2": {"low": 0.0, "high": 2.0, "when": {"descent": "batch"}}},
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_fixed_in_a_space_is_not_changed_by_growing(before, after):
+    """A trial means what it meant when it was done."""
+    range_of = lambda high: {"learning_rate": {"low": 0.001, "high": high, "log": True}}  # noqa: E731
+    first = Space({**range_of(0.1), **before})
+    assert Space({**range_of(0.5), **before}).lacks(first.declaration) == ""
+    assert Space({**range_of(0.5), **after}).lacks(first.declaration) != ""
+
+
+def test_a_grid_that_grows_after_known_settings_does_each_point_once(tmp_path):
+    known = ({"b": 1},)
+    small, great = {"a": [0.0, 0.5], "b": [0, 1]}, {"a": [0.0, 0.5, 1.0], "b": [0, 1]}
+    run(str(tmp_path), toy(space=small), sampler="grid", n_trials=4, known=known)
+    trials = run(str(tmp_path), toy(space=great), sampler="grid", n_trials=None, known=known).trials()
+    assert len(trials) == 7
+    assert len({tuple(t.params.items()) for t in trials[1:]}) == 6
+
+
+def test_known_settings_are_tried_once_by_any_number_of_elastic_processes(tmp_path):
+    known = tuple({"a": 0.125 * i, "b": 0} for i in range(4))
+    settings = {"mode": "elastic", "sampler": "tpe", "n_trials": 24, "known": known}
+    trials = check_whole(run(str(tmp_path), toy(waits=0.02), workers=3, **settings), 24)
+    for point in known:
+        assert sum(t.params == point for t in trials) == 1
+
+
+def test_the_key_of_an_evaluation_can_be_had_with_other_versions():
+    """It is that of the evaluation itself where the versions are the same."""
+    study = Study(open_store("nowhere"), "study", toy(), Settings(4))
+    there = study.declared
+    assert study._key_with(there["version"], there["code"], libraries()) == there["evaluation"]
+    assert study._key_with("0.0", there["code"], libraries()) != there["evaluation"]
 
 
 def test_a_space_of_networks_grows_with_layers_and_choices(tmp_path):

@@ -120,7 +120,12 @@ def test_what_is_damaged_is_taken_over_up_to_the_damage(tmp_path):
 
 @pytest.mark.parametrize("line", [{"op_code": 4, "study_id": 77}, {"op_code": "x"}, 5])
 def test_what_cannot_be_taken_over_is_a_sentence_and_stays(tmp_path, line):
-    (tmp_path / "study.log").write_text(json.dumps(line) + "\n")
+    lines = [
+        {"op_code": 0, "study_name": "s", "directions": [1], "worker_id": "w"},
+        {"op_code": 2, "study_id": 0, "user_attr": {"nnexp": {"seed": 0}}, "worker_id": "w"},
+        line,
+    ]
+    (tmp_path / "study.log").write_text("".join(json.dumps(each) + "\n" for each in lines))
     before = (tmp_path / "study.log").read_bytes()
     with pytest.raises(
         StoreError,
