@@ -63,14 +63,14 @@ def studies_in(place: Path | str) -> dict[str, list[dict[str, Any]]]:
                     if (lines := _lines(optuna.load_study(study_name=name, storage=storage, sampler=_any_sampler())))
                 }
     except Exception as error:  # whatever Optuna raises over what it does not know
-        said = (
+        sentence = (
             f"cannot be taken over: {type(error).__name__}: {reason(error) if isinstance(error, OSError) else error}."
         )
         if isinstance(place, Path):
-            said = f"{place}, as of an earlier version, {said} Move it elsewhere to begin anew"
+            sentence = f"{place}, as of an earlier version, {sentence} Move it elsewhere to begin anew"
         else:
-            said = f"what an earlier version kept {said}"
-        raise StoreError(said.rstrip(".") + ".") from error
+            sentence = f"what an earlier version kept {sentence}"
+        raise StoreError(sentence.rstrip(".") + ".") from error
 
 
 def _any_sampler() -> Any:
