@@ -556,6 +556,18 @@ def test_a_grid_that_grows_after_known_settings_does_each_point_once(tmp_path):
     assert len({tuple(t.params.items()) for t in trials[1:]}) == 6
 
 
+def test_a_process_that_works_on_a_smaller_space_leaves_when_the_space_grows(tmp_path):
+    """It would go on with the points of the smaller one."""
+    settings = Settings(12, mode="elastic", sampler="grid")
+    small = Study(open_store(tmp_path), "study", toy(space={"a": [0.0, 0.5], "b": [0, 1]}), settings)
+    small.open()
+    small.store.transact("study", lambda change: change.create([{"a": 0.0, "b": 0}], "elsewhere"))
+    great = Study(open_store(tmp_path), "study", toy(space={"a": [0.0, 0.5, 1.0], "b": [0, 1]}), settings)
+    great.open()
+    assert small.store.transact("study", lambda change: small._turn(change, 4, [], [])) == ([], True)
+    assert len(great.trials()) == 1
+
+
 def test_known_settings_are_tried_once_by_any_number_of_elastic_processes(tmp_path):
     known = tuple({"a": 0.125 * i, "b": 0} for i in range(4))
     settings = {"mode": "elastic", "sampler": "tpe", "n_trials": 24, "known": known}
