@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import (
@@ -544,7 +544,7 @@ class JournalStore(Store):
             line = text[position:end]
             try:
                 self._studies.apply(parse_json(line))
-            except (ValidationError, ValueError, TypeError):
+            except (ValueError, TypeError):
                 if not text[position:].strip(b"\x00 \r\n"):  # a tail of nothing, as some file systems leave it
                     break
                 self._studies, self._offset = _Studies(), 0

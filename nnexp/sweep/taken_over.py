@@ -16,6 +16,7 @@ from nnexp._errors import reason
 from nnexp._files import next_free, parse_json, read_whole
 from nnexp.sweep.samplers import quiet
 from nnexp.sweep.store import JournalStore, Outcome, StoreError, Trial, ended_line, made_line
+from nnexp.sweep.view import database_or_journal
 
 # What earlier versions called their notes in an Optuna study.
 _NOTES, _OWNER, _CURVES = "nnexp", "nnexp:owner", "nnexp:curves"
@@ -109,14 +110,8 @@ def _storage(place: Path | str) -> Iterator[Any]:
     if isinstance(place, Path):
         yield optuna.storages.JournalStorage(Whole(place))
         return
-    from sqlalchemy.pool import NullPool  # whatever fails, no connection is left
-
-    storage = optuna.storages.RDBStorage(place, engine_kwargs={"poolclass": NullPool})
-    try:
+    with database_or_journal(place) as storage:
         yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 def _lines(study: Any) -> list[dict[str, Any]]:

@@ -33,6 +33,15 @@ def start(place, kind="network", mode="deterministic", workers=2, trials=48, sig
     )  # fmt: skip
 
 
+def start_and_wait(place):
+    """Start a long study in a process of its own; return the process once it has finished some trials."""
+    process = start(place, "toy", workers=1, trials=500)
+    while finished(place) < 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
 def trials_of(place):
     store = open_store(place)
     try:
@@ -597,10 +606,7 @@ def test_a_space_of_networks_grows_with_layers_and_choices(tmp_path):
 
 
 def test_a_study_at_work_is_not_forgotten(place):
-    process = start(place, "toy", workers=1, trials=500)
-    while finished(place) < 3:
-        assert process.poll() is None
-        time.sleep(0.02)
+    process = start_and_wait(place)
     with pytest.raises(StudyError, match="A process .* is working on the study 'study' in .*: it is not forgotten"):
         forget(open_store(place), "study", "none")
     os.killpg(process.pid, signal.SIGKILL)
@@ -610,10 +616,7 @@ def test_a_study_at_work_is_not_forgotten(place):
 
 
 def test_a_second_coordinator_is_refused_while_the_first_is_alive(place):
-    process = start(place, "toy", workers=1, trials=500)
-    while finished(place) < 3:
-        assert process.poll() is None
-        time.sleep(0.02)
+    process = start_and_wait(place)
     with pytest.raises(StudyError, match="Another process .* is working on the study"):
         run(place, toy(waits=0.02), n_trials=500)
     os.killpg(process.pid, signal.SIGKILL)
