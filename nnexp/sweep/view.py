@@ -52,6 +52,12 @@ def place_of_view(view: str, store: Store) -> str:
         return ""
     if view == AUTO:
         return str(store.path.with_suffix(".log")) if isinstance(store, JournalStore) else ""
+    if isinstance(store, JournalStore) and not is_url(view):
+        path, record = as_path(view, "The view").absolute(), store.path.absolute()
+        names = [name.removeprefix(".") for name in (path.name, record.stem)]
+        is_of_record = path.parent == record.parent and names[0].startswith(names[1]) and path.suffix != ".log"
+        if path in record.parents or is_of_record:
+            raise StoreError(f"The view {view} must be another file than those of the storage {record.parent}.")
     return view
 
 

@@ -380,3 +380,10 @@ def test_views_of_an_earlier_call_go_with_their_record_when_it_is_copied(tmp_pat
     assert shown(load(str(tmp_path / "copy" / "study.log"))) == recorded(study)
     lines = (tmp_path / "copy" / "study.jsonl").read_bytes().splitlines()
     assert sum("ended" in json.loads(line) for line in lines) == 8
+
+
+@pytest.mark.parametrize("view", ["store", ".", "store/study.jsonl", "store/.study.lock", "store/study-curves.jsonl"])
+def test_a_view_in_the_place_of_the_record_is_refused_before_anything_is_written(tmp_path, view):
+    with pytest.raises(StoreError, match="must be another file than those of the storage"):
+        run(str(tmp_path / "store"), toy(), n_trials=4, view=str(tmp_path / view))
+    assert not (tmp_path / "store").exists()
