@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 _came, _came_at = signal.SIGINT, -1e9
+_is_stopping = False
 # Seconds within which signals are one.
 _TOGETHER = 5.0
 
@@ -46,18 +47,25 @@ def stop_in_order() -> None:
     """Raise `Stopped` at a signal.
 
     Of several that come within seconds, as a batch system sends them, the first one counts: what it has begun is not to be stopped
-    again. A later one counts anew, since Python may have lost the first, as where it came within a callback of a library.
+    again. A later one counts anew. Where code of others swallows `Stopped`, as a bare ``except`` does, `heed` raises it again.
     """
 
     def stop(number: int, frame: Any) -> None:
-        global _came, _came_at
+        global _came, _came_at, _is_stopping
         if number != signal.SIGINT and time.monotonic() - _came_at < _TOGETHER:
             return
         _came, _came_at = signal.Signals(number), time.monotonic()
+        _is_stopping = True
         raise Stopped
 
     for name in _ending():
         signal.signal(name, stop)
+
+
+def heed() -> None:
+    """Raise `Stopped` if a signal has come in this process; whoever does piece after piece of work calls this between them."""
+    if _is_stopping:
+        raise Stopped
 
 
 def status() -> int:

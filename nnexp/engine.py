@@ -13,7 +13,7 @@ import signal
 import tempfile
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from joblib.externals.loky.process_executor import ProcessPoolExecutor, Terminat
 
 from nnexp._errors import ExpectedError, reason
 from nnexp._processes import Passed, leave_with_parent
+from nnexp._signals import heed
 
 # A unit whose process dies is tried again this often.
 RETRIES = 2
@@ -123,6 +124,14 @@ class Engine:
         A unit whose process was killed again and again has a `WorkerDiedError` for its result. ``endless`` says that units are
         processes which find their work themselves: each has a process of its own, which is begun again after a death.
         """
+        with contextlib.closing(self._results(work, shared, units, endless)) as results:
+            for result in results:
+                heed()
+                yield result
+
+    def _results(
+        self, work: Work, shared: Any, units: Sequence[Any], endless: bool
+    ) -> Generator[tuple[int, Any], None, None]:
         if self.backend == "dask":
             yield from self._on_dask(work, shared, units)
         elif self.n_jobs == 1 or len(units) == 0:

@@ -106,6 +106,21 @@ def test_ctrl_c_while_the_command_is_loading_is_no_traceback(folder, seconds):
         assert (process.returncode, "Traceback" in err) == (130, False), err
 
 
+def test_ctrl_c_that_a_library_swallows_still_stops_the_command(folder):
+    model = f'[model.other]\nclass = "tests.experiment.other.MyClassifier"\nswallows = "{folder / "there"}"\n'
+    (folder / "swallows.toml").write_text(FAST + model)
+    process = start(folder, "run", "swallows.toml", "--jobs", "1")
+    until = time.monotonic() + 60
+    while not (folder / "there").exists():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=25)
+    assert (process.returncode, err) == (130, "")
+    assert "of 6 runs are finished and kept" in out
+
+
 def test_importing_the_entry_point_loads_nothing_heavy():
     code = (
         "import sys, nnexp.__main__; print(sorted({'numpy', 'sklearn', 'pandas', 'optuna', 'rich'} & set(sys.modules)))"

@@ -144,7 +144,7 @@ class SqlStore(Store):
                     from nnexp.sweep.taken_over import studies_in
 
                     kept_before: dict[str, list[dict[str, Any]]] = {}
-                    if connection.execute(sa.text("SELECT to_regclass('study_user_attributes')")).scalar():
+                    if self._has_table(connection, "study_user_attributes"):
                         try:
                             kept_before = studies_in(self._engine.url.render_as_string(hide_password=False))
                         except StoreError as error:  # perhaps Optuna's tables are somebody else's
@@ -162,10 +162,14 @@ class SqlStore(Store):
             )
 
     def _version(self, connection: Any) -> int | None:
-        if not connection.execute(self._sa.text("SELECT to_regclass('nnexp_version')")).scalar():
+        if not self._has_table(connection, "nnexp_version"):
             return None
         version = connection.execute(self._sa.select(self._t["version"].c.version)).scalar()
         return None if version is None else int(version)
+
+    def _has_table(self, connection: Any, name: str) -> bool:
+        """Whether a table is there now; `to_regclass` may answer from before a lock was waited for."""
+        return bool(self._sa.inspect(connection).has_table(name))
 
     def _insert(self, connection: Any, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write the lines of a study: how it was made, and its finished trials with their curves."""

@@ -22,6 +22,7 @@ import numpy as np
 from nnexp._choices import AUTO, NONE
 from nnexp._errors import ExpectedError, quoted
 from nnexp._identity import Unstable, key_of, key_of_data, libraries
+from nnexp._signals import heed
 from nnexp._version import __version__
 from nnexp.engine import RETRIES, Engine, WorkerDiedError
 from nnexp.parts import plugins_in
@@ -656,6 +657,7 @@ class Study:
                     begun = told_at = time.monotonic()
                     work = len(mine)
                     for outcomes in self._evaluate_mine(mine):
+                        heed()
                         told += outcomes
                         ready = {outcome.number for outcome in told}
                         mine = [trial for trial in mine if trial.number not in ready]

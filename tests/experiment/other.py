@@ -11,13 +11,14 @@ from nnexp import BackpropMLPClassifier
 
 
 class MyClassifier(ClassifierMixin, BaseEstimator):
-    """Predicts the first class; fails, waits or dies on request."""
+    """Predicts the first class; fails, waits, dies or swallows what comes meanwhile on request."""
 
-    def __init__(self, fails=False, waits=0.0, dies_once="", dies_always=False):
+    def __init__(self, fails=False, waits=0.0, dies_once="", dies_always=False, swallows=""):
         self.fails = fails
         self.waits = waits
         self.dies_once = dies_once
         self.dies_always = dies_always
+        self.swallows = swallows
 
     def fit(self, X, y):
         if self.fails:
@@ -27,6 +28,12 @@ class MyClassifier(ClassifierMixin, BaseEstimator):
         if self.dies_once and not os.path.exists(self.dies_once):
             open(self.dies_once, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.swallows:
+            try:
+                open(self.swallows, "w").close()
+                time.sleep(30)
+            except:  # noqa: E722  # as some libraries have it
+                pass
         time.sleep(self.waits)
         self.classes_ = np.unique(y)
         return self

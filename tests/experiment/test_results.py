@@ -152,8 +152,8 @@ def test_a_study_of_an_earlier_version_is_shown_and_its_sweep_refused_with_a_sen
     assert "made with other versions: another version of nnexp" in err
     assert len(err.splitlines()) == 1
     again = ["sweep", str(tmp_path / "old" / "tuned.toml"), "--results", str(tmp_path / "old" / "results")]
-    assert main([*again, "--keep"]) == 2  # the runs do not say with what they were made
-    assert "--redo does them again" in capsys.readouterr().err
+    assert main([*again, "--keep"]) == 2  # the trials do not say with what they were made
+    assert "--redo forgets them" in capsys.readouterr().err
     assert main([*again, "--redo"]) == 0
 
 

@@ -5,12 +5,16 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from nnexp._errors import ExpectedError
 from nnexp.cli import main
+from nnexp.sweep import sql
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.store import (
     DamagedStoreError,
@@ -130,6 +134,25 @@ def test_processes_that_meet_on_an_empty_storage_make_it_once(place):
         subprocess.Popen([sys.executable, "-c", code, place], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
     assert [process.communicate(timeout=120)[0] for process in processes] == ["{'one': {'file': 'x'}}\n"] * 4
+
+
+def test_processes_that_wait_for_the_one_that_makes_the_tables_see_them(postgresql):
+    """PostgreSQL may answer from before a lock was waited for."""
+    url = postgresql.database("waited")
+    opened = []
+    with psycopg.connect(url.replace("+psycopg", "")) as holder, ThreadPoolExecutor(3) as threads:
+        holder.execute(f"SELECT pg_advisory_xact_lock({sql._LOCK})")
+        opening = [threads.submit(open_store, url) for _ in range(3)]
+        while (
+            holder.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()[0]
+            < 3
+        ):
+            time.sleep(0.01)
+        holder.rollback()
+        opened = [future.result(timeout=60) for future in opening]
+    for store in opened:
+        assert store.studies() == {}
+        store.close()
 
 
 def test_threads_of_one_process_do_not_disturb_each_other(place):
