@@ -1,7 +1,6 @@
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from sklearn.preprocessing import scale
 from nnexp import BackpropMLP, Checkpoint, ProgressBar, SweepCV, cross_validate
 from nnexp.saving import SavingError
 from tests.algorithms import EVERY, small
+from tests.forked import Forked
 from tests.plans import problem_of
 
 ROOT = Path(__file__).parent.parent
@@ -146,11 +146,11 @@ np.save(sys.argv[2], model.parameters_)
 """
 
 
-@pytest.mark.parametrize("algorithm", ["backprop", "genetic", "cma_es"])  # within one process it is shown for all
+@pytest.mark.parametrize("algorithm", ["backprop", "genetic"])  # within one process it is shown for all
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(algorithm, tmp_path):
     def start(checkpoint, out, pause):
         command = [sys.executable, "-c", FIT, tmp_path / checkpoint, tmp_path / out, str(pause), algorithm]
-        return subprocess.Popen(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, cwd=ROOT)
+        return Forked(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, cwd=ROOT)
 
     assert start("whole.nnexp", "whole.npy", 0).wait(60) == 0
     for _ in range(2):  # killed while it works

@@ -16,6 +16,7 @@ import pytest
 
 from nnexp import load_results
 from tests import WITHOUT_FIGURES, runs_in, searched
+from tests.forked import Forked, run
 
 ROOT = Path(__file__).parents[1]
 NNEXP = str(Path(sys.executable).parent / "nnexp")
@@ -45,9 +46,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def start(folder, *arguments, **settings):
+def start(folder, *arguments, begin=Forked, **settings):
     settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": ENVIRONMENT, **settings}
-    return subprocess.Popen([NNEXP, *arguments], cwd=folder, start_new_session=True, **settings)
+    return begin([NNEXP, *arguments], cwd=folder, start_new_session=True, **settings)
 
 
 def wait_for_lines(path, count, process):
@@ -76,7 +77,8 @@ def test_a_signal_ends_a_run_in_order_with_its_tables_and_128_and_its_number(fol
 
 
 def test_a_hangup_that_is_ignored_stays_ignored_as_under_nohup(folder):
-    process = start(folder, "run", "fast.toml", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    ignore = {"begin": subprocess.Popen, "preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    process = start(folder, "run", "fast.toml", "--jobs", "1", **ignore)
     journal = folder / "results" / "fast" / "journal.jsonl"
     wait_for_lines(journal, 1, process)
     process.send_signal(signal.SIGHUP)
@@ -98,7 +100,7 @@ def test_a_second_sigterm_does_not_stop_the_writing_of_the_tables(folder):
 
 @pytest.mark.parametrize("seconds", [0.2, 0.7, 1.2, 2.0])
 def test_ctrl_c_while_the_command_is_loading_is_no_traceback(folder, seconds):
-    process = start(folder, "run", "slow.toml", "--jobs", "1")
+    process = start(folder, "run", "slow.toml", "--jobs", "1", begin=subprocess.Popen)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
@@ -136,7 +138,8 @@ def finished(folder):
 
 
 def test_an_output_of_ascii_costs_no_report(folder):
-    process = start(folder, "run", "fast.toml", env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"})
+    ascii_only = {"begin": subprocess.Popen, "env": {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}}
+    process = start(folder, "run", "fast.toml", "--jobs", "1", **ascii_only)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert "? half of the 95 % interval" in out  # ± does not fit
@@ -176,12 +179,10 @@ def test_a_reader_that_leaves_stops_nothing(folder):
 
 def on_a_terminal(folder, *arguments, answer=b""):
     """Run the command on a terminal of its own; return what it shows and its exit status."""
-    process_id, terminal = pty.fork()
-    if process_id == 0:
-        os.chdir(folder)
-        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name != "NNEXP_ALLOW_MODULES"})
-        os.environ.pop("NNEXP_ALLOW_MODULES", None)
-        os.execv(NNEXP, [NNEXP, *arguments])
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "NNEXP_ALLOW_MODULES"}
+    terminal, its_end = pty.openpty()
+    process = start(folder, *arguments, env=environment, stdin=its_end, stdout=its_end, stderr=its_end)
+    os.close(its_end)
     shown = b""
     while True:
         try:
@@ -195,7 +196,7 @@ def on_a_terminal(folder, *arguments, answer=b""):
             os.write(terminal, answer)
             answer = b""
     os.close(terminal)
-    return shown.decode(errors="replace"), os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
+    return shown.decode(errors="replace"), process.wait(60)
 
 
 def test_runs_of_other_versions_are_asked_about_on_a_terminal_and_are_an_option_elsewhere(folder):
@@ -223,12 +224,12 @@ def test_runs_of_other_versions_are_asked_about_on_a_terminal_and_are_an_option_
     assert (status, "[redo/keep]" in shown) == (0, False)
 
     command = [NNEXP, "run", "fast.toml", "--jobs", "1"]
-    given = {"cwd": folder, "env": ENVIRONMENT, "capture_output": True, "text": True, "timeout": 120}
-    refused = subprocess.run(command, **given, stdin=subprocess.DEVNULL)
+    given = {"cwd": folder, "env": ENVIRONMENT, "stdin": subprocess.DEVNULL}
+    refused = run(command, **given)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--redo does them again, --keep keeps them" in refused.stderr
-    assert subprocess.run([*command, "--keep", "--redo"], **given, stdin=subprocess.DEVNULL).returncode == 2
-    kept = subprocess.run([*command, "--keep"], **given, stdin=subprocess.DEVNULL)
+    assert run([*command, "--keep", "--redo"], **given).returncode == 2
+    kept = run([*command, "--keep"], **given)
     assert (kept.returncode, kept.stderr) == (0, "")
     assert marked("results") == (True, True)
 
@@ -288,11 +289,12 @@ def test_without_a_terminal_a_module_is_refused_and_the_option_lets_it_in(folder
         'allow_modules = ["mine"]\n' + FAST.replace("sklearn.naive_bayes.GaussianNB", "mine.Mine")
     )
     environment = {**ENVIRONMENT, "PYTHONPATH": searched(folder)}
-    process = start(folder, "run", "asks.toml", env=environment, stdin=subprocess.DEVNULL)
+    command = ["run", "asks.toml", "--jobs", "1"]
+    process = start(folder, *command, env=environment, stdin=subprocess.DEVNULL)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "--allow-module mine" in err
-    process = start(folder, "run", "asks.toml", "--allow-module", "mine", env=environment)
+    process = start(folder, *command, "--allow-module", "mine", env=environment)
     assert process.wait(timeout=120) == 0
     process.communicate()
     process = start(folder, "verify", "results/asks", env=environment)
@@ -324,7 +326,7 @@ def test_nothing_of_the_current_folder_is_loaded_or_obeyed(folder):
         (folder / f"{name}.py").write_text(f"open({str(folder / 'RAN')!r}, 'a').write({name!r})\nraise ImportError\n")
     (folder / "matplotlibrc").write_text("text.usetex: True\nfont.size: 40\n")
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
-    process = start(folder, "run", "fast.toml", "--jobs", "2", env=environment)
+    process = start(folder, "run", "fast.toml", "--jobs", "2", env=environment, begin=subprocess.Popen)
     _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert not (folder / "RAN").exists()

@@ -8,7 +8,18 @@ import pytest
 import nnexp
 
 ROOT = Path(nnexp.__file__).parent
-BELOW = ("_choices", "_errors", "_files", "_identity", "_names", "_plugins", "_processes", "_threads", "_version")
+BELOW = (
+    "_choices",
+    "_errors",
+    "_files",
+    "_identity",
+    "_names",
+    "_plugins",
+    "_processes",
+    "_signals",
+    "_threads",
+    "_version",
+)
 ANYWHERE = {f"nnexp.{name}" for name in BELOW}
 # For each part, what it may import of the others.
 MAY_IMPORT = {
@@ -43,12 +54,10 @@ MAY_IMPORT = {
     "verify": {"experiment", "report", "sweep"},
     "testing": {"network", "training", "experiment.datasets"},
     "_output": set(),
-    "_signals": set(),
     "_terminal": set(),
-    "cli": {"_output", "_signals", "_terminal"},
+    "cli": {"_output", "_terminal"},
     "commands": {
         "_output",
-        "_signals",
         "_terminal",
         "verify",
         "network",

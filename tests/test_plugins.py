@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import WITHOUT_FIGURES, searched
+from tests.forked import run
 
 PACKAGE = Path(__file__).parent / "plugin"
 
@@ -35,14 +36,13 @@ PARTS = [
 
 
 def python(code, environment):
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    done = run([sys.executable, "-c", code], env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def nnexp(*arguments, environment, **settings):
-    command = [sys.executable, "-m", "nnexp.cli", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, **settings)
+    return run([sys.executable, "-m", "nnexp.cli", *map(str, arguments)], env=environment, **settings)
 
 
 def test_parts_are_listed_and_broken_ones_are_named(installed):
@@ -125,7 +125,7 @@ activation = { name = "cube_root", power = 0.5 }
 [model.search]
 algorithm = { name = "random_search", draws = 5 }
 """)
-    done = nnexp("run", "own.toml", environment=installed, cwd=tmp_path)
+    done = nnexp("run", "own.toml", "--jobs", "1", environment=installed, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     experiment = json.loads((tmp_path / "results" / "own" / "experiment.json").read_text())
     assert experiment["model"]["plugin"]["activation"]["name"] == "cube_root"
@@ -156,7 +156,7 @@ activation = "cube_root"
 """)
 
     def run():
-        done = nnexp("run", "own.toml", environment=environment, cwd=tmp_path)
+        done = nnexp("run", "own.toml", "--jobs", "1", environment=environment, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         rows = (tmp_path / "results" / "own" / "runs.csv").read_text().splitlines()
         return done.stdout, [row for row in rows if ",plain," in row], [row for row in rows if ",plugin," in row]

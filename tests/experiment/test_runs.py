@@ -35,6 +35,7 @@ from nnexp.report import compare
 from nnexp.verify import verify
 from tests import runs_in
 from tests.experiment.conftest import SMALL
+from tests.forked import Forked
 
 TABLES = ["runs.csv", "curves.csv"]
 
@@ -141,7 +142,7 @@ def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturb
     rng = np.random.default_rng(0)
     kept = 0
     for _ in range(2):
-        process = subprocess.Popen(
+        process = Forked(
             command(small, tmp_path / "killed"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -199,7 +200,7 @@ def test_a_record_cut_by_a_kill_is_named_and_run_again(small, first, tmp_path):
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(small, tmp_path, trusted):
     other = '\n[model.slow]\nclass = "tests.experiment.other.MyClassifier"\nwaits = 0.4\n'
     small.write_text(small.read_text() + other)
-    process = subprocess.Popen(
+    process = Forked(
         command(small, tmp_path / "results"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
@@ -343,6 +344,7 @@ def test_a_run_whose_process_is_killed_is_tried_again(small, tmp_path, trusted):
     assert flag.exists()
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_always_dies_is_a_row_that_says_so_and_is_tried_again(small, tmp_path, trusted):
     other = '\n[model.dying]\nclass = "tests.experiment.other.MyClassifier"\nwaits = 0.0\n'
     small.write_text(small.read_text() + other)

@@ -1,5 +1,8 @@
+import contextlib
+import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +22,7 @@ from nnexp.experiment import SpecificationError, load_specification, run_experim
 from nnexp.experiment.runs import load_data, make_model, outer_splits, sweeps_of
 from nnexp.sweep.study import StudyError
 from nnexp.sweep.sweep import open_store
+from tests.forked import Forked
 
 FILE = """
 question = "Does tuning help?"
@@ -55,6 +59,25 @@ def file(tmp_path):
     return path
 
 
+@pytest.fixture(scope="module")
+def done_once(tmp_path_factory):
+    """The sweep of the file, done once: its folder, and what it said."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "small.toml").write_text(FILE)
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr("nnexp.report.page.figures_of", lambda results, comparison: {})
+        assert sweep(folder / "small.toml", folder / "results") == 0
+    return folder, said.getvalue()
+
+
+@pytest.fixture
+def swept(done_once, file, tmp_path):
+    """A copy of the results of the file's sweep, in which a test may do as it likes."""
+    shutil.copytree(done_once[0] / "results", tmp_path / "results")
+    return tmp_path / "results" / "small"
+
+
 def tables(folder):
     return {name: (Path(folder) / name).read_bytes() for name in TABLES}
 
@@ -63,9 +86,8 @@ def sweep(file, results, *more):
     return main(["sweep", str(file), "--results", str(results), "--workers", "1", *more])
 
 
-def test_the_tables_hold_every_trial_and_the_winner_is_scored_on_rows_that_no_trial_saw(file, tmp_path):
-    assert sweep(file, tmp_path / "results") == 0
-    results = load_results(tmp_path / "results" / "small")
+def test_the_tables_hold_every_trial_and_the_winner_is_scored_on_rows_that_no_trial_saw(file, swept):
+    results = load_results(swept)
     counts = results.trials.groupby(["data", "model", "repeat", "fold"]).size()
     assert len(counts) == 2 * 2 * 3
     assert (counts == 10).all()
@@ -100,8 +122,7 @@ def test_no_trial_sees_a_row_of_the_outer_fold(file, tmp_path):
         assert not set(rows) & set(data[own.data].X.index[test])
 
 
-def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, tmp_path):
-    assert sweep(file, tmp_path / "whole") == 0
+def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, swept, tmp_path):
     command = [
         sys.executable,
         "-m",
@@ -114,27 +135,25 @@ def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, tmp_path)
         "2",
     ]
     log = tmp_path / "killed" / "small" / "study.jsonl"
-    for wanted in (10_000, 60_000):
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+    for wanted in (20_000,):
+        process = Forked(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         while process.poll() is None and not (log.exists() and log.stat().st_size > wanted):
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert sweep(file, tmp_path / "killed") == 0
-    assert tables(tmp_path / "killed" / "small") == tables(tmp_path / "whole" / "small")
+    assert tables(tmp_path / "killed" / "small") == tables(swept)
     assert sweep(file, tmp_path / "killed") == 0  # nothing is left to do
-    assert tables(tmp_path / "killed" / "small") == tables(tmp_path / "whole" / "small")
+    assert tables(tmp_path / "killed" / "small") == tables(swept)
 
 
 @pytest.mark.figures
-def test_the_report_shows_the_optimistic_score_beside_the_honest_one(file, tmp_path, capsys):
-    assert sweep(file, tmp_path / "results") == 0
-    out = capsys.readouterr().out
+def test_the_report_shows_the_optimistic_score_beside_the_honest_one(done_once, swept, capsys):
+    out = done_once[1]
+    assert main(["report", str(swept)]) == 0  # with its figures
     assert "120 trials, then 18 runs." in out
     assert "inner − outer" in out
-    folder = tmp_path / "results" / "small"
+    folder = swept
     page, twin = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     for text in (page, twin):
         assert "what was promised, and what was kept" in text
@@ -160,9 +179,8 @@ def test_a_sweep_that_is_not_nested_says_that_its_scores_are_optimistic(file, tm
     assert "not measured" in (results.folder / "report.md").read_text()
 
 
-def test_tables_as_csv_and_parquet(file, tmp_path, capsys):
-    assert sweep(file, tmp_path / "results") == 0
-    folder = str(tmp_path / "results" / "small")
+def test_tables_as_csv_and_parquet(swept, tmp_path, capsys):
+    folder = str(swept)
     capsys.readouterr()
     assert main(["table", folder, "trials"]) == 0
     printed = capsys.readouterr().out
@@ -181,7 +199,7 @@ def test_elastic_workers_join_the_command(file, tmp_path, postgresql):
     url = postgresql.database("command")
     more = ["--storage", url, "--set", "sweep.mode=elastic", "--results", str(tmp_path / "results")]
     processes = [
-        subprocess.Popen(
+        Forked(
             [sys.executable, "-m", "nnexp.cli", "worker", str(file), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for _ in range(2)
@@ -199,7 +217,7 @@ def test_elastic_workers_join_the_command(file, tmp_path, postgresql):
 
 def test_the_dashboard_shows_a_study_while_it_runs(file, tmp_path):
     command = [sys.executable, "-m", "nnexp.cli", "sweep", str(file), "--results", str(tmp_path), "--workers", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Forked(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     log = tmp_path / "small" / "study.log"
     while not (log.exists() and log.stat().st_size > 20_000):
         assert process.poll() is None
@@ -273,8 +291,7 @@ def test_a_storage_that_does_not_answer_is_a_sentence_and_nothing_is_written(fil
     assert not (tmp_path / "results").exists()
 
 
-def test_a_changed_file_under_the_same_name_is_refused_and_nothing_is_lost(file, tmp_path):
-    assert sweep(file, tmp_path / "results") == 0
+def test_a_changed_file_under_the_same_name_is_refused_and_nothing_is_lost(file, swept, tmp_path):
     before = tables(tmp_path / "results" / "small")
     for key, value in (("seed", "6"), ("model.tuned.space.learning_rate.high", "0.03"), ("model.tuned.max_iter", "7")):
         with pytest.raises(StudyError, match="There is a study 'small/iris/"):
@@ -282,21 +299,21 @@ def test_a_changed_file_under_the_same_name_is_refused_and_nothing_is_lost(file,
     assert tables(tmp_path / "results" / "small") == before
 
 
-def test_the_studies_of_a_file_are_forgotten_and_their_runs_stay(file, tmp_path, capsys):
-    assert sweep(file, tmp_path) == 0
-    before = tables(tmp_path / "small")
-    journal = (tmp_path / "small" / "journal.jsonl").read_bytes()
+def test_the_studies_of_a_file_are_forgotten_and_their_runs_stay(file, swept, capsys):
+    results = swept.parent
+    before = tables(swept)
+    journal = (swept / "journal.jsonl").read_bytes()
     other = file.with_name("other.toml")
     other.write_text(FILE)
-    assert sweep(other, tmp_path, "--trials", "2", "--storage", str(tmp_path / "small")) == 0
+    assert sweep(other, results, "--trials", "2", "--storage", str(swept)) == 0
     capsys.readouterr()
-    assert sweep(file, tmp_path, "--forget") == 0
+    assert sweep(file, results, "--forget") == 0
     assert "12 studies of 120 trials in all are forgotten" in capsys.readouterr().out
-    assert {name.partition("/")[0] for name in open_store(tmp_path / "small").studies()} == {"other"}
-    assert (tmp_path / "small" / "journal.jsonl").read_bytes() == journal
-    assert sweep(file, tmp_path) == 0
-    assert tables(tmp_path / "small") == before
-    assert "0 studies of 0 trials" in (sweep(file, tmp_path / "nowhere", "--forget"), capsys.readouterr().out)[1]
+    assert {name.partition("/")[0] for name in open_store(swept).studies()} == {"other"}
+    assert (swept / "journal.jsonl").read_bytes() == journal
+    assert sweep(file, results) == 0
+    assert tables(swept) == before
+    assert "0 studies of 0 trials" in (sweep(file, results / "nowhere", "--forget"), capsys.readouterr().out)[1]
 
 
 def test_the_view_is_where_the_command_says(file, tmp_path, capsys):
@@ -309,13 +326,13 @@ def test_the_view_is_where_the_command_says(file, tmp_path, capsys):
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "a").exists()
     url = f"sqlite:///{tmp_path}/view.db"
-    assert sweep(file, tmp_path / "b", "--view", url) == 0
+    assert sweep(file, tmp_path / "b", "--view", url, "--trials", "3") == 0
     assert not (tmp_path / "b" / "small" / "study.log").exists()
     storage = optuna.storages.RDBStorage(url)
     try:
         names = optuna.get_all_study_names(storage=storage)
         assert len(names) == 12
-        assert len(optuna.load_study(study_name="small/iris/tuned/0.0", storage=storage).trials) == 10
+        assert len(optuna.load_study(study_name="small/iris/tuned/0.0", storage=storage).trials) == 3
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -344,7 +361,7 @@ def test_a_model_none_of_whose_trials_was_completed_fails_with_a_reason(file, tm
 
 def test_ctrl_c_says_how_to_go_on(file, tmp_path):
     file.write_text(FILE.replace("trials = 10", "trials = 200"))
-    process = subprocess.Popen(
+    process = Forked(
         [sys.executable, "-m", "nnexp.cli", "sweep", str(file), "--results", str(tmp_path / "r"), "--workers", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
@@ -376,8 +393,7 @@ def test_one_space_for_all_networks(file, tmp_path):
         load_specification(file, {"sweep.models": '["tund"]'})
 
 
-def test_the_resolved_experiment_runs_from_the_results_folder(file, tmp_path):
-    assert sweep(file, tmp_path / "results") == 0
+def test_the_resolved_experiment_runs_from_the_results_folder(swept, tmp_path):
     folder = tmp_path / "results" / "small"
     before = tables(folder)
     assert sweep(folder / "experiment.json", tmp_path / "results") == 0

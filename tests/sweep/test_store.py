@@ -26,6 +26,7 @@ from nnexp.sweep.store import (
     without_password,
 )
 from nnexp.sweep.sweep import open_store
+from tests.forked import Forked
 
 POINT = {"a": 0.25, "n": 3, "kind": "y", "flag": False}
 DEAD = owner_name().partition(":")[0] + ":999999:dead"
@@ -117,7 +118,7 @@ def test_numbers_are_given_once_to_any_number_of_processes(store, place):
         "    numbers = store.transact('one', lambda change: change.create([POINT] * 2, sys.argv[2]))\n"
         "    finish(store, *map(outcome, numbers))\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, place, str(i)]) for i in range(4)]
+    processes = [Forked([sys.executable, "-c", code, place, str(i)]) for i in range(4)]
     assert [process.wait(timeout=120) for process in processes] == [0] * 4
     trials = store.trials("one")
     assert [trial.number for trial in trials] == list(range(200))
@@ -130,9 +131,7 @@ def test_processes_that_meet_on_an_empty_storage_make_it_once(place):
         "import sys\nfrom nnexp.sweep.sweep import open_store\nstore = open_store(sys.argv[1])\n"
         "store.create_study('one', ['maximize'], {'file': 'x'})\nprint(store.studies())\n"
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code, place], stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    processes = [Forked([sys.executable, "-c", code, place], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate(timeout=120)[0] for process in processes] == ["{'one': {'file': 'x'}}\n"] * 4
 
 

@@ -20,6 +20,7 @@ from nnexp.sweep.store import Trial, owner_name
 from nnexp.sweep.study import Settings, Study, StudyError, forget
 from nnexp.sweep.sweep import open_store
 from nnexp.sweep.tables import trials_table
+from tests.forked import Forked
 from tests.sweep.cases import TOY, Toy, evaluation, place_of, run, table, toy, toy_score
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 def start(place, kind="network", mode="deterministic", workers=2, trials=48, sign="", view="none"):
     more = [view, str(sign)]
-    return subprocess.Popen(
+    return Forked(
         [sys.executable, "-m", "tests.sweep.cases", place, kind, mode, str(workers), str(trials), *more], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
@@ -174,6 +175,7 @@ def test_where_nothing_is_kept_a_trial_without_a_result_has_failed_and_the_searc
     assert {trial.state for trial in study.trials()} == {"complete", "fail"}
 
 
+@pytest.mark.slow
 def test_a_server_restarted_in_mid_sweep_changes_nothing(postgresql, undisturbed):
     place = postgresql.database("restarted")
     process = start(place)
@@ -658,6 +660,7 @@ def test_a_trials_time_is_kept_in_any_thread_and_on_any_system(tmp_path, missing
 # What a review found
 
 
+@pytest.mark.slow
 def test_a_poison_among_an_elastic_batch_takes_no_other_with_it(place):
     """A trial that kills its process is given up; those that were claimed with it are not."""
     space = {"a": {"low": 0.0, "high": 0.9, "step": 0.1}}

@@ -13,6 +13,7 @@ from nnexp.cli import main
 from nnexp.sweep.store import StoreError
 from nnexp.sweep.study import Settings, Study, StudyError
 from nnexp.sweep.sweep import open_store
+from tests.forked import Forked
 from tests.sweep.cases import evaluation, run, table, toy
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "version_0_1_0" / "results"
@@ -151,7 +152,7 @@ def test_two_processes_that_take_over_at_once_do_so_once(tmp_path):
         "print(sum(len(store.trials(name)) for name in store.studies()))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "tuned")]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    processes = [Forked(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     counts = {process.communicate(timeout=120)[0] for process in processes}
     assert len(counts) == 1
     assert counts == {"3\n"}
