@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from nnexp.by_task import BackpropMLPClassifier, BackpropMLPRegressor, load
     from nnexp.callbacks import Checkpoint, ProgressBar
+    from nnexp.encoding import TableEncoder
     from nnexp.estimator import BackpropMLP
     from nnexp.experiment.results import Results, load_results
     from nnexp.network import Activation, ErrorFunction, Network
@@ -73,6 +74,7 @@ __all__ = [
     "Sweep",
     "SweepCV",
     "SweepResult",
+    "TableEncoder",
     "__version__",
     "cross_validate",
     "fit_many",
@@ -84,6 +86,7 @@ __all__ = [
 _PLACES = {
     "nnexp.by_task": ("BackpropMLPClassifier", "BackpropMLPRegressor", "load"),
     "nnexp.callbacks": ("Checkpoint", "ProgressBar"),
+    "nnexp.encoding": ("TableEncoder",),
     "nnexp.estimator": ("BackpropMLP",),
     "nnexp.experiment.results": ("Results", "load_results"),
     "nnexp.network": ("Activation", "ErrorFunction", "Network"),

@@ -177,7 +177,10 @@ class _Content:
         what = self._class(type(value))
         if hasattr(value, "get_params") and not self._whole:
             if not _is_cloned_whole(type(value)):
-                return "object", what, self.of(value.get_params(deep=False))
+                added = getattr(type(value), "PARAMETERS_ADDED", {})
+                params = value.get_params(deep=False)
+                kept = {name: v for name, v in params.items() if not (name in added and is_same(v, added[name]))}
+                return "object", what, self.of(kept)
             return "object", what, self._learnt(dict(vars(value)))
         reduce = copyreg.dispatch_table.get(type(value))
         reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
@@ -277,6 +280,11 @@ def _frame(value: Any, content: _Content) -> tuple[Any, ...] | None:
         return content.of(value.columns.tolist()), kinds, columns, content.of(value.index.to_numpy())
     index = content.of(value.index.to_numpy()) if isinstance(value, pandas.Series) else None
     return content.of(value.name), str(value.dtype), content.of(value.to_numpy()), index
+
+
+def is_same(value: Any, other: str) -> bool:
+    """Whether a value is a word."""
+    return isinstance(value, str) and value == other
 
 
 def key_of_data(part: Any) -> str:

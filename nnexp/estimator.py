@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import ClassifierTags, RegressorTags, Tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
 import nnexp.saving as saving
 from nnexp._errors import quoted
@@ -27,9 +33,21 @@ from nnexp._identity import Unstable, key_of
 from nnexp._names import is_integer
 from nnexp._threads import one_thread
 from nnexp.callbacks import Caller, Checkpoint, ScikitLearnCallbacks, print_row
+from nnexp.encoding import (
+    Encoder,
+    Layout,
+    TableEncoder,
+    as_given,
+    encoder_named,
+    fitted,
+    kinds_of,
+    lay_out,
+    learn,
+    rules_of,
+)
 from nnexp.fitting import Data, Left, Plan, Settings, Shared, finish, plan_fit, plan_step
 from nnexp.fitting.outputs import name_of, resolve_outputs
-from nnexp.fitting.settings import check_callbacks
+from nnexp.fitting.settings import check_callbacks, is_auto
 from nnexp.model import Model
 from nnexp.network import Network
 from nnexp.onnx_export import to_onnx
@@ -103,7 +121,7 @@ def _streams(estimator: BackpropMLP) -> bool:
 
 def _attributes_of(model: Model) -> dict[str, Any]:
     """Return what an estimator that shows a model has besides its parameters."""
-    attributes: dict[str, Any] = {"_model": model, "n_features_in_": model.network.n_inputs}
+    attributes: dict[str, Any] = {"_model": model, "n_features_in_": model.n_features}
     return attributes if model.feature_names is None else {**attributes, "feature_names_in_": model.feature_names}
 
 
@@ -159,12 +177,16 @@ def _history(model: Model) -> pd.DataFrame:
 class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     """A multilayer perceptron in which everything can be swapped, trained by backpropagation or evolution.
 
-    Features of similar size train best: put a StandardScaler before it.
+    It takes tables as they are: words, dates, gaps and numbers of any size; see ``encoding``.
 
     Parameters
     ----------
     task : {"classification", "regression"}, default="classification"
         What y is; never guessed from it.
+    encoding : {"auto", "pieces", "none"}, TableEncoder or mapping, default="auto"
+        How columns of X become inputs, learnt from the X of `fit` (of the first one, with ``warm_start`` or `partial_fit`)
+        without a look at y. ``"auto"`` makes numbers of words and dates, fills gaps and brings all columns on one scale.
+        ``"pieces"`` also cuts numbers into pieces, which suits irregular targets. ``"none"`` is X as it is: finite numbers.
     hidden_layer_sizes : int or sequence of int, default=(64, 64)
         Neurons of each hidden layer. An empty sequence gives a linear model.
     activation : str, Activation, mapping or list, default="tanh"
@@ -280,13 +302,16 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     architecture_ : pandas.DataFrame
         A row for each network: its connections whose weight is not 0, how many there could be, and its hidden neurons of each
         activation. What evolution has made of them, or what the parameters say.
+    encoder_ : TableEncoder or None
+        What makes the inputs of the networks of X, with their names; None with ``encoding="none"``.
     parameters_ : array of shape (n_networks, D)
-        The weights, one row for each network, see `Network.weights`. Probabilities of cross-fitting are calibrated:
-        the weights into the output neurons are divided by `temperature_`.
+        The weights, one row for each network, see `Network.weights`; those of the first layer are of inputs as encoded.
+        Probabilities of cross-fitting are calibrated: the weights into the output neurons are divided by `temperature_`.
     members_ : list of BackpropMLP
         Each network by itself, as a fitted estimator.
     coefs_, intercepts_ : list of arrays
-        The weights as scikit-learn's MLP shapes them, for one network where each layer feeds the next one only.
+        The weights as scikit-learn's MLP shapes them, for one network where each layer feeds the next one only. They are of X as
+        given, where the encoding does no more than to bring columns on a scale.
     history_ : pandas.DataFrame
         One row a step: step, error (on the training data, without the penalties), validation_error, validation_score
         (accuracy or R², or that of ``scoring``), evaluations and seconds so far; evolution adds columns on the
@@ -327,10 +352,14 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     <Network 4-16-3: tanh, softmax; connections full; 131 parameters>
     """
 
+    # What later versions brought, with the value that means what was before: keys of studies leave these out.
+    PARAMETERS_ADDED: ClassVar[Mapping[str, str]] = {"encoding": "none"}
+
     def __init__(
         self,
         task: Literal["classification", "regression"] = "classification",
         *,
+        encoding: Any = "auto",
         hidden_layer_sizes: Any = (64, 64),
         activation: Any = "tanh",
         output_activation: Any = "auto",
@@ -371,6 +400,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.task = task
+        self.encoding = encoding
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.output_activation = output_activation
@@ -424,9 +454,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Finite numbers; arrays, data frames, CSR. Features of similar size train best: put a StandardScaler before.
-            A sparse X stays sparse but for the samples at work.
+        X : array-like, data frame or sparse matrix of shape (n_samples, n_features)
+            Arrays, data frames of pandas, polars or pyarrow, CSR. A sparse X stays sparse but for the samples at work.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Classes of any type, 0 and 1 for each of several labels, or numbers.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -454,7 +483,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if left is not None and left.training is None:  # it ended in a way that nothing can go on from
             left = None
         settings = Settings.of(self._given())
-        data = self._data(X, y, sample_weight, groups, X_val, y_val)
+        encoder = None if left is None else left.model.encoder
+        data = self._data(X, y, sample_weight, groups, X_val, y_val, known=encoder)
         plan = plan_fit(settings, data, self.with_model, left)
         self._show(self._outcome(plan, self._train(plan, left, X, y), self.warm_start))
         return self
@@ -489,7 +519,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             left = Left(model)
         if left is None and self.task == "classification" and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit: all classes that will occur.")
-        data = self._data(X, y, sample_weight, classes=classes, like=model)
+        data = self._data(X, y, sample_weight, classes=classes, known=model)
         plan = plan_step(settings, data, self.with_model, left)
         self._show(self._outcome(plan, self._train(plan, left, X, y), goes_on=True))
         return self
@@ -516,7 +546,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     def to_onnx(self, path: str | Path | None = None) -> Any:
         """Return the fitted model as an ONNX graph, for programs without Python; needs the extra ``nnexp[onnx]``.
 
-        The graph takes ``X`` of shape (n, n_features) and computes in float32. A classification gives ``label``
+        The graph takes ``X`` of shape (n, n_features) and computes in float32. Of a table with words it takes ``X0``, ``X1`` and so
+        on, a column each of shape (n, 1): words, empty for gaps, or numbers, NaN for gaps. A classification gives ``label``
         and ``probabilities`` (or ``scores`` where outputs are no probabilities), one of several labels ``labels`` and
         ``probabilities``, a regression ``prediction`` of shape (n, n_outputs).
 
@@ -596,17 +627,32 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         X_val: Any = None,
         y_val: Any = None,
         classes: Any = None,
-        like: Model | None = None,
+        known: Model | Encoder | Layout | None = None,
     ) -> Data:
-        """Have scikit-learn check data; ``like`` is a model whose features they must have."""
+        """Have data checked and encoded.
+
+        ``known`` is what is there before: a model whose features the data must have, what has been learnt of a table, or how one
+        is laid out that X is a part of.
+        """
         probe = self._twin()  # what scikit-learn notes of the data is for a model that is not there yet
-        kinds: dict[str, Any] = {"multi_output": True, "y_numeric": self.task == "regression", **_KINDS}
-        features, checked = validate_data(probe, X, y, reset=like is None, **kinds)
+        given, checked = _check_together(probe, X, y, reset=not isinstance(known, Model))
         if (X_val is None) is not (y_val is None):
             raise ValueError("X_val and y_val belong together; one of them is missing.")
-        more = None if X_val is None else validate_data(probe, X_val, y_val, reset=False, **kinds)
+        val, y_val = (None, None) if X_val is None else _check_together(probe, X_val, y_val, reset=False)
         names = vars(probe).get("feature_names_in_")
-        return Data(features, checked, names, sample_weight, groups, more, classes, self.random_state)
+        named = encoder_named(self.encoding)
+        features, features_val = given, val
+        encoder = known.encoder if isinstance(known, Model) else known if isinstance(known, Encoder) else None
+        if named is not None:
+            if encoder is None and not isinstance(known, Model):
+                encoder = _learnt(named, given, names, sample_weight, known if isinstance(known, Layout) else None)
+            if encoder is not None:
+                dtype = _dtype_of(self.dtype, given)
+                ones = bool(self.bias) and encoder.pieces is None
+                features = encoder.encode(given, dtype, ones)
+                features_val = None if val is None else encoder.encode(val, dtype, ones)
+        more = None if val is None else (features_val, y_val, val)
+        return Data(features, checked, given, encoder, names, sample_weight, groups, more, classes, self.random_state)
 
     def _train(self, plan: Plan, left: Left | None, X: Any, y: Any) -> Training:
         """Train what was planned, from the start or from what the last fit left."""
@@ -763,10 +809,14 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         return self.model_.values(self._checked(X))
 
     def _checked(self, X: Any) -> Any:
-        return validate_data(self, X, reset=False, **_KINDS)
+        return _check(self, X, reset=False, is_encoded=self.model_.encoder is not None)
 
     model_: Model = _fitted(lambda model: model, "All that is known of the fitted networks, as a value.")
     classes_: Array = _fitted(_classes, "The classes; of a multilabel classification the numbers of the labels.")
+    encoder_: TableEncoder | None = _fitted(
+        lambda model: None if model.encoder is None else fitted(model.encoder, model.feature_names),
+        "What makes inputs of X.",
+    )
     network_: Network = _fitted(lambda model: model.network, "The network that was trained.")
     algorithm_: Any = _fitted(lambda model: model.algorithm, "What trained it.")
     parameters_: Array = _fitted(lambda model: model.parameters, "The weights, one row for each network.")
@@ -818,6 +868,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 raise ValueError(f"{name}: {part}={quoted(value)} is a name, whose settings cannot be set.{hint}")
         return super().set_params(**params)
 
+    def _encoder_named(self) -> TableEncoder | None:
+        try:
+            return encoder_named(self.encoding)
+        except TypeError:  # which fit says
+            return None
+
     def __sklearn_is_fitted__(self) -> bool:
         return _model_of(self) is not None
 
@@ -831,7 +887,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
-        tags.input_tags.sparse = True
+        encoder = self._encoder_named()
+        tags.input_tags.sparse = encoder is None or encoder.pieces == 0
+        if encoder is not None:
+            tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         if self.task == "regression":
             tags.estimator_type = "regressor"
             tags.regressor_tags = RegressorTags()
@@ -839,6 +898,51 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             tags.estimator_type = "classifier"
             tags.classifier_tags = ClassifierTags(multi_label=True)
         return tags
+
+
+def _check(estimator: BackpropMLP, X: Any, reset: bool, is_encoded: bool) -> Any:
+    """Return X as scikit-learn or the encoding checks it, with the number and the names of columns that it must have."""
+    if not is_encoded:
+        return validate_data(estimator, X, reset=reset, **_KINDS)
+    given = as_given(X)
+    validate_data(estimator, X if hasattr(X, "columns") else given, reset=reset, skip_check_array=True)
+    return given
+
+
+def _check_together(estimator: BackpropMLP, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+    """Return X and y as they are checked, with as many rows each."""
+    of_y: dict[str, Any] = {"multi_output": True, "y_numeric": estimator.task == "regression"}
+    if isinstance(estimator.encoding, str) and estimator.encoding == "none":
+        both: tuple[Any, Any] = validate_data(estimator, X, y, reset=reset, **of_y, **_KINDS)
+        return both
+    given = _check(estimator, X, reset, is_encoded=True)
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
+        )
+    checked = _check_y(y, estimator=estimator, **of_y)
+    check_consistent_length(given, checked)
+    return given, checked
+
+
+def _dtype_of(named: Any, given: Any) -> Any:
+    """Return the precision in which networks see X."""
+    if not is_auto(named):
+        return np.dtype(named)
+    return np.float32 if getattr(given, "dtype", None) == np.float32 else np.float64
+
+
+def _learnt(named: TableEncoder, given: Any, names: Any, sample_weight: Any, layout: Layout | None) -> Encoder:
+    """Return what is learnt of X: how its columns are laid out, if that is not known, and scales."""
+    weight = None
+    if sample_weight is not None:
+        weight = _check_sample_weight(sample_weight, given, dtype=np.float64, ensure_non_negative=True)
+        weight = weight if weight.any() else None  # which is refused where weights are looked at
+    if layout is None:
+        layout = lay_out(given, rules_of(named), kinds_of(named), names, weight)
+        for note in layout.notes:
+            warnings.warn(note, UserWarning, stacklevel=6)
+    return learn(layout, given, weight)
 
 
 # What scikit-learn lets through as X.
@@ -870,6 +974,17 @@ def plan_of(
     if feature_names is not None:
         checked = replace(checked, feature_names=feature_names)
     return plan_fit(settings or Settings.of(estimator._given()), checked, estimator.with_model, shared=shared)
+
+
+def layout_of(estimator: BackpropMLP, X: Any) -> Layout | None:
+    """Return how an estimator lays out a table, parts of which it is to be fitted to; None where it encodes nothing."""
+    named = encoder_named(estimator.encoding)
+    if named is None:
+        return None
+    given = as_given(X)
+    probe = estimator._twin()
+    validate_data(probe, X if hasattr(X, "columns") else given, reset=True, skip_check_array=True)
+    return lay_out(given, rules_of(named), kinds_of(named), vars(probe).get("feature_names_in_"))
 
 
 def settings_of(estimator: BackpropMLP) -> Settings:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from nnexp._errors import quoted
 from nnexp._threads import one_thread
+from nnexp.encoding import Encoder
 from nnexp.network import Network
+from nnexp.network.samples import Pieces
 from nnexp.targets import Target
 from nnexp.training import Algorithm
 from nnexp.training.history import History
@@ -25,11 +27,16 @@ Array = NDArray[Any]
 MOST_ROWS, _MOST_BYTES = 8192, 1 << 24
 
 
-def pieces(n: int, n_inputs: int) -> Iterator[slice]:
-    """Cut n rows into pieces that predictions work on one after the other."""
+def chunks(n: int, n_inputs: int) -> Iterator[slice]:
+    """Cut n rows into chunks that predictions work on one after the other."""
     size = max(1, min(MOST_ROWS, _MOST_BYTES // (8 * n_inputs)))
     for first in range(0, n, size):
         yield slice(first, min(first + size, n))
+
+
+def rows_of(table: Any, rows: Array | slice) -> Any:
+    """Return some rows of an array, a sparse array or a data frame."""
+    return table.iloc[rows] if hasattr(table, "iloc") else table[rows]
 
 
 def dense(array: Any) -> Any:
@@ -81,6 +88,8 @@ class Model:
         Whether there were validation samples.
     feature_names : array of str, or None
         The names of the columns of X, where it had any.
+    encoder : Encoder or None
+        What makes inputs of X; None where X is the inputs.
     temperature : float or None
         What calibrated the probabilities.
     out_of_fold : OutOfFold or None
@@ -103,6 +112,7 @@ class Model:
     by_score: bool = False
     validated: bool = False
     feature_names: Array | None = None
+    encoder: Encoder | None = None
     temperature: float | None = None
     out_of_fold: OutOfFold | None = None
     known_best: tuple[float, float | None] | None = None
@@ -113,13 +123,18 @@ class Model:
         """How many networks there are."""
         return len(self.parameters)
 
+    @property
+    def n_features(self) -> int:
+        """How many columns X has."""
+        return self.network.n_inputs if self.encoder is None else len(self.encoder.layout.columns)
+
     def values(self, X: Any) -> Array:
         """Return the average of the networks' outputs, as probabilities or in the units of y.
 
         Parameters
         ----------
-        X : array or sparse array of shape (n, n_inputs)
-            Finite numbers.
+        X : array, sparse array or data frame of n rows
+            As scikit-learn or the encoder has checked it.
 
         Returns
         -------
@@ -130,20 +145,34 @@ class Model:
         ValueError
             If the numbers are too large for the precision of the parameters.
         """
-        return self._mean_and_spread(X, spread=False)[0]
+        return self._mean_and_spread(X, self.encoder, spread=False)[0]
+
+    def values_of(self, features: Any) -> Array:
+        """Return what `values` does, for what the encoder has made of X."""
+        if self.encoder is None:
+            return self._mean_and_spread(features, None, spread=False)[0]
+        return self._mean_and_spread(
+            features[:, : self.encoder.n_columns], None, spread=False, pieces=self.encoder.pieces
+        )[0]
 
     def spread(self, X: Any) -> tuple[Array, Array]:
         """Return what `values` does, and the standard deviation of the networks' values around it."""
-        return self._mean_and_spread(X, spread=True)
+        return self._mean_and_spread(X, self.encoder, spread=True)
 
-    def _mean_and_spread(self, X: Any, spread: bool) -> tuple[Array, Array]:
+    def _mean_and_spread(
+        self, X: Any, encoder: Encoder | None, spread: bool, pieces: Pieces | None = None
+    ) -> tuple[Array, Array]:
         dtype, network = self.parameters.dtype, self.network
         n, several = X.shape[0], self.n_networks > 1
         mean = np.empty((n, network.n_outputs), dtype=self.target.dtype_of_values(dtype))
         deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=mean.dtype)
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
-            for here in pieces(n, network.n_inputs):
-                outputs = network.forward(self.parameters, dense(X[here]).astype(dtype, copy=False))
+            for here in chunks(n, network.n_inputs):
+                block = rows_of(X, here)
+                block = block if encoder is None else encoder.inputs(block)
+                if pieces is not None:
+                    block = pieces.expand(block, np.empty((len(block), pieces.n_inputs), dtype=block.dtype))
+                outputs = network.forward(self.parameters, dense(block).astype(dtype, copy=False))
                 values = self.target.values(outputs)
                 mean[here] = values.mean(axis=0) if several else values[0]
                 if spread and several:
@@ -228,14 +257,31 @@ class Model:
         AttributeError
             Where there are other weights too, or several networks.
         """
-        return [weights[: block.n_source] for block, weights in self._consecutive()]
+        coefs = [weights[: block.n_source] for block, weights in self._consecutive()]
+        if self.encoder is not None:
+            coefs[0] = (coefs[0] / self._scaling().scale[:, np.newaxis]).astype(self.parameters.dtype)
+        return coefs
 
     def intercepts(self) -> list[Array]:
         """Return the weights of the bias neurons, each of shape (n_target,); see `coefs`."""
-        return [
+        intercepts = [
             weights[-1] if block.has_bias else np.zeros(block.n_target, weights.dtype)
             for block, weights in self._consecutive()
         ]
+        if self.encoder is not None:
+            scaling, into = self._scaling(), self._consecutive()[0][1][: self.network.n_inputs]
+            intercepts[0] = (intercepts[0] - (scaling.center / scaling.scale) @ into).astype(self.parameters.dtype)
+        return intercepts
+
+    def _scaling(self) -> Encoder:
+        """Return the encoder where it does no more than to bring columns on a scale."""
+        assert self.encoder is not None
+        if not self.encoder.layout.is_plain or self.encoder.layout.rules.clip:
+            raise AttributeError(
+                "coefs_ and intercepts_ are of the columns of X, and the encoder makes other inputs of them: see encoder_ for "
+                "these, and network_.weights(parameters_[0]) for their weights."
+            )
+        return self.encoder
 
     def _consecutive(self) -> list[tuple[Any, Array]]:
         if self.n_networks > 1:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nnexp._errors import quoted
 from nnexp._files import as_path, replacing
+from nnexp.encoding import ColumnLayout, Encoder
 from nnexp.network import ACTIVATIONS
 from nnexp.targets import Classes, Labels, Numbers
 
@@ -80,6 +81,78 @@ def _network(g: _Graph, model: Any, number: int, inputs: str) -> str:
     return outputs[-1]
 
 
+def _encoded(g: _Graph, encoder: Encoder) -> str:
+    """Add what makes the inputs of networks of a table; return their name. Numbers are scaled in double."""
+    layout, double = encoder.layout, g.onnx.TensorProto.DOUBLE
+    blocks: list[str] = []
+    behind: list[str] = []
+    numeric = categories = pieces = 0
+    if layout.is_plain and not layout.rules.clip:  # as one block
+        scaled = g.node("Sub", g.node("Cast", "X", to=double), g.constant(encoder.center, np.float64))
+        return g.as_numbers(g.node("Div", scaled, g.constant(encoder.scale, np.float64)))
+    for i, column in enumerate(layout.columns):
+        given = g.columns("X", [i]) if layout.is_numbers else f"X{i}"
+        if column.kind == "category" and not column.hashed:
+            blocks += _one_hot(g, column, encoder.seen[categories], given)
+            categories += 1
+            continue
+        if column.kind not in ("number", "duration", "boolean"):
+            what = "is a time" if column.kind == "time" else "has hashed levels"
+            raise ValueError(f"Column {quoted(column.name)} {what}, which a graph of ONNX cannot encode.")
+        missing = g.node("IsNaN", given)
+        fill = 0.5 if column.kind == "boolean" else encoder.fill[numeric]
+        value = g.node("Cast", g.node("Where", missing, g.constant(fill), given), to=double)
+        if column.is_numeric:
+            blocks.append(_scaled(g, value, encoder.center[numeric], encoder.scale[numeric], layout.rules.clip))
+            if column.pieces:
+                behind.append(_in_pieces(g, value, encoder.edges[pieces]))
+                pieces += 1
+            numeric += 1
+        else:
+            blocks.append(g.as_numbers(value))
+        if column.gaps:
+            blocks.append(g.as_numbers(missing))
+    return g.node("Concat", *blocks, *behind, axis=1)
+
+
+def _scaled(g: _Graph, value: str, center: float, scale: float, clip: bool) -> str:
+    scaled = g.node("Div", g.node("Sub", value, g.constant(center, np.float64)), g.constant(scale, np.float64))
+    if clip:
+        third = g.node("Div", scaled, g.constant(3.0, np.float64))
+        below = g.node("Sqrt", g.node("Add", g.constant(1.0, np.float64), g.node("Mul", third, third)))
+        scaled = g.node("Div", scaled, below)
+    return g.as_numbers(scaled)
+
+
+def _in_pieces(g: _Graph, value: str, edges: Array) -> str:
+    width = np.diff(edges)
+    is_there = width > 0
+    width[~is_there] = 1.0
+    share = g.node(
+        "Div",
+        g.node("Sub", value, g.constant(edges[:-1], np.float64)),
+        g.constant(width, np.float64),
+    )
+    clipped = g.node("Clip", share, g.constant(0.0, np.float64), g.constant(1.0, np.float64))
+    clipped = g.node("Mul", clipped, g.constant(is_there, np.float64))
+    return g.as_numbers(g.node("Sub", g.node("Mul", clipped, g.constant(2.0, np.float64)), g.constant(1.0, np.float64)))
+
+
+def _one_hot(g: _Graph, column: ColumnLayout, seen: Array, given: str) -> list[str]:
+    """Add 0 or 1 for each level of a column of words, in which the empty word is a gap."""
+    words = [*column.levels, ""]
+    known = g.node("OneHotEncoder", given, domain="ai.onnx.ml", cats_strings=words, zeros=1)
+    known = g.node("Reshape", known, g.constant([-1, len(words)], np.int64))
+    hits = g.node("Mul", g.columns(known, range(len(column.levels))), g.constant(seen))
+    blocks = [hits] if column.levels else []
+    if column.more:
+        axes = g.constant([1], np.int64)
+        blocks.append(g.node("Sub", g.constant(1.0), g.node("ReduceSum", known, axes, keepdims=1)))
+    if column.gaps:
+        blocks.append(g.columns(known, [len(column.levels)]))
+    return blocks
+
+
 def _classes(classes: Array, onnx: Any) -> tuple[Array, int]:
     """Return the classes as a graph gives them, and ONNX's number of their type: whole numbers, numbers, or else words."""
     kind = classes.dtype.kind
@@ -104,8 +177,10 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     g = _Graph(onnx, np.float32)  # runtimes have few operators in float64
     target = model.model_.target
     values = []
+    encoder = model.model_.encoder
+    inputs = "X" if encoder is None else _encoded(g, encoder)
     for number in range(len(model.parameters_)):
-        output = _network(g, model, number, "X")
+        output = _network(g, model, number, inputs)
         if isinstance(target, Numbers):
             # In the units of y, for which float32 may have no room.
             each, double = target.of(number), onnx.TensorProto.DOUBLE
@@ -151,9 +226,17 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
         name = "probabilities" if target.probabilistic else "scores"
         g.node("Identity", scores, output=name)
         put_out(name, kind, len(target.classes) if target.probabilistic else n_outputs)
-    inputs = [onnx.helper.make_tensor_value_info("X", kind, [None, model.network_.n_inputs])]
-    graph = onnx.helper.make_graph(g.nodes, "BackpropMLP", inputs, outputs, g.constants)
-    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], producer_name="nnexp")
+    given = [onnx.helper.make_tensor_value_info("X", kind, [None, model.n_features_in_])]
+    if encoder is not None and not encoder.layout.is_numbers:
+        given = [
+            onnx.helper.make_tensor_value_info(
+                f"X{i}", onnx.TensorProto.STRING if column.kind == "category" else kind, [None, 1], column.name
+            )
+            for i, column in enumerate(encoder.layout.columns)
+        ]
+    graph = onnx.helper.make_graph(g.nodes, "BackpropMLP", given, outputs, g.constants)
+    versions = [onnx.helper.make_opsetid("", _OPSET), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    made = onnx.helper.make_model(graph, opset_imports=versions, producer_name="nnexp")
     made.ir_version = 9
     onnx.checker.check_model(made)
     if path is not None:

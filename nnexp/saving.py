@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._files import as_path, parse_json, replacing
 from nnexp._version import __version__
+from nnexp.encoding import TableEncoder, encoder_named
+from nnexp.encoding.files import described
+from nnexp.encoding.files import read as read_encoder
 from nnexp.fitting.settings import Settings
 from nnexp.model import Model, OutOfFold
 from nnexp.network import ERROR_FUNCTIONS, Network
@@ -83,6 +86,9 @@ class _Writer:
 
     def part(self, part: Any, what: str) -> dict[str, Any]:
         """Return what stands for an activation, an algorithm and so on: its kind, name and settings."""
+        if isinstance(part, TableEncoder):
+            settings = part.get_params(deep=False)
+            return {"!encoder": {key: self.value(setting, f"{what}.{key}") for key, setting in settings.items()}}
         if isinstance(part, PerNeuron):
             return {"!neurons": [self.part(activation, what) for activation in part.activations]}
         if isinstance(part, OneOf):
@@ -129,6 +135,8 @@ class _Reader:
             return _as_now(made.get("name"), made)
         if "!dtype" in value:
             return np.dtype(value["!dtype"]).type
+        if "!encoder" in value:
+            return TableEncoder(**{key: self.value(setting) for key, setting in value["!encoder"].items()})
         if "!neurons" in value:
             return PerNeuron(self._activations(value["!neurons"]))
         if "!one_of" in value:
@@ -178,7 +186,8 @@ def save(path: str | Path, estimator: Any) -> None:
         "history": [
             {name: writer.array(values) for name, values in model.history(i).items()} for i in range(model.n_networks)
         ],
-        "n_features": model.network.n_inputs,
+        "encoder": None if model.encoder is None else described(model.encoder, writer.array),
+        "n_features": model.n_features,
         "features": None if names is None else list(names),
         "multilabel": model.target.has_labels,
     }
@@ -192,6 +201,8 @@ def load(path: str | Path, make: Callable[[str, dict[str, Any]], Any]) -> Any:
         _check_limits(header, sum(array.size for array in arrays.values()))
         reader = _Reader(arrays)
         params = {name: reader.value(value) for name, value in header["params"].items()}
+        if "encoder" not in header:  # networks of earlier versions saw X as it is
+            params["encoding"] = "none"
         estimator = make(str(header.get("class", "")), params)  # earlier versions had one class
         given = {"task": estimator.task, **estimator.get_params(deep=False)}
         return estimator.with_model(_model_of(header, reader, Settings.of(given)))
@@ -221,8 +232,13 @@ def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Mo
         raise ValueError("its number of features is no number")
     if header["multilabel"] is not target.has_labels:
         raise ValueError("its target does not fit its labels")
-    if header["n_features"] != network.n_inputs:
+    encoder = None if header.get("encoder") is None else read_encoder(header["encoder"], reader.value)
+    if network.n_inputs != (header["n_features"] if encoder is None else encoder.n_inputs):
         raise ValueError("its number of features does not fit its network")
+    if encoder is not None and len(encoder.layout.columns) != header["n_features"]:
+        raise ValueError("its number of features does not fit its encoder")
+    if (encoder is None) is not (encoder_named(settings["encoding"]) is None):
+        raise ValueError("its encoder does not fit its parameters")
     return Model(
         network=network,
         parameters=weights,
@@ -232,7 +248,8 @@ def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Mo
         n_iter=facts["n_iter_"],
         evaluations=facts["evaluations_"],
         stop_reasons=(facts["stop_reason_"],),
-        feature_names=_names_from_json(header["features"], network.n_inputs),
+        feature_names=_names_from_json(header["features"], header["n_features"]),
+        encoder=encoder,
         temperature=facts.get("temperature_"),
         out_of_fold=_out_of_fold_from_json(facts, arrays),
         known_best=(facts["best_error_"], facts.get("best_validation_score_")),

@@ -27,7 +27,8 @@ from sklearn.utils.validation import _check_feature_names, _check_method_params
 
 from nnexp._errors import quoted
 from nnexp._names import is_number
-from nnexp.estimator import BackpropMLP, outcome_of, plan_of, show
+from nnexp.encoding import Layout
+from nnexp.estimator import BackpropMLP, layout_of, outcome_of, plan_of, show
 from nnexp.fitting import Left, Plan, Settings, Shared
 from nnexp.fitting.settings import check_jobs
 from nnexp.training.loop import Training
@@ -53,6 +54,8 @@ class Fit:
         Further arguments of its `fit`.
     feature_names : array of str, or None
         The names of the columns, where X was cut out of a table.
+    whole : array-like or None
+        The table that X is a part of: its columns are laid out by all of it, so that all parts give the same inputs.
     error : Exception or None
         Why it failed.
     seconds : float
@@ -65,6 +68,7 @@ class Fit:
     y: Any
     params: dict[str, Any]
     feature_names: Array | None = None
+    whole: Any = None
     error: Exception | None = None
     seconds: float = 0.0
     warnings: Sequence[warnings.WarningMessage] = ()
@@ -130,6 +134,7 @@ def fit_together(
     settings: Settings | None = None
     ready: list[tuple[Fit, Plan, Any]] = []
     shared = Shared()
+    layouts: dict[tuple[int, str], Layout | None] = {}
     for fit in fits:
         with fit.watched():
             X = fit.X
@@ -137,6 +142,12 @@ def fit_together(
                 head = fit.model[:-1]
                 X = head.fit_transform(X, fit.y)
                 fit.model.steps[:-1] = head.steps
+            elif fit.whole is not None:
+                key = id(fit.whole), str(fit.network.encoding)
+                if key not in layouts:
+                    layouts[key] = layout_of(fit.network, fit.whole)
+                if layouts[key] is not None:
+                    fit.params = {**fit.params, "known": layouts[key]}
             plan = plan_of(fit.network, {"X": X, "y": fit.y, **fit.params}, fit.feature_names, shared, settings)
             ready.append((fit, plan, X))
             if same_parameters:
@@ -341,7 +352,8 @@ def cross_validate(
         fits = []
         for train_rows, _ in part:
             own_X, own_y = _part(estimator, X, y, train_rows)
-            fits.append(Fit(clone(estimator), own_X, own_y, _check_method_params(X, params or {}, indices=train_rows)))
+            given = _check_method_params(X, params or {}, indices=train_rows)
+            fits.append(Fit(clone(estimator), own_X, own_y, given, whole=X))
         fit_together(fits, n_jobs, same_parameters=True)
         for fit, (_, test_rows) in zip(fits, part, strict=True):
             _warn_again(fit)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from nnexp.by_task import BackpropMLPClassifier, BackpropMLPRegressor
+from nnexp.encoding import ColumnLayout, Encoder, Layout, Rules, TableEncoder
 from nnexp.estimator import BackpropMLP
 from nnexp.fitting.plan import Left
 from nnexp.model import Model, OutOfFold
 from nnexp.network.activations import OneOf, PerNeuron
 from nnexp.network.network import Block, Network
+from nnexp.network.samples import Pieces
 from nnexp.parts import REGISTRIES
 from nnexp.targets import Classes, Labels, Numbers
 from nnexp.training.algorithm import State
@@ -21,6 +23,12 @@ _TYPES = [
     Left,
     Model,
     OutOfFold,
+    TableEncoder,
+    Encoder,
+    Layout,
+    ColumnLayout,
+    Rules,
+    Pieces,
     Network,
     Block,
     PerNeuron,

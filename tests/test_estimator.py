@@ -362,7 +362,7 @@ def test_parts_of_the_users_work_in_fit_clone_and_pickle():
 
 X, Y = IRIS
 BAD_DATA = [
-    ({}, (np.where(X[3, 2] == X, np.nan, X), Y), "Input X contains NaN"),
+    ({"encoding": "none"}, (np.where(X[3, 2] == X, np.nan, X), Y), "Input X contains NaN"),
     ({}, (np.where(X[3, 2] == X, np.inf, X), Y), "Input X contains infinity"),
     ({}, (X[:0], Y[:0]), "minimum of 1 is required"),
     ({}, (X[:, :0], Y), "0 feature(s)"),
@@ -380,7 +380,7 @@ BAD_DATA = [
     ),
     ({}, (X, Y, -np.ones(150)), "Negative values in data passed to `sample_weight`"),
     ({}, (X, Y, np.zeros(150)), "zero"),
-    ({"dtype": "float32"}, (X * 1e39, Y), "X holds values too large for dtype='float32'"),
+    ({"dtype": "float32", "encoding": "none"}, (X * 1e39, Y), "X holds values too large for dtype='float32'"),
     ({"validation": "holdout", "validation_fraction": 0.01}, (X[:3], [0, 0, 1]), "validation='holdout' cannot set"),
 ]
 
@@ -565,7 +565,9 @@ def test_fit_changes_neither_the_data_nor_the_parameters():
 
 @pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=16, batch_size=None)])
 def test_class_weights_are_sample_weights(algorithm):
-    model = BackpropMLP(**QUICK, algorithm=algorithm, descent="batch")
+    model = BackpropMLP(
+        **QUICK, encoding="none", algorithm=algorithm, descent="batch"
+    )  # an encoding does not look at y
     names = np.array(["a", "b", "c"])[IRIS[1]]
     by_class = clone(model).set_params(class_weight={"a": 3.0, "c": 0.5}).fit(IRIS[0], names)
     by_sample = clone(model).fit(IRIS[0], names, np.array([3.0, 1.0, 0.5])[IRIS[1]])
@@ -624,7 +626,7 @@ def test_validation_data_of_a_regression_are_in_the_units_of_y():
             "y_val holds the class 5, which is not among the known classes [0, 1, 2]",
         ),
         ({"X_val": IRIS[0], "y_val": IRIS[1][:-1]}, "inconsistent numbers of samples"),
-        ({"X_val": IRIS[0] * np.nan, "y_val": IRIS[1]}, "contains NaN"),
+        ({"X_val": np.full((150, 4), np.inf), "y_val": IRIS[1]}, "contains infinity"),
         ({"groups": np.arange(3)}, "groups must hold a number or a word for each sample"),
         ({"groups": np.r_[np.nan, np.ones(149)]}, "groups must hold a number or a word for each sample"),
     ],
@@ -726,7 +728,7 @@ def test_sparse_x_gives_what_dense_x_gives(kind, algorithm):
     X = np.where(np.random.default_rng(0).random((200, 30)) < 0.1, 1.5, 0.0)
     y = (X @ np.arange(30) > 40).astype(int)
     algorithm = small(algorithm) if isinstance(algorithm, str) else algorithm
-    model = BackpropMLP(**QUICK, algorithm=algorithm, n_networks=2, validation="cross")
+    model = BackpropMLP(**QUICK, encoding="none", algorithm=algorithm, n_networks=2, validation="cross")
     dense, thin = clone(model).fit(X, y), clone(model).fit(kind(X), y)
     np.testing.assert_allclose(thin.parameters_, dense.parameters_, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(thin.predict_proba(kind(X)), dense.predict_proba(X), rtol=1e-6)

@@ -180,6 +180,7 @@ def test_a_larger_l2_gives_smaller_weights():
 def test_one_step_equals_a_worked_example():
     x = np.array([[0.6, 0.8, 0.7]])
     model = BackpropMLP(
+        encoding="none",
         hidden_layer_sizes=2,
         activation="sigmoid",
         optimizer="sgd",
@@ -224,7 +225,7 @@ def test_a_step_follows_the_numerical_gradient_of_error_and_penalty(activation, 
     y = 1 + np.arange(1, 6) % n_classes
     l2, rate = 0.1, 0.2
     model = BackpropMLP(
-        hidden_layer_sizes=10, activation=activation, optimizer="sgd", descent="batch", learning_rate=rate, l2=l2,
+        encoding="none", hidden_layer_sizes=10, activation=activation, optimizer="sgd", descent="batch", learning_rate=rate, l2=l2,
         max_iter=1, random_state=1,
     ).fit(X, y)  # fmt: skip
     network, before = model.network_, model.parameters_[0].copy()
@@ -300,7 +301,7 @@ def check_max_evaluations(task, X, y, activation):
 def test_a_warm_start_goes_on_with_the_learning_rate(schedule, factors):
     X, y = np.array([[3.0, 2.0], [1.0, 6.0], [5.0, 6.0], [-2.0, -4.0]]), np.array([1, 1, 1, 0])
     model = BackpropMLP(
-        hidden_layer_sizes=4, optimizer="sgd", descent="batch", learning_rate=0.1, l2=0.0, schedule=schedule,
+        encoding="none", hidden_layer_sizes=4, optimizer="sgd", descent="batch", learning_rate=0.1, l2=0.0, schedule=schedule,
         max_iter=1, warm_start=True, random_state=0,
     ).fit(X, y)  # fmt: skip
     rates = []
@@ -315,7 +316,7 @@ def test_a_plateau_schedule_lowers_the_rate_until_training_stops():
     X, y = np.array([[3.0, 2.0], [1.0, 6.0]]), np.array([1, 0])
     weights = []
     model = BackpropMLP(
-        optimizer="sgd", descent="batch", learning_rate=0.001, l2=0.0, tol=0.5, max_iter=3000, n_iter_no_change=40, random_state=0,
+        encoding="none", optimizer="sgd", descent="batch", learning_rate=0.001, l2=0.0, tol=0.5, max_iter=3000, n_iter_no_change=40, random_state=0,
         schedule={"name": "plateau", "factor": 0.2, "patience": 5, "tol": 0.5, "lowest": 0.0},
         callbacks=[lambda state: weights.append(state.training.parameters[0].copy())],
     ).fit(X, y)  # fmt: skip
@@ -419,7 +420,7 @@ def huge():
 
 @pytest.mark.parametrize("activation", ["relu", "identity"])
 def test_an_error_that_is_not_finite_is_said_and_no_such_weights_are_kept(activation):
-    model = BackpropMLP("regression", activation=activation, random_state=0)
+    model = BackpropMLP("regression", encoding="none", activation=activation, random_state=0)
     with pytest.warns(ConvergenceWarning, match="The error became infinite or NaN in step 1.*standardised inputs help"):
         model.fit(*huge())
     assert np.isfinite(model.parameters_).all()
@@ -485,8 +486,8 @@ def test_shuffle_is_repeatable_and_changes_the_weights():
 def test_sparse_and_dense_inputs_give_the_same(container):
     X, y = TWO_DIGITS[0][:50], TWO_DIGITS[1][:50]
     sparse_X = container(X)
-    dense = BackpropMLP(hidden_layer_sizes=15, activation="relu", max_iter=50, random_state=1).fit(X, y)
-    sparse = BackpropMLP(hidden_layer_sizes=15, activation="relu", max_iter=50, random_state=1).fit(sparse_X, y)
+    settings = {"encoding": "none", "hidden_layer_sizes": 15, "activation": "relu", "max_iter": 50, "random_state": 1}
+    dense, sparse = BackpropMLP(**settings).fit(X, y), BackpropMLP(**settings).fit(sparse_X, y)
     np.testing.assert_allclose(sparse.parameters_, dense.parameters_)
     np.testing.assert_array_equal(sparse.predict(sparse_X), dense.predict(X))
     np.testing.assert_array_equal(sparse.predict(sparse_X), sparse.predict(X))
@@ -660,7 +661,13 @@ def test_weights_and_predictions_have_the_dtype_of_the_inputs(task, dtype):
 
 def test_a_loaded_model_learns_another_target_by_partial_fit(tmp_path):
     model = BackpropMLP(
-        "regression", hidden_layer_sizes=(42,), activation="relu", learning_rate=0.01, l2=1e-4, random_state=42
+        "regression",
+        encoding="none",
+        hidden_layer_sizes=(42,),
+        activation="relu",
+        learning_rate=0.01,
+        l2=1e-4,
+        random_state=42,
     ).fit([[2]], [4])
     joblib.dump(model, tmp_path / "model.pkl")
     loaded = joblib.load(tmp_path / "model.pkl")

@@ -35,6 +35,7 @@ from nnexp._identity import FITTING, key_of, libraries, own_code
 from nnexp._names import check_choice
 from nnexp._threads import one_thread
 from nnexp._version import __version__
+from nnexp.encoding import encoder_named
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.commit import commit_of
@@ -143,7 +144,7 @@ def check_models(specification: Specification, data: dict[str, DataSet]) -> None
             estimator = model.make(data_set.task, seed=0)
             if isinstance(estimator, BackpropMLP):
                 try:
-                    estimator.check_fit(X, y)
+                    estimator.check_fit(data_set.X.iloc[rows] if takes_tables(estimator) else X, y)
                 except (ValueError, TypeError, MemoryError) as error:
                     problems.append(f"{specification.source.name}: model.{model.name} on {name}: {error}")
     if problems:
@@ -853,7 +854,7 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
             else RuntimeError(unit[0].problem)
         )
         return [_record_of_death(run, data, error) for run in unit]
-    fits = [Fit(None, data.X.iloc[run.training], data.y[run.training], {}) for run in unit]
+    fits = [Fit(None, data.X.iloc[run.training], data.y[run.training], {}, whole=data.X) for run in unit]
     for run, fit in zip(unit, fits, strict=True):
         with fit.watched():
             fit.model = make_model(run.model, data, run.seed)
@@ -867,6 +868,11 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
         return [_score(run, fit, data) for run, fit in zip(unit, fits, strict=True)]
 
 
+def takes_tables(estimator: Any) -> bool:
+    """Whether a model encodes the columns of a table by itself."""
+    return isinstance(estimator, BackpropMLP) and encoder_named(estimator.encoding) is not None
+
+
 def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
     """Return the preparation of the columns and the model behind it."""
     estimator = model.make(data.task, seed)
@@ -875,6 +881,8 @@ def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
     if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP):
         # BackpropMLP standardises the target by itself; so that baselines are not worse off, they get it too.
         whole = TransformedTargetRegressor(estimator, transformer=StandardScaler())
+    if takes_tables(estimator):
+        return make_pipeline(whole)
     return make_pipeline(make_preparation(data.X), whole)
 
 

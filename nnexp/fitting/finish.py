@@ -11,7 +11,7 @@ from scipy import optimize, special
 
 from nnexp._threads import one_thread
 from nnexp.fitting.plan import Plan
-from nnexp.model import Model, OutOfFold, pieces
+from nnexp.model import Model, OutOfFold, chunks
 from nnexp.targets import Target, r2_influence
 from nnexp.training import Training
 
@@ -47,7 +47,7 @@ def _with_out_of_fold(plan: Plan, model: Model) -> Model:
     prediction[rows.numbers] = shown
     if len(rows) < rows.n_given:
         numbers, features = rows.left_out()
-        prediction[numbers] = target.shown(model.values(features))
+        prediction[numbers] = target.shown(model.values_of(features))
     return replace(model, out_of_fold=OutOfFold(prediction, score, score_error))
 
 
@@ -59,7 +59,7 @@ def _outputs_out_of_fold(plan: Plan, model: Model) -> tuple[Array, Array]:
     assert problem.validation is not None
     with one_thread():
         for member, rows in enumerate(problem.validation):
-            for here in pieces(len(rows), network.n_inputs):
+            for here in chunks(len(rows), network.n_inputs):
                 predicted = rows[here]
                 block = problem.samples.block(predicted)[:, : problem.samples.n_inputs]
                 outputs[predicted] = network.forward(model.parameters[member], block)

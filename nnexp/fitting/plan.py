@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from nnexp._errors import quoted
 from nnexp._identity import key_of
 from nnexp._names import check_number, is_integer
+from nnexp.encoding import Encoder
 from nnexp.fitting.outputs import Outputs, make_outputs
 from nnexp.fitting.rows import Chosen, Rows, weights_of_classes
 from nnexp.fitting.scores import Asked, ChosenScore, Face, FitnessScore, PlainScore, decides
 from nnexp.fitting.settings import Settings, is_auto
 from nnexp.fitting.splits import Split, resolve_validation, split_rows
-from nnexp.model import MOST_ROWS, Model
+from nnexp.model import MOST_ROWS, Model, rows_of
 from nnexp.network import Network
 from nnexp.network.error_functions import CrossEntropy, SoftmaxCrossEntropy, make_objective
 from nnexp.network.samples import Samples
@@ -42,12 +43,17 @@ class Data:
 
     Attributes
     ----------
-    features : array or sparse array of shape (n, n_features)
+    features : array or sparse array of shape (n, n_columns), or (n, n_columns + 1) with a column of ones
+        As a network sees them, but for pieces.
     y : array
+    given : array, sparse array or data frame of n rows
+        X as it was given: what scorers see.
+    encoder : Encoder or None
+        What made the features of it.
     feature_names : array of str, or None
     sample_weight, groups : array-like or None
-    more : pair of arrays, or None
-        Features and y of samples that choose the best step.
+    more : triple of arrays, or None
+        Features and y of samples that choose the best step, and their X as it was given.
     classes : array-like or None
         All classes that will ever occur.
     random_state : Any
@@ -56,10 +62,12 @@ class Data:
 
     features: Any
     y: Any
+    given: Any
+    encoder: Encoder | None = None
     feature_names: Array | None = None
     sample_weight: Any = None
     groups: Any = None
-    more: tuple[Any, Any] | None = None
+    more: tuple[Any, Any, Any] | None = None
     classes: Any = None
     random_state: Any = None
 
@@ -105,6 +113,7 @@ class Plan:
         How it is validated.
     feature_names : array of str, or None
     seed : SeedSequence
+    encoder : Encoder or None
     """
 
     settings: Settings
@@ -114,6 +123,7 @@ class Plan:
     how: str
     feature_names: Array | None
     seed: np.random.SeedSequence
+    encoder: Encoder | None = None
 
     @property
     def network(self) -> Network:
@@ -128,6 +138,9 @@ class Plan:
         arrays = [*problem.samples.parts, problem.expected, problem.weight, problem.shift]
         for array in (*arrays, *problem.training, *(problem.validation or [])):
             digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        encoder = self.encoder
+        for array in [] if encoder is None else [encoder.fill, encoder.center, encoder.scale, *encoder.edges]:
+            digest.update(array.tobytes())
         scores = key_of(self.settings["scoring"], self.settings["fitness"])
         digest.update(repr((problem.objective, problem.l1, problem.l2, problem.score_decides, scores)).encode())
         return digest.hexdigest()
@@ -150,6 +163,7 @@ class Plan:
             by_score=self.task.problem.score_decides,
             validated=self.task.problem.validation is not None,
             feature_names=self.feature_names,
+            encoder=self.encoder,
         )
 
 
@@ -160,12 +174,13 @@ class Shared:
         self._tables: dict[Any, Any] = {}
         self._networks: dict[Any, Any] = {}
 
-    def samples(self, rows: Rows, chosen: Chosen | None, bias: bool, dtype: Any) -> Samples:
+    def samples(self, rows: Rows, chosen: Chosen | None, encoder: Encoder | None, bias: bool, dtype: Any) -> Samples:
         """Return the table of inputs."""
+        pieces, n_columns = (None, None) if encoder is None else (encoder.pieces, encoder.n_columns)
         more = None if chosen is None else chosen.features
         key = (id(rows.features), bias, dtype, None if more is None else id(more))
         if key not in self._tables:  # with what the id belongs to, so that no other object can get it
-            self._tables[key] = Samples(rows.features, bias, dtype, more), rows, chosen
+            self._tables[key] = Samples(rows.features, bias, dtype, more, pieces, n_columns), rows, chosen
         return self._tables[key][0]
 
     def network(self, settings: Settings, outputs: Outputs, n_inputs: int, wiring: int) -> Network:
@@ -237,7 +252,8 @@ class _Planning:
         seed = (left.seed if left is not None else None) or seed_sequence(data.random_state)
         # One stream of random numbers for each purpose, so that none depends on what another draws.
         wiring, member, split_seed = copy.deepcopy(seed).spawn(3)
-        network = self.shared.network(settings, outputs, rows.features.shape[1], _number(wiring))
+        n_inputs = rows.features.shape[1] if data.encoder is None else data.encoder.n_inputs
+        network = self.shared.network(settings, outputs, n_inputs, _number(wiring))
         algorithm = settings.algorithm.choose(network)
         check_room(settings.n_networks, network.n_parameters)
         chosen = None
@@ -263,7 +279,7 @@ class _Planning:
         else:
             parameters = network.initialize(settings.n_networks, rngs, dtype=problem.dtype)
         task = Task(algorithm, problem, descent, stopping, parameters, rngs)
-        plan = Plan(settings, task, target, rows, split.how, data.feature_names, seed)
+        plan = Plan(settings, task, target, rows, split.how, data.feature_names, seed, data.encoder)
         if left is not None:
             _check_goes_on(plan, left)
         return plan
@@ -286,7 +302,7 @@ class _Planning:
         y = rows.y if chosen is None else np.concatenate([rows.y, chosen.y])
         targets, target = self._targets(outputs, rows, split)
         with np.errstate(over="ignore"):
-            samples = self.shared.samples(rows, chosen, network.bias, self.dtype)
+            samples = self.shared.samples(rows, chosen, self.data.encoder, network.bias, self.dtype)
             expected = np.concatenate([target.encode(y).astype(self.dtype) for target in targets])
         for values, name in ((samples.values, "X"), (expected, "y")):
             parts = (values[first : first + MOST_ROWS] for first in range(0, len(values), MOST_ROWS))
@@ -383,9 +399,15 @@ class _Planning:
         of = [target.of(i) for i in members]
         shown = [
             Model(
-                problem.network, np.empty(0), rows, settings.algorithm, History(), feature_names=self.data.feature_names
+                problem.network,
+                np.empty(0),
+                alone,
+                settings.algorithm,
+                History(),
+                feature_names=self.data.feature_names,
+                encoder=self.data.encoder,
             )
-            for rows in of
+            for alone in of
         ]
         scorers: list[Any] | None = None
         if split.validation is not None or name is not None:
@@ -399,7 +421,7 @@ class _Planning:
                 elif shared and scorers:
                     scorers.append(scorers[0])
                 else:
-                    block = rows.features[judge_of_network] if chosen is None else chosen.features
+                    block = rows_of(self.data.given, rows.numbers[judge_of_network]) if chosen is None else chosen.given
                     scorers.append(
                         ChosenScore(
                             Asked(name, settings[name], what, self.face, shown[i], block, y[judge_of_network], weight)
@@ -409,7 +431,8 @@ class _Planning:
         if settings["fitness"] is not None:
             weight = None if problem.weight is None else problem.weight[: len(rows)].astype(np.float64)
             asked = ("fitness", settings["fitness"], "training", self.face)
-            fitness = [FitnessScore(Asked(*asked, value, rows.features, rows.y, weight)) for value in shown]
+            given = rows_of(self.data.given, rows.numbers)
+            fitness = [FitnessScore(Asked(*asked, value, given, rows.y, weight)) for value in shown]
         return scorers, fitness
 
     def _stopping(self, algorithm: Algorithm, network: Network, descent: Descent, split: Split) -> Stopping:

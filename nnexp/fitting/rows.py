@@ -157,16 +157,19 @@ class Chosen:
     ----------
     features : array or sparse array
     y : array
+    given : array, sparse array or data frame
+        X as it was given.
     weight : array or None
         Of their classes.
     """
 
     features: Any
     y: Array
+    given: Any
     weight: Array | None = None
 
     @staticmethod
-    def of(features: Any, y: Any, like: Any, outputs: Outputs) -> Chosen:
+    def of(features: Any, y: Any, given: Any, like: Any, outputs: Outputs) -> Chosen:
         """Take what scikit-learn has checked; ``like`` are the features that train.
 
         Raises
@@ -190,4 +193,4 @@ class Chosen:
                 target.encode(y)
             except ValueError as error:
                 raise ValueError(str(error).replace("y ", "y_val ", 1)) from error
-        return Chosen(sparse.csr_array(features) if sparse.issparse(like) else dense(features), y)
+        return Chosen(sparse.csr_array(features) if sparse.issparse(like) else dense(features), y, given)

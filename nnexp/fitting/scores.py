@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnexp._errors import quoted
 from nnexp.fitting.settings import Settings, scorer_of
-from nnexp.model import Model
+from nnexp.model import Model, rows_of
 from nnexp.targets import Numbers, Target
 
 Array = NDArray[Any]
@@ -116,7 +116,7 @@ class FitnessScore:
         """Return the score of a network on some of the rows."""
         asked = self._asked
         if rows is not self._rows:  # the same for a whole population
-            self._rows, self._block = rows, asked.X[rows]
+            self._rows, self._block = rows, rows_of(asked.X, rows)
         weight = None if asked.weight is None else asked.weight[rows]
         return asked.score(outputs, parameters, self._block, asked.y[rows], weight)
 

@@ -12,6 +12,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 
 from nnexp._errors import quoted
 from nnexp._names import check_choice, check_number, is_integer, is_number
+from nnexp.encoding import check_encoding
 from nnexp.fitting.outputs import resolve_outputs
 from nnexp.network import INITIALIZERS
 from nnexp.network.connections import MOST_LAYERS, resolve_connections
@@ -95,6 +96,7 @@ _penalty = _number(low=0, open_high=True)
 # What each parameter may be, where that depends on no other one.
 RULES: dict[str, Rule] = {
     "task": _choice(["classification", "regression"]),
+    "encoding": check_encoding,
     "descent": _choice(DESCENT_MODES),
     "validation": _choice(VALIDATIONS),
     "dtype": _dtype,

@@ -311,7 +311,7 @@ class TrialScorer:
                 except Exception as error:
                     trial.error = error
                     break
-                fits.append(Fit(model, X, y, self._fit_params(fold)))
+                fits.append(Fit(model, X, y, self._fit_params(fold), whole=self.X if self._head is None else None))
                 trial.fits.append(len(fits) - 1)
         taking_part = [trial for trial in trials if trial.error is None]
         watched = self.pruning.is_on or self.max_seconds is not None

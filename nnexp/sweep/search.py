@@ -14,7 +14,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import check_random_state, column_or_1d, get_tags, indexable
+from sklearn.utils import Tags, check_random_state, column_or_1d, get_tags, indexable
 from sklearn.utils.validation import _check_method_params
 
 from nnexp._choices import AUTO
@@ -124,6 +124,13 @@ class SweepCV(BaseSearchCV):
         self.name = name
         self.max_seconds = max_seconds
         self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        given = get_tags(self.estimator).input_tags
+        for name in ("allow_nan", "string", "categorical"):
+            setattr(tags.input_tags, name, getattr(given, name))
+        return tags
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> SweepCV:
         """Search, and fit the winner on all of the data.

@@ -64,7 +64,7 @@ def make(name, task):
     if name in OTHERS:
         model = OTHERS[name][regression]()
         return TransformedTargetRegressor(model, transformer=StandardScaler()) if regression else model
-    return BackpropMLP(task, random_state=0, **(OWN | CANDIDATES)[name])
+    return BackpropMLP(task, encoding="none", random_state=0, **(OWN | CANDIDATES)[name])
 
 
 def load(folder, name, task):

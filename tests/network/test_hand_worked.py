@@ -66,7 +66,7 @@ def test_error_and_all_twelve_derivatives_are_those_of_the_chain_rule():
 
 def test_one_step_of_descent_gives_the_weights_updated_by_hand():
     model = BackpropMLP(
-        "regression", hidden_layer_sizes=(2,), activation="sigmoid", output_activation="sigmoid",
+        "regression", encoding="none", hidden_layer_sizes=(2,), activation="sigmoid", output_activation="sigmoid",
         optimizer="sgd", learning_rate=RATE, descent="stochastic", l2=0, max_iter=1, dtype="float64",
         warm_start=True, schedule="constant", random_state=0,
     )  # fmt: skip

@@ -32,7 +32,7 @@ LABELS = IRIS[0], np.stack([IRIS[1] > 0, IRIS[0][:, 0] > 0], axis=1).astype(int)
 PAIR = DIABETES[0], np.stack([DIABETES[1], DIABETES[0][:, 0] ** 2], axis=1)
 GROUPS = np.arange(150) % 30
 WEIGHT = np.random.default_rng(3).choice([0.0, 0.5, 1.0, 2.0], 150)
-SMALL = {"hidden_layer_sizes": (5,), "max_iter": 4, "random_state": 7}
+SMALL = {"encoding": "none", "hidden_layer_sizes": (5,), "max_iter": 4, "random_state": 7}
 
 EXPERIMENT = """
 question = "Which one?"

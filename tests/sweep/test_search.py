@@ -30,7 +30,7 @@ MODEL = BackpropMLP(hidden_layer_sizes=(6,), max_iter=15)
             error_score="raise",
         ),
         SweepCV(
-            make_pipeline(StandardScaler(), BackpropMLP(hidden_layer_sizes=(8,), max_iter=60)),
+            make_pipeline(StandardScaler(), BackpropMLP(encoding="none", hidden_layer_sizes=(8,), max_iter=60)),
             {"learning_rate": [0.01, 0.1]}, n_trials=2, cv=2, random_state=0, error_score="raise",
         ),
         SweepCV(

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from nnexp import BackpropMLP
 from nnexp.cli import main
 from nnexp.sweep.store import StoreError
 from nnexp.sweep.study import Settings, Study, StudyError
@@ -178,7 +181,8 @@ def test_a_sweep_that_the_version_before_left_in_the_middle_goes_on(tmp_path):
     assert [(t.number, t.owner, t.tries) for t in before if not t.is_finished] == [(n, "", 0) for n in range(16, 24)]
     assert set(store.curves("before")) == set(range(16))
     assert (set(before[0].steps), set(before[9].steps)) == ({1, 2, 4, 8}, {1})
-    own = evaluation(pruner=("median", {"n_startup_trials": 6}))
+    estimator = make_pipeline(StandardScaler(), BackpropMLP(encoding="none", max_iter=12))  # as that version had it
+    own = evaluation(estimator, pruner=("median", {"n_startup_trials": 6}))
     study = run(str(tmp_path), own, name="before", n_trials=24, other_versions="keep")
     trials = study.trials()
     assert [t.params for t in trials] == [t.params for t in before]

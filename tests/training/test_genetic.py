@@ -318,9 +318,8 @@ def test_the_estimator_reports_what_has_evolved():
     X, y = np.random.default_rng(0).normal(size=(150, 4)), np.arange(150) % 3
     X[:, 0] += y
     algorithm = GeneticAlgorithm(population_size=40, evolve=ALL, structure_rate=0.05)
-    model = BackpropMLP(hidden_layer_sizes=(6,), algorithm=algorithm, max_iter=60, n_networks=2, random_state=0).fit(
-        X, y
-    )
+    settings = {"hidden_layer_sizes": (6,), "max_iter": 60, "n_networks": 2, "random_state": 0}
+    model = BackpropMLP(encoding="none", algorithm=algorithm, **settings).fit(X, y)
     table = model.architecture_
     assert len(table) == 2
     assert (table["possible_connections"] == 4 * 6 + 6 * 3).all()
