@@ -31,7 +31,8 @@ WORK = {
     ((100,), 1, 1): 4.5, ((100,), 32, 15): 4, ((100,), 200, 50): 2.7,
     ((100, 100), 1, 1): None, ((100, 100), 32, 15): 3, ((100, 100), 200, 50): 2,
 }  # fmt: skip
-PLAIN = {"encoding": "none", 
+PLAIN = {
+    "encoding": "none",
     "activation": "tanh", "optimizer": "adam", "learning_rate": 0.001, "schedule": "constant", "l2": 0.0, "dropout": 0.0,
     "tol": 0.0, "n_iter_no_change": 10**9, "validation": "none", "random_state": 0,
 }  # fmt: skip
