@@ -68,13 +68,13 @@ def as_given(X: Any) -> Any:
     if table is not None and not table.columns.is_unique:
         twice = table.columns[table.columns.duplicated()][0]
         raise ValueError(f"Columns must have names of their own. {quoted(twice)} occurs several times.")
+    if table is not None and 0 in table.shape:
+        what = "feature" if table.shape[1] == 0 else "sample"
+        raise ValueError(f"Found array with 0 {what}(s) (shape={table.shape}) while a minimum of 1 is required.")
     if table is None or is_plain(table):
         kinds: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "input_name": "X"}
         checked = check_array(X if table is None else table, ensure_all_finite="allow-nan", **kinds)
         return _csr(checked) if sparse.issparse(checked) else checked
-    if table.shape[1] == 0 or table.shape[0] == 0:
-        what = "feature" if table.shape[1] == 0 else "sample"
-        raise ValueError(f"Found array with 0 {what}(s) (shape={table.shape}) while a minimum of 1 is required.")
     return table
 
 
@@ -188,7 +188,7 @@ class Column:
         if len(words) < n_values:
             return "category", ""
         known = [word for word in words if word.strip() not in _BLANK]
-        if known and all(_ISO.fullmatch(word) for word in known):
+        if known and all(_ISO.fullmatch(word) for word in known) and _as_times(pd.Series(known)).notna().all():
             return "time", f"{self.called} holds dates written as words."
         if known and np.isfinite(pd.to_numeric(pd.Series(known), errors="coerce")).all():
             if len(known) > _MOST_CODES:
@@ -208,7 +208,7 @@ class Column:
             return self.cells.cat.codes.to_numpy(), list(self.cells.cat.categories)
         try:
             codes, values = pd.factorize(self.cells)
-        except TypeError as error:
+        except (TypeError, NotImplementedError) as error:
             raise ValueError(
                 f"{self.called} holds neither numbers nor words: {error}. Leave it out, or make columns of it."
             ) from error
@@ -228,7 +228,7 @@ class Column:
             If a cell is no number.
         """
         if self.holds in ("timedelta", "timedelta64"):
-            raise ValueError(f"{self.called} holds durations, and numbers are wanted, as in training.")
+            raise ValueError(f"{self.called} is one of numbers, and holds durations.")
         try:
             if self.holds in (*_NUMBERS, "boolean", "empty"):
                 cells: Any = self.cells
@@ -237,23 +237,21 @@ class Column:
                 return np.asarray(cells.to_numpy(dtype=np.float64, na_value=np.nan))
             codes, values = self._factors()
             read = [_number(value) for value in values]
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.called} held numbers in training, and now holds what is none: {error}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{self.called} is one of numbers, and holds what is none: {error}") from error
         return np.append(read, np.nan)[codes]
 
     def seconds(self) -> Array:
         """Return durations in seconds, as float64, NaN for gaps."""
         try:
-            cells = pd.to_timedelta(self.cells)
+            cells = pd.to_timedelta(_of_numpy(self.cells))
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"{self.called} held durations in training, and now holds what is none: {error}"
-            ) from error
+            raise ValueError(f"{self.called} is one of durations, and holds what is none: {error}") from error
         return cells.dt.total_seconds().to_numpy(dtype=np.float64)
 
     def times(self) -> pd.Series[Any]:
         """Return times as the clock showed them, without a time zone, NaT for gaps."""
-        cells: Any = self.cells
+        cells: Any = _of_numpy(self.cells)
         try:
             if isinstance(cells.dtype, pd.PeriodDtype):
                 return cells.dt.to_timestamp()
@@ -262,12 +260,12 @@ class Column:
             if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
                 if cells.dtype == object or isinstance(cells.dtype, pd.StringDtype):
                     words = cells.map(lambda cell: None if isinstance(cell, str) and cell.strip() in _BLANK else cell)
-                    cells = pd.to_datetime(words, format="ISO8601" if self.holds == "string" else None)
+                    cells = _as_times(words, format="ISO8601" if self.holds == "string" else None, errors="raise")
                 else:
                     raise TypeError(f"{cells.dtype}")
             return cells.dt.tz_localize(None) if getattr(cells.dtype, "tz", None) is not None else cells
         except (TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{self.called} held times in training, and now holds what is none: {error}") from error
+            raise ValueError(f"{self.called} is one of times, and holds what is none: {error}") from error
 
     def words(self) -> tuple[Array, list[str]]:
         """Return a number for each cell, -1 for gaps, and the word that each number stands for."""
@@ -278,6 +276,21 @@ class Column:
 def columns_of(table: pd.DataFrame) -> list[Column]:
     """Return the columns of a data frame, also where two have one name."""
     return [Column(name, table.iloc[:, i]) for i, name in enumerate(table.columns)]
+
+
+def _of_numpy(cells: Any) -> Any:
+    """Return a column of Arrow's types as one of objects."""
+    return cells.astype(object) if isinstance(cells.dtype, pd.ArrowDtype) else cells
+
+
+def _as_times(cells: Any, format: str | None = "ISO8601", errors: Any = "coerce") -> Any:
+    """Return times; those of several time zones as UTC."""
+    try:
+        return pd.to_datetime(cells, format=format, errors=errors)
+    except ValueError as error:
+        if "tz-aware" not in str(error).lower() and "timezones" not in str(error).lower():
+            raise
+        return pd.to_datetime(cells, format=format, errors=errors, utc=True)
 
 
 def _number(value: Any) -> float:

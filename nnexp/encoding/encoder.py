@@ -85,7 +85,9 @@ class Encoder:
             If a cell cannot be read, or is infinite.
         """
         if is_sparse(X):
-            return self._scaled_sparse(X, dtype)
+            if self.layout.is_plain and not self.center.any() and not self.layout.rules.clip:
+                return self._scaled_sparse(X, dtype)
+            X = X.toarray()  # what was learnt of a dense table
         encoded = np.empty((X.shape[0], self.n_columns + ones), dtype=dtype)
         encoded[:, self.n_columns :] = 1.0
         values = X = self.layout.as_table(X)

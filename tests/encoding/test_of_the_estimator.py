@@ -110,7 +110,7 @@ def test_gaps_and_words_that_are_new_are_predicted():
     assert np.isfinite(model.predict_proba(new)).all()
     with pytest.raises(ValueError, match="infinity"):
         model.predict(TABLE.assign(price=np.inf))
-    with pytest.raises(ValueError, match="Column 'price' held numbers in training"):
+    with pytest.raises(ValueError, match="Column 'price' is one of numbers"):
         model.predict(TABLE.assign(price="dear"))
 
 
@@ -286,6 +286,18 @@ def test_sparse_columns_are_scaled_and_pieces_of_them_refused():
     np.testing.assert_allclose(model.predict_proba(X.toarray()), model.predict_proba(X), rtol=1e-9)
     with pytest.raises(ValueError, match="Set pieces=0"):
         BackpropMLP(encoding="pieces").fit(X, y)
+
+
+def test_what_was_learnt_of_a_dense_table_holds_for_a_sparse_one():
+    X = np.where(np.random.default_rng(0).random((100, 5)) < 0.5, 3.0, 0.0) + np.arange(5)
+    y = X[:, 0] > 1
+    for encoding in ("auto", "pieces", TableEncoder(clip=True)):
+        model = BackpropMLP(encoding=encoding, **QUICK).fit(X, y)
+        np.testing.assert_allclose(model.predict_proba(sparse.csr_array(X)), model.predict_proba(X), rtol=1e-9)
+        model.partial_fit(sparse.csr_array(X), y)
+    words = BackpropMLP(**QUICK).fit(pd.DataFrame({"a": list("xyxyxy"), "b": range(6)}), [0, 1] * 3)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        assert words.predict(sparse.csr_array(np.eye(2))).shape == (2,)
 
 
 @pytest.mark.parametrize(

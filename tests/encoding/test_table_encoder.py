@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import polars
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -222,6 +223,41 @@ def test_dates_of_every_kind_are_times(days):
     assert table["a_days"].tolist()[::2] == [19723.0, 19848.0]
 
 
+def test_times_of_several_zones_are_those_of_utc():
+    zones = [pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-01-02", tz="Asia/Tokyo")]
+    assert encoded(frame(a=zones), scale="none")["a_days"].tolist() == [19723.0, 19724.0 - 9 / 24]
+    words = ["2024-01-01T00:00:00+01:00", "2024-01-02T00:00:00+02:00"]
+    with pytest.warns(UserWarning, match="dates written as words"):
+        days = encoded(frame(a=words), scale="none")["a_days"]
+    np.testing.assert_allclose(days, [19723 - 1 / 24, 19724 - 2 / 24])
+
+
+def test_words_that_only_look_like_dates_are_words():
+    assert list(encoded(frame(a=["2024-13-45", "2024-01-02"]))) == ["a_2024-01-02", "a_2024-13-45"]
+
+
+def test_columns_of_arrow_types():
+    table = pd.DataFrame(
+        {
+            "d": pd.array([decimal.Decimal(1), None], dtype=pd.ArrowDtype(pyarrow.decimal128(5, 2))),
+            "t": pd.array([datetime.date(2024, 1, 1), None], dtype=pd.ArrowDtype(pyarrow.date32())),
+            "s": pd.array(["x", None], dtype=pd.ArrowDtype(pyarrow.string())),
+            "b": pd.array([True, None], dtype=pd.ArrowDtype(pyarrow.bool_())),
+            "m": pd.array([datetime.datetime(2024, 1, 1), None], dtype=pd.ArrowDtype(pyarrow.timestamp("us"))),
+            "u": pd.array([datetime.timedelta(1), None], dtype=pd.ArrowDtype(pyarrow.duration("us"))),
+        }
+    )
+    out = encoded(table, scale="none")
+    assert out.iloc[0].tolist() == [1, 0, 19723, 0, 1, 0, 1, 0, 19723, 0, 86400, 0]
+    with pytest.raises(ValueError, match="holds neither numbers nor words"):
+        TableEncoder().fit(frame(a=pd.array([[1], [2]], dtype=pd.ArrowDtype(pyarrow.list_(pyarrow.int64())))))
+
+
+def test_numbers_that_are_too_large_are_a_sentence():
+    with pytest.raises(ValueError, match="Column 'a' is one of numbers, and holds what is none: int too large"):
+        TableEncoder().fit(frame(a=[10**400, 1]))
+
+
 def test_numbers_written_as_words_are_said():
     many = frame(a=[f"{i}.5" for i in range(40)] + [" "])
     with pytest.warns(UserWarning, match="Column 'a' holds numbers written as words. They are taken as numbers."):
@@ -286,10 +322,10 @@ def test_cells_that_are_no_numbers_any_more_are_a_sentence():
         encoder.transform(frame(a=["1", "2"], b=["x", "y"])).tolist()
         == encoder.transform(frame(a=[1, 2], b=["x", "y"])).tolist()
     )
-    with pytest.raises(ValueError, match="Column 'a' held numbers in training, and now holds what is none: .*'old'"):
+    with pytest.raises(ValueError, match="Column 'a' is one of numbers, and holds what is none: .*'old'"):
         encoder.transform(frame(a=[1.0, "old"], b=["x", "y"]))
     times = TableEncoder().fit(frame(a=pd.to_datetime(["2024-01-01", "2024-02-02"])))
-    with pytest.raises(ValueError, match="Column 'a' held times in training"):
+    with pytest.raises(ValueError, match="Column 'a' is one of times"):
         times.transform(frame(a=[1.0, 2.0]))
 
 
