@@ -38,6 +38,7 @@ from nnexp.encoding import (
     Layout,
     TableEncoder,
     as_given,
+    check_encoding,
     encoder_named,
     fitted,
     kinds_of,
@@ -648,7 +649,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 encoder = _learnt(named, given, names, sample_weight, known if isinstance(known, Layout) else None)
             if encoder is not None:
                 dtype = _dtype_of(self.dtype, given)
-                ones = bool(self.bias) and encoder.pieces is None
+                is_dense = not any(hasattr(part, "nnz") for part in (given, val))
+                ones = bool(self.bias) and encoder.pieces is None and is_dense
                 features = encoder.encode(given, dtype, ones)
                 features_val = None if val is None else encoder.encode(val, dtype, ones)
         more = None if val is None else (features_val, y_val, val)
@@ -985,6 +987,13 @@ def layout_of(estimator: BackpropMLP, X: Any) -> Layout | None:
     probe = estimator._twin()
     validate_data(probe, X if hasattr(X, "columns") else given, reset=True, skip_check_array=True)
     return lay_out(given, rules_of(named), kinds_of(named), vars(probe).get("feature_names_in_"))
+
+
+def layout_rules(estimator: BackpropMLP) -> tuple[Any, ...] | None:
+    """Return what decides how an estimator lays out a table; None where it encodes nothing."""
+    check_encoding("encoding", estimator.encoding)
+    named = encoder_named(estimator.encoding)
+    return None if named is None else (rules_of(named), tuple(kinds_of(named).items()))
 
 
 def settings_of(estimator: BackpropMLP) -> Settings:

@@ -101,7 +101,7 @@ def _encoded(g: _Graph, encoder: Encoder) -> str:
             raise ValueError(f"Column {quoted(column.name)} {what}, which a graph of ONNX cannot encode.")
         missing = g.node("IsNaN", given)
         fill = 0.5 if column.kind == "boolean" else encoder.fill[numeric]
-        value = g.node("Cast", g.node("Where", missing, g.constant(fill), given), to=double)
+        value = g.node("Where", missing, g.constant(fill, np.float64), g.node("Cast", given, to=double))
         if column.is_numeric:
             blocks.append(_scaled(g, value, encoder.center[numeric], encoder.scale[numeric], layout.rules.clip))
             if column.pieces:

@@ -28,7 +28,7 @@ from sklearn.utils.validation import _check_feature_names, _check_method_params
 from nnexp._errors import quoted
 from nnexp._names import is_number
 from nnexp.encoding import Layout
-from nnexp.estimator import BackpropMLP, layout_of, outcome_of, plan_of, show
+from nnexp.estimator import BackpropMLP, layout_of, layout_rules, outcome_of, plan_of, show
 from nnexp.fitting import Left, Plan, Settings, Shared
 from nnexp.fitting.settings import check_jobs
 from nnexp.training.loop import Training
@@ -134,7 +134,7 @@ def fit_together(
     settings: Settings | None = None
     ready: list[tuple[Fit, Plan, Any]] = []
     shared = Shared()
-    layouts: dict[tuple[int, str], Layout | None] = {}
+    layouts: dict[tuple[int, Any], Layout | None] = {}
     for fit in fits:
         with fit.watched():
             X = fit.X
@@ -143,7 +143,7 @@ def fit_together(
                 X = head.fit_transform(X, fit.y)
                 fit.model.steps[:-1] = head.steps
             elif fit.whole is not None:
-                key = id(fit.whole), str(fit.network.encoding)
+                key = id(fit.whole), layout_rules(fit.network)
                 if key not in layouts:
                     layouts[key] = layout_of(fit.network, fit.whole)
                 if layouts[key] is not None:
@@ -252,7 +252,10 @@ def fit_many(
     if len({id(model) for model in models}) < len(models):
         raise ValueError("estimators must be different objects; clone the one that occurs twice.")
     values, values_val, names = X, X_val, None
-    if hasattr(X, "columns") and models:  # one array for all, so that it is kept once; names are checked here
+    as_it_is = all(layout_rules(model) is None for model in models)
+    if (
+        hasattr(X, "columns") and models and as_it_is
+    ):  # one array for all, so that it is kept once; names are checked here
         probe = BackpropMLP()
         _check_feature_names(probe, X, reset=True)
         if X_val is not None:

@@ -61,7 +61,9 @@ def as_given(X: Any) -> Any:
     table = _as_pandas(X)
     if table is None and not is_plain(X):
         cells = X if isinstance(X, np.ndarray) else np.asarray(X, dtype=object if _has_words(X) else None)
-        if cells.dtype.kind in "OUST" and cells.ndim == 2 and cells.size and not _holds_numbers(cells):
+        if cells.dtype.kind in "Mm" and cells.ndim == 2 and cells.size:
+            table = pd.DataFrame(cells)
+        elif cells.dtype.kind in "OUST" and cells.ndim == 2 and cells.size and not _holds_numbers(cells):
             table = pd.DataFrame(cells.astype(object)).infer_objects()
         else:
             X = cells
@@ -237,7 +239,7 @@ class Column:
                 return np.asarray(cells.to_numpy(dtype=np.float64, na_value=np.nan))
             codes, values = self._factors()
             read = [_number(value) for value in values]
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise ValueError(f"{self.called} is one of numbers, and holds what is none: {error}") from error
         return np.append(read, np.nan)[codes]
 
@@ -252,6 +254,8 @@ class Column:
     def times(self) -> pd.Series[Any]:
         """Return times as the clock showed them, without a time zone, NaT for gaps."""
         cells: Any = _of_numpy(self.cells)
+        if cells.isna().all():
+            return pd.Series(np.full(len(cells), "NaT", dtype="datetime64[us]"), index=cells.index)
         try:
             if isinstance(cells.dtype, pd.PeriodDtype):
                 return cells.dt.to_timestamp()
@@ -301,6 +305,6 @@ def _number(value: Any) -> float:
 
 def _word(value: Any) -> str:
     """Return a value as a word; the whole numbers 1 and 1.0 are one."""
-    if isinstance(value, float | np.floating | Decimal) and value == value // 1:
+    if isinstance(value, float | np.floating | Decimal) and np.isfinite(float(value)) and value == value // 1:
         return str(int(value))
     return str(value)

@@ -122,7 +122,7 @@ class Encoder:
         scaled = values - self.center
         scaled /= self.scale
         if layout.rules.clip:
-            scaled /= np.sqrt(1.0 + (scaled / _CLIP) ** 2)
+            scaled /= np.hypot(1.0, scaled / _CLIP)
         if layout.is_plain:
             out[:, : layout.n_base] = scaled
         else:
@@ -354,8 +354,10 @@ def _learn_sparse(layout: Layout, X: Any, weight: Array | None) -> Encoder:
         squares.data = squares.data / largest[squares.indices]
         mean = squares.T @ w / w.sum()
         squares.data **= 2
-        deviation = np.sqrt(np.maximum(squares.T @ w / w.sum() - mean**2, 0.0))
-        scale = np.where(deviation > 1e-9, deviation * largest, 1.0)
+        square = squares.T @ w / w.sum()
+        variance = square - mean**2
+        varies = variance > 1e-12 * square  # what is less is rounding
+        scale = np.where(varies, np.sqrt(np.where(varies, variance, 1.0)) * largest, 1.0)
     return Encoder(layout, np.zeros(n_columns), np.zeros(n_columns), scale)
 
 

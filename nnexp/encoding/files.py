@@ -64,7 +64,7 @@ def read(content: dict[str, Any], get: Callable[[Any], Any]) -> Encoder:
         hashes = get(kept_hashes)
         _array(hashes, "u", (np.size(hashes),))
         shares.append((hashes, _array(get(kept_shares), "f", hashes.shape)))
-        if not len(hashes) or hashes[0] != 0 or np.any(hashes[1:] <= hashes[:-1]):
+        if not len(hashes) or hashes.dtype != np.uint64 or hashes[0] != 0 or np.any(hashes[1:] <= hashes[:-1]):
             raise ValueError("the shares of its encoder are in no order")
     if not (numbers[2] > 0).all() or any(np.any(np.diff(values) < 0) for values in edges):
         raise ValueError("the scales of its encoder are none")
@@ -81,6 +81,7 @@ def _column(content: dict[str, Any]) -> ColumnLayout:
     fits = fits and isinstance(circles, list) and circles == [circle for circle in CIRCLES if circle in circles]
     category, time = content["kind"] == "category", content["kind"] == "time"
     fits = fits and (category or not (levels or content["more"] or content["hashed"])) and (time or not circles)
+    fits = fits and (content["more"] or not content["hashed"])
     fits = fits and not (content["pieces"] and content["kind"] not in ("number", "duration"))
     if not fits:
         raise ValueError("a column of its encoder is none")

@@ -28,7 +28,7 @@ class Quantiles:
             self._sorted = np.sort(values)
         else:
             order = np.argsort(values, kind="stable")
-            self._sorted, self._cumulated = values[order], np.cumsum(weight[order])
+            self._sorted, self._cumulated = values[order], np.cumsum(weight[order] / weight.max(initial=0.0))
 
     def at(self, share: float) -> float:
         """Return a quantile, 0 of a column that is empty."""

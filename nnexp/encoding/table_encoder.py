@@ -265,7 +265,8 @@ def fitted(encoder: Encoder, names: Array | None) -> TableEncoder:
 
 def rules_of(encoder: TableEncoder) -> Rules:
     """Return the parameters of an encoder, checked."""
-    return Rules(encoder.scale, encoder.clip, encoder.pieces, encoder.max_levels, encoder.hashed)
+    rules = Rules(encoder.scale, encoder.clip, encoder.pieces, encoder.max_levels, encoder.hashed)
+    return Rules(str(rules.scale), bool(rules.clip), int(rules.pieces), int(rules.max_levels), int(rules.hashed))
 
 
 def kinds_of(encoder: TableEncoder) -> dict[Any, str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nnexp._errors import quoted
 from nnexp._identity import key_of
 from nnexp._names import check_number, is_integer
-from nnexp.encoding import Encoder
+from nnexp.encoding import Encoder, encoder_named, rules_of
 from nnexp.fitting.outputs import Outputs, make_outputs
 from nnexp.fitting.rows import Chosen, Rows, weights_of_classes
 from nnexp.fitting.scores import Asked, ChosenScore, Face, FitnessScore, PlainScore, decides
@@ -505,6 +505,9 @@ def _check_goes_on(plan: Plan, left: Left) -> None:
         "the dtype": task.problem.dtype == model.parameters.dtype,
         "the classes": np.array_equal(getattr(plan.target, "classes", ()), getattr(model.target, "classes", ())),
     }
+    named = encoder_named(plan.settings["encoding"])
+    before = None if model.encoder is None else model.encoder.layout.rules
+    same["the encoding"] = before == (None if named is None else rules_of(named))
     if training is not None:
         same |= {
             "the algorithm or its settings": task.algorithm == training.algorithm,

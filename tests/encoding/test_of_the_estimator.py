@@ -268,6 +268,33 @@ def test_searches_and_many_fits_take_tables():
     assert len(cross_val_score(BackpropMLP(**QUICK), TABLE, ANSWERS, cv=3)) == 3
 
 
+def test_many_fits_have_the_encoding_of_fits_alone():
+    table = pd.DataFrame({"p": [1, 2, 3] * 20, "q": [True, False] * 30})
+    y = np.arange(60) % 2
+    model = BackpropMLP(encoding={"kinds": {"p": "category"}}, **QUICK)
+    (fitted,) = fit_many([clone(model)], table, y)
+    expected = clone(model).fit(table, y)
+    assert fitted.encoder_.get_feature_names_out().tolist() == ["p_1", "p_2", "p_3", "q"]
+    np.testing.assert_array_equal(fitted.predict_proba(table), expected.predict_proba(table))
+
+
+@pytest.mark.parametrize("other", ["none", "pieces", TableEncoder(scale="robust")])
+def test_training_goes_on_with_the_same_encoding_only(other):
+    for model in (BackpropMLP(warm_start=True, **QUICK).fit(*IRIS), BackpropMLP(**QUICK).fit(*IRIS)):
+        model.set_params(encoding=other)
+        with pytest.raises(ValueError, match="the encoding changed"):
+            model.fit(*IRIS) if model.warm_start else model.partial_fit(*IRIS)
+
+
+def test_validation_samples_may_be_dense_where_those_that_train_are_sparse():
+    X, y = np.eye(6)[np.arange(60) % 6], np.arange(60) % 2
+    dense = BackpropMLP(**QUICK).fit(X, y, X_val=sparse.csr_array(X), y_val=y)
+    np.testing.assert_allclose(dense.parameters_, BackpropMLP(**QUICK).fit(X, y, X_val=X, y_val=y).parameters_)
+    thin = BackpropMLP(**QUICK).fit(sparse.csr_array(X), y, X_val=X, y_val=y)
+    expected = BackpropMLP(**QUICK).fit(sparse.csr_array(X), y, X_val=sparse.csr_array(X), y_val=y)
+    np.testing.assert_allclose(thin.parameters_, expected.parameters_)
+
+
 def test_a_checkpoint_of_a_fit_to_a_table_goes_on(tmp_path):
     path = tmp_path / "fit.nnexp"
     whole = BackpropMLP(**QUICK).fit(TABLE, ANSWERS)

@@ -253,6 +253,25 @@ def test_columns_of_arrow_types():
         TableEncoder().fit(frame(a=pd.array([[1], [2]], dtype=pd.ArrowDtype(pyarrow.list_(pyarrow.int64())))))
 
 
+def test_gaps_in_arrays_of_times_and_times_that_are_all_gaps_later():
+    days = np.array([["2024-01-01"], ["NaT"], ["2024-01-03"]], dtype="M8[D]")
+    assert TableEncoder(scale="none").fit_transform(days)[:, 0].tolist() == [19723, 19723, 19725]
+    encoder = TableEncoder(scale="none").fit(frame(t=pd.to_datetime(["2024-01-01", "2024-01-03"])))
+    assert encoder.transform(frame(t=[np.nan, np.nan]))[:, 0].tolist() == [19723, 19723]
+
+
+def test_a_constant_sparse_column_keeps_its_scale_whatever_the_weights():
+    X = sparse.csr_array(np.c_[np.full(1000, 3.0), np.random.default_rng(0).normal(size=1000)])
+    for seed in range(4):
+        weight = np.random.default_rng(seed).uniform(0.1, 1, 1000)
+        assert TableEncoder().fit(X, sample_weight=weight).transform(X).toarray()[0, 0] == 3.0
+
+
+def test_numbers_far_beyond_those_of_training_stay_within_the_clip():
+    out = TableEncoder(clip=True).fit([[0.0], [1.0]]).transform([[1e200], [-1e100]])
+    np.testing.assert_allclose(out, [[3.0], [-3.0]])
+
+
 def test_numbers_that_are_too_large_are_a_sentence():
     with pytest.raises(ValueError, match="Column 'a' is one of numbers, and holds what is none: int too large"):
         TableEncoder().fit(frame(a=[10**400, 1]))
