@@ -54,20 +54,41 @@ class Quantiles:
         return np.append(edges, np.full(count + 1 - len(edges), edges[-1]))
 
     def _edges(self, most: int) -> Array:
+        """Return at most ``most + 1`` values that rows are cut at, into parts of equal weight: quantiles.
+
+        Where a value alone weighs more than a part, several quantiles are that value. It is then one edge, as are the lowest and
+        the highest value, and the others cut the rest of the rows.
+        """
         if not len(self._sorted):
             return np.empty(0)
+        values, weight = self._distinct()
+        if weight.max() <= weight.sum() / most * (1 + _ROUNDING):
+            return np.unique([self.at(share) for share in np.arange(most + 1) / most])
+        is_edge = np.zeros(len(values), dtype=bool)
+        is_edge[[0, -1]] = True
+        while (left := most + 1 - int(is_edge.sum())) > 0 and not is_edge.all():
+            rest = np.flatnonzero(~is_edge)
+            cumulated = np.cumsum(weight[rest])
+            heavy = rest[weight[rest] > cumulated[-1] / (left + 1) * (1 + _ROUNDING)]
+            if len(heavy):
+                is_edge[heavy[np.argsort(-weight[heavy], kind="stable")][:left]] = True
+                continue
+            shares = np.arange(1, left + 1) / (left + 1)
+            at = np.searchsorted(cumulated, cumulated[-1] * (shares - _ROUNDING))
+            is_edge[rest[np.minimum(at, len(rest) - 1)]] = True
+            break
+        edges: Array = values[is_edge]
+        return edges
+
+    def _distinct(self) -> tuple[Array, Array]:
+        """Return the values that there are, in order, and what the rows of each weigh."""
+        first = np.flatnonzero(np.append(True, self._sorted[1:] != self._sorted[:-1]))
+        behind = np.append(first[1:], len(self._sorted))
         if self._cumulated is None:
-            return np.unique(self._sorted[_positions(len(self._sorted), most)])
-        return np.unique([self.at(share) for share in np.arange(most + 1) / most])
+            return self._sorted[first], (behind - first).astype(np.float64)
+        return self._sorted[first], np.diff(np.append(0.0, self._cumulated[behind - 1]))
 
     def pieces(self, most: int) -> int:
-        """Return into how many pieces quantiles cut the column: none if it has not more values than they have edges."""
+        """Return into how many pieces the column is cut: none if it has two values or one."""
         edges = self._edges(most)
-        values = 1 + int((self._sorted[1:] != self._sorted[:-1]).sum())
-        return len(edges) - 1 if 3 <= len(edges) < values else 0
-
-
-def _positions(n: int, pieces: int) -> Array:
-    """Return where in n sorted numbers the edges of pieces are."""
-    shares = np.arange(pieces + 1) / pieces
-    return np.maximum(np.ceil(shares * n - _ROUNDING * n).astype(int) - 1, 0)
+        return len(edges) - 1 if len(edges) >= 3 else 0

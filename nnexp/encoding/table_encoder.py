@@ -48,8 +48,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     clip : bool, default=False
         Whether x / √(1 + (x / 3)²) keeps scaled numbers between -3 and 3.
     pieces : int, default=0
-        Into how many pieces of equally many rows a column of numbers is cut at most. A piece from b to c gives the input
-        2 · clip((x - b) / (c - b), 0, 1) - 1 beside the column itself. Columns with few values have none.
+        Into how many pieces a column of numbers of more than two values is cut at most: of equally many rows, where no value
+        alone has more than these; such a value is an edge. A piece from b to c gives the input
+        2 · clip((x - b) / (c - b), 0, 1) - 1 beside the column itself.
     max_levels : int, default=30
         Values of a category with an input each.
     hashed : int, default=8

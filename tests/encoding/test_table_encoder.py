@@ -115,11 +115,27 @@ def test_pieces_are_those_of_a_worked_example():
     assert encoder.get_feature_names_out().tolist() == ["x0", *(f"x0_piece{i}" for i in range(4))]
 
 
-def test_columns_of_few_values_have_no_pieces():
+def test_columns_of_few_values_have_a_piece_between_each_two_and_those_of_two_none():
     rng = np.random.default_rng(0)
     X = np.stack([rng.integers(0, 2, 200), rng.integers(0, 5, 200), rng.normal(size=200)], axis=1)
-    names = TableEncoder(pieces=16).fit(X).get_feature_names_out()
-    assert [name for name in names if "piece" in name] == [f"x2_piece{i}" for i in range(16)]
+    encoder = TableEncoder(pieces=16, scale="none").fit(X)
+    names = [name for name in encoder.get_feature_names_out() if "piece" in name]
+    assert names == [*(f"x1_piece{i}" for i in range(4)), *(f"x2_piece{i}" for i in range(16))]
+    steps = encoder.transform([[0.0, value, 0.0] for value in range(5)])[:, 3:7]
+    assert steps.tolist() == (2.0 * np.tril(np.ones((5, 4)), -1) - 1).tolist()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_value_of_many_rows_is_one_edge_and_the_others_cut_the_rest(weighted):
+    """80 zeros and 1 … 20: beside the lowest and the highest, 3 edges cut 1 … 19 at 4.75, 9.5 and 14.25 of 19 rows."""
+    X, weight = np.arange(21.0)[:, np.newaxis], np.r_[80.0, np.ones(20)]
+    if not weighted:
+        X, weight = X.repeat(weight.astype(int), axis=0), None
+    encoder = TableEncoder(pieces=4, scale="none").fit(X, sample_weight=weight)
+    at_edges = encoder.transform([[0.0], [5.0], [10.0], [15.0], [20.0]])[:, 1:]
+    assert at_edges.tolist() == (2.0 * np.tril(np.ones((5, 4)), -1) - 1).tolist()
+    between = encoder.transform([[2.5], [12.5]])[:, 1:]
+    assert between.tolist() == [[0.0, -1.0, -1.0, -1.0], [1.0, 1.0, 0.0, -1.0]]
 
 
 def test_pieces_are_what_their_formula_says():
