@@ -13,11 +13,13 @@ TYPE_CHECKING = False  # as type checkers know it; to load typing takes as long 
 if TYPE_CHECKING:
     from typing import Any
 
-    from nnexp.by_task import BackpropMLPClassifier, BackpropMLPRegressor, load
+    from nnexp.blending import Blend, TabularMLP, coverage_by_group
+    from nnexp.by_task import BackpropMLPClassifier, BackpropMLPRegressor
     from nnexp.callbacks import Checkpoint, ProgressBar
     from nnexp.encoding import TableEncoder
     from nnexp.estimator import BackpropMLP
     from nnexp.experiment.results import Results, load_results
+    from nnexp.loading import load
     from nnexp.network import Activation, ErrorFunction, Network
     from nnexp.scoring import scorer
     from nnexp.sweep import OptunaPruning, Space, Sweep, SweepCV, SweepResult
@@ -53,6 +55,7 @@ __all__ = [
     "BackpropMLP",
     "BackpropMLPClassifier",
     "BackpropMLPRegressor",
+    "Blend",
     "Chain",
     "Checkpoint",
     "Crossover",
@@ -75,7 +78,9 @@ __all__ = [
     "SweepCV",
     "SweepResult",
     "TableEncoder",
+    "TabularMLP",
     "__version__",
+    "coverage_by_group",
     "cross_validate",
     "fit_many",
     "load",
@@ -84,7 +89,9 @@ __all__ = [
 ]
 
 _PLACES = {
-    "nnexp.by_task": ("BackpropMLPClassifier", "BackpropMLPRegressor", "load"),
+    "nnexp.by_task": ("BackpropMLPClassifier", "BackpropMLPRegressor"),
+    "nnexp.blending": ("Blend", "TabularMLP", "coverage_by_group"),
+    "nnexp.loading": ("load",),
     "nnexp.callbacks": ("Checkpoint", "ProgressBar"),
     "nnexp.encoding": ("TableEncoder",),
     "nnexp.estimator": ("BackpropMLP",),

@@ -1,16 +1,14 @@
-"""The estimator as two classes, one for each task, for tools that go by classes and mixins; and models from files."""
+"""The estimator as two classes, one for each task, for tools that go by classes and mixins."""
 
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any, ClassVar
 
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
 
 from nnexp.estimator import BackpropMLP
-from nnexp.saving import load as load_model
 
 _PARAMETERS = [
     parameter for parameter in inspect.signature(BackpropMLP.__init__).parameters.values() if parameter.name != "task"
@@ -84,30 +82,7 @@ class BackpropMLPRegressor(RegressorMixin, _OfOneTask):
 _CLASSES = {cls.__name__: cls for cls in (BackpropMLP, BackpropMLPClassifier, BackpropMLPRegressor)}
 
 
-def load(path: str | Path) -> BackpropMLP:
-    """Read a model that `BackpropMLP.save` wrote. Nothing in the file can run code.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    BackpropMLP
-        Of the class that was saved, if it is one of nnexp's. It predicts as the saved one, to the bit.
-
-    Raises
-    ------
-    SavingError
-        If the file is damaged, is none of nnexp's or comes from a later version.
-    FileNotFoundError
-        If there is no such file.
-    """
-    model: BackpropMLP = load_model(path, _make)
-    return model
-
-
-def _make(kind: str, parameters: dict[str, Any]) -> BackpropMLP:
+def make(kind: str, parameters: dict[str, Any]) -> BackpropMLP:
     """Return an estimator of a class by its name."""
     cls = _CLASSES.get(kind, BackpropMLP)
     task = parameters.get("task")

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -173,6 +173,25 @@ def _history(model: Model) -> pd.DataFrame:
         return pd.DataFrame(model.history(0))
     frames = [pd.DataFrame({"network": i, **model.history(i)}) for i in range(model.n_networks)]
     return pd.concat(frames, ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """What is there before data are looked at.
+
+    Attributes
+    ----------
+    known : Model, Encoder, Layout or None
+        A model whose features the data must have, what has been learnt of a table, or how one is laid out that X is a part of.
+    fold : array of int, shape (n_samples,), or None
+        The fold of each sample, where that is settled.
+    shared : Shared or None
+        What other fits have made already.
+    """
+
+    known: Any = None
+    fold: Array | None = None
+    shared: Shared | None = None
 
 
 class BackpropMLP(CallbackSupportMixin, BaseEstimator):
@@ -485,7 +504,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             left = None
         settings = Settings.of(self._given())
         encoder = None if left is None else left.model.encoder
-        data = self._data(X, y, sample_weight, groups, X_val, y_val, known=encoder)
+        data = self._data(X, y, sample_weight, groups, X_val, y_val, before=_Before(encoder))
         plan = plan_fit(settings, data, self.with_model, left)
         self._show(self._outcome(plan, self._train(plan, left, X, y), self.warm_start))
         return self
@@ -520,7 +539,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             left = Left(model)
         if left is None and self.task == "classification" and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit: all classes that will occur.")
-        data = self._data(X, y, sample_weight, classes=classes, known=model)
+        data = self._data(X, y, sample_weight, classes=classes, before=_Before(model))
         plan = plan_step(settings, data, self.with_model, left)
         self._show(self._outcome(plan, self._train(plan, left, X, y), goes_on=True))
         return self
@@ -628,13 +647,10 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         X_val: Any = None,
         y_val: Any = None,
         classes: Any = None,
-        known: Model | Encoder | Layout | None = None,
+        before: _Before | None = None,
     ) -> Data:
-        """Have data checked and encoded.
-
-        ``known`` is what is there before: a model whose features the data must have, what has been learnt of a table, or how one
-        is laid out that X is a part of.
-        """
+        """Have data checked and encoded."""
+        known, fold, shared = (None, None, None) if before is None else (before.known, before.fold, before.shared)
         probe = self._twin()  # what scikit-learn notes of the data is for a model that is not there yet
         given, checked = _check_together(probe, X, y, reset=not isinstance(known, Model))
         if (X_val is None) is not (y_val is None):
@@ -645,16 +661,33 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         features, features_val = given, val
         encoder = known.encoder if isinstance(known, Model) else known if isinstance(known, Encoder) else None
         if named is not None:
-            if encoder is None and not isinstance(known, Model):
-                encoder = _learnt(named, given, names, sample_weight, known if isinstance(known, Layout) else None)
-            if encoder is not None:
-                dtype = _dtype_of(self.dtype, given)
-                is_dense = not any(hasattr(part, "nnz") for part in (given, val))
-                ones = bool(self.bias) and encoder.pieces is None and is_dense
-                features = encoder.encode(given, dtype, ones)
-                features_val = None if val is None else encoder.encode(val, dtype, ones)
+            dtype = _dtype_of(self.dtype, given)
+            is_dense = not any(hasattr(part, "nnz") for part in (given, val))
+
+            def encode() -> tuple[Encoder | None, Any]:
+                learnt = encoder
+                if learnt is None and not isinstance(known, Model):
+                    learnt = _learnt(named, given, names, sample_weight, known if isinstance(known, Layout) else None)
+                return learnt, given if learnt is None else learnt.encode(
+                    given, dtype, self._has_ones(learnt, is_dense)
+                )
+
+            if shared is None:
+                encoder, features = encode()
+            else:
+                of_encoder = rules_of(named), tuple(kinds_of(named).items()), dtype, bool(self.bias), is_dense
+                source = X, sample_weight, known
+                encoder, features = shared.encoded((*(id(part) for part in source), *of_encoder), source, encode)
+            if encoder is not None and val is not None:
+                features_val = encoder.encode(val, dtype, self._has_ones(encoder, is_dense))
         more = None if val is None else (features_val, y_val, val)
-        return Data(features, checked, given, encoder, names, sample_weight, groups, more, classes, self.random_state)
+        return Data(
+            features, checked, given, encoder, names, sample_weight, groups, more, classes, self.random_state, fold
+        )
+
+    def _has_ones(self, encoder: Encoder, is_dense: bool) -> bool:
+        """Whether what is encoded gets a column of ones, for the bias."""
+        return bool(self.bias) and encoder.pieces is None and is_dense
 
     def _train(self, plan: Plan, left: Left | None, X: Any, y: Any) -> Training:
         """Train what was planned, from the start or from what the last fit left."""
@@ -720,11 +753,12 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         asked = self.warm_start or any(isinstance(callback, Checkpoint) for callback in check_callbacks(self.callbacks))
         return plan.data_key if asked else ""
 
-    def _key_of_fit(self, plan: Plan) -> str:
+    def _key_of_fit(self, plan: Plan, data_key: str | None = None) -> str:
         """Return a hash of the parameters that decide a fit, and of its data."""
         unstable = Unstable()
         given = {name: value for name, value in plan.settings.given.items() if name not in _DECIDE_NOTHING}
-        decides = (given, plugins_in(given), plan.network.key, plan.seed.entropy, self._key_of_data(plan))
+        decides: tuple[Any, ...] = (given, plugins_in(given), plan.network.key, plan.seed.entropy)
+        decides = (*decides, self._key_of_data(plan) if data_key is None else data_key)
         key = key_of(*decides, unstable=unstable)
         resumes = any(
             isinstance(callback, Checkpoint) and callback.resume for callback in check_callbacks(self.callbacks)
@@ -809,6 +843,21 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if self.model_.answer is not None and self.model_.answer[0] is X:
             return self.model_.answer[1]
         return self.model_.values(self._checked(X))
+
+    def values_of_each(self, X: Any) -> Array:
+        """Return what each network predicts, as probabilities of the outputs or in the units of y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_networks, n_samples, n_outputs)
+            With cross-fitting that of a network is what has not learnt from its fold.
+        """
+        check_is_fitted(self)
+        return self.model_.values_of_each(self._checked(X))
 
     def _checked(self, X: Any) -> Any:
         return _check(self, X, reset=False, is_encoded=self.model_.encoder is not None)
@@ -943,7 +992,7 @@ def _learnt(named: TableEncoder, given: Any, names: Any, sample_weight: Any, lay
     if layout is None:
         layout = lay_out(given, rules_of(named), kinds_of(named), names, weight)
         for note in layout.notes:
-            warnings.warn(note, UserWarning, stacklevel=6)
+            warnings.warn(note, UserWarning, stacklevel=7)
     return learn(layout, given, weight)
 
 
@@ -964,7 +1013,8 @@ def plan_of(
     ----------
     estimator : BackpropMLP
     data : dict
-        Arguments of its `fit`.
+        Arguments of its `fit`; besides, as ``fold``, the fold of each sample where that is settled, and as ``known`` how a table
+        is laid out that X is a part of.
     feature_names : array of str, default=None
         The names of the columns, where X was cut out of a table.
     shared : Shared, default=None
@@ -972,7 +1022,9 @@ def plan_of(
     settings : Settings, default=None
         The checked parameters of an estimator with the same ones.
     """
-    checked = estimator._data(**data)
+    before = _Before(data.get("known"), data.get("fold"), shared)
+    arguments = {name: value for name, value in data.items() if name not in ("known", "fold")}
+    checked = estimator._data(**arguments, before=before)
     if feature_names is not None:
         checked = replace(checked, feature_names=feature_names)
     return plan_fit(settings or Settings.of(estimator._given()), checked, estimator.with_model, shared=shared)
@@ -999,6 +1051,11 @@ def layout_rules(estimator: BackpropMLP) -> tuple[Any, ...] | None:
 def settings_of(estimator: BackpropMLP) -> Settings:
     """Return the parameters of an estimator, checked; see `Settings.of`."""
     return Settings.of(estimator._given())
+
+
+def key_of_plan(estimator: BackpropMLP, plan: Plan) -> str:
+    """Return a hash of the parameters that decide the fit of an estimator, and of its data."""
+    return estimator._key_of_fit(plan, plan.data_key)
 
 
 def outcome_of(estimator: BackpropMLP, plan: Plan, training: Training) -> Left:

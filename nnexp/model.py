@@ -155,6 +155,23 @@ class Model:
             features[:, : self.encoder.n_columns], None, spread=False, pieces=self.encoder.pieces
         )[0]
 
+    def values_of_each(self, X: Any) -> Array:
+        """Return what each network says, shape (n_networks, n, n_outputs); see `values`."""
+        shape = self.n_networks, X.shape[0], self.network.n_outputs
+        values = np.empty(shape, dtype=self.target.dtype_of_values(self.parameters.dtype))
+        with one_thread(), np.errstate(over="ignore", invalid="ignore"):
+            for here in chunks(X.shape[0], self.network.n_inputs):
+                values[:, here] = self._values_of_block(rows_of(X, here), self.encoder, None)
+        return values
+
+    def _values_of_block(self, block: Any, encoder: Encoder | None, pieces: Pieces | None) -> Array:
+        """Return what each network says of some rows."""
+        block = block if encoder is None else encoder.inputs(block)
+        if pieces is not None:
+            block = pieces.expand(block, np.empty((len(block), pieces.n_inputs), dtype=block.dtype))
+        inputs = dense(block).astype(self.parameters.dtype, copy=False)
+        return self.target.values(self.network.forward(self.parameters, inputs))
+
     def spread(self, X: Any) -> tuple[Array, Array]:
         """Return what `values` does, and the standard deviation of the networks' values around it."""
         return self._mean_and_spread(X, self.encoder, spread=True)
@@ -168,12 +185,7 @@ class Model:
         deviation = np.zeros((n if spread else 0, network.n_outputs), dtype=mean.dtype)
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             for here in chunks(n, network.n_inputs):
-                block = rows_of(X, here)
-                block = block if encoder is None else encoder.inputs(block)
-                if pieces is not None:
-                    block = pieces.expand(block, np.empty((len(block), pieces.n_inputs), dtype=block.dtype))
-                outputs = network.forward(self.parameters, dense(block).astype(dtype, copy=False))
-                values = self.target.values(outputs)
+                values = self._values_of_block(rows_of(X, here), encoder, pieces)
                 mean[here] = values.mean(axis=0) if several else values[0]
                 if spread and several:
                     deviation[here] = values.std(axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from nnexp._errors import quoted
 from nnexp._files import as_path, replacing
 from nnexp.encoding import ColumnLayout, Encoder
 from nnexp.network import ACTIVATIONS
-from nnexp.targets import Classes, Labels, Numbers
+from nnexp.targets import Classes, Labels, Numbers, Target
 
 Array = NDArray[Any]
 
@@ -165,6 +166,57 @@ def _classes(classes: Array, onnx: Any) -> tuple[Array, int]:
 
 def to_onnx(model: Any, path: str | Path | None = None) -> Any:
     """Make the graph of a fitted model; see `BackpropMLP.to_onnx`."""
+    onnx = _onnx()
+    if not hasattr(model, "model_"):
+        raise ValueError("The model is not fitted: there is no network to export.")
+    g = _Graph(onnx, np.float32)  # runtimes have few operators in float64
+    return _finished(g, _average(g, model), model.model_.target, model.model_.encoder, model.n_features_in_, path)
+
+
+def to_onnx_of_blend(
+    members: Sequence[tuple[float, Any]],
+    target: Target,
+    calibration: tuple[float, float] | None,
+    path: str | Path | None = None,
+) -> Any:
+    """Make the graph of fitted models whose weighted average, calibrated, is the answer.
+
+    Parameters
+    ----------
+    members : sequence of pairs of a weight and a fitted BackpropMLP
+    target : Target
+        Of the blend: a column for each class.
+    calibration : pair of float, or None
+        The temperature, and the lowest probability.
+    path : str or Path, default=None
+    """
+    g = _Graph(_onnx(), np.float32)
+    total = ""
+    for weight, model in members:
+        value = _average(g, model)
+        if isinstance(target, Numbers):
+            value = g.node("Mul", value, g.constant(weight, np.float64))
+        else:
+            if isinstance(target, Classes) and model.model_.target.one_output:
+                value = g.node("Concat", g.node("Sub", g.constant(1.0), value), value, axis=1)
+            value = g.scaled(value, weight)
+        total = g.node("Add", total, value) if total else value
+    if calibration is not None:
+        temperature, lowest = calibration
+        n_cases = target.n_outputs if target.is_exclusive else 2
+        total = g.node("Add", g.scaled(total, 1.0 - n_cases * lowest), g.constant(lowest))
+        logit = g.node("Log", total)
+        if isinstance(target, Classes):
+            total = g.node("Softmax", g.scaled(logit, 1 / temperature), axis=1)
+        else:
+            other = g.node("Log", g.node("Sub", g.constant(1.0), total))
+            total = g.node("Sigmoid", g.scaled(g.node("Sub", logit, other), 1 / temperature))
+    encoder, n_features = members[0][1].model_.encoder, members[0][1].n_features_in_
+    return _finished(g, total, target, encoder, n_features, path)
+
+
+def _onnx() -> Any:
+    """Return the package, or say how to get it."""
     try:
         import onnx
         import onnx.checker
@@ -172,12 +224,13 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
         import onnx.numpy_helper
     except ImportError as error:
         raise ImportError("to_onnx needs the package onnx: pip install 'nnexp[onnx]'.") from error
-    if not hasattr(model, "model_"):
-        raise ValueError("The model is not fitted: there is no network to export.")
-    g = _Graph(onnx, np.float32)  # runtimes have few operators in float64
-    target = model.model_.target
+    return onnx
+
+
+def _average(g: _Graph, model: Any) -> str:
+    """Add what a fitted model predicts: the average of its networks."""
+    onnx, target, encoder = g.onnx, model.model_.target, model.model_.encoder
     values = []
-    encoder = model.model_.encoder
     inputs = "X" if encoder is None else _encoded(g, encoder)
     for number in range(len(model.parameters_)):
         output = _network(g, model, number, inputs)
@@ -195,13 +248,21 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
         for value in values[1:]:
             average = g.node("Add", average, value)
         average = g.node("Mul", average, g.constant(1 / len(values), np.float64))
+    return average
+
+
+def _finished(
+    g: _Graph, average: str, target: Target, encoder: Encoder | None, n_features: int, path: str | Path | None
+) -> Any:
+    """Add what is put out, and return the graph as a model."""
+    onnx = g.onnx
     kind = int(onnx.helper.np_dtype_to_tensor_dtype(g.dtype))
     outputs = []
 
     def put_out(name: str, element: int, *shape: int) -> None:
         outputs.append(onnx.helper.make_tensor_value_info(name, element, [None, *shape]))
 
-    n_outputs = model.network_.n_outputs
+    n_outputs = target.n_outputs
     if isinstance(target, Numbers):
         g.node("Identity", average, output="prediction")
         put_out("prediction", onnx.TensorProto.DOUBLE, n_outputs)
@@ -226,7 +287,7 @@ def to_onnx(model: Any, path: str | Path | None = None) -> Any:
         name = "probabilities" if target.probabilistic else "scores"
         g.node("Identity", scores, output=name)
         put_out(name, kind, len(target.classes) if target.probabilistic else n_outputs)
-    given = [onnx.helper.make_tensor_value_info("X", kind, [None, model.n_features_in_])]
+    given = [onnx.helper.make_tensor_value_info("X", kind, [None, n_features])]
     if encoder is not None and not encoder.layout.is_numbers:
         given = [
             onnx.helper.make_tensor_value_info(

@@ -49,7 +49,7 @@ class SavingError(ExpectedError, ValueError):
     """A model cannot be written to a file, or a file cannot be read as one; the message says why."""
 
 
-class _Writer:
+class Writer:
     """Turns values into JSON and arrays."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class _Writer:
         )
 
 
-class _Reader:
+class Reader:
     """Turns JSON and arrays back into values."""
 
     def __init__(self, arrays: dict[str, Array]) -> None:
@@ -166,21 +166,29 @@ def save(path: str | Path, estimator: Any) -> None:
     """Write a fitted model to a file; see `BackpropMLP.save`."""
     if not hasattr(estimator, "model_"):
         raise SavingError("The model is not fitted: there is nothing to save.")
-    writer = _Writer()
-    model: Model = estimator.model_
+    writer = Writer()
+    write_file(path, {"kind": "model", **header_of(estimator, writer)}, writer.arrays)
+
+
+def params_of(estimator: Any, writer: Writer) -> dict[str, Any]:
+    """Return what stands for the parameters of an estimator."""
     given = {"task": estimator.task, **estimator.get_params(deep=False)}
     params = {name: writer.value(value, name) for name, value in given.items() if name not in _LEFT_OUT}
     seed = given["random_state"]
     params["random_state"] = int(seed) if isinstance(seed, int | np.integer) else None
-    params |= {name: given[name] for name in ("scoring", "fitness") if isinstance(given[name], str)}
+    return params | {name: given[name] for name in ("scoring", "fitness") if isinstance(given.get(name), str)}
+
+
+def header_of(estimator: Any, writer: Writer) -> dict[str, Any]:
+    """Return what stands for a fitted `BackpropMLP`."""
+    model: Model = estimator.model_
     facts = {name: getattr(estimator, name) for name in _PLAIN if hasattr(estimator, name)}
     names = model.feature_names
-    header = {
-        "kind": "model",
+    return {
         "class": type(estimator).__name__,
-        "params": params,
+        "params": params_of(estimator, writer),
         "network": _network_to_json(model.network, writer),
-        "target": _target_to_json(model.target, writer),
+        "target": target_to_json(model.target, writer),
         "plain": facts,
         "arrays": {name: writer.array(getattr(estimator, name)) for name in _ARRAYS if hasattr(estimator, name)},
         "history": [
@@ -191,26 +199,22 @@ def save(path: str | Path, estimator: Any) -> None:
         "features": None if names is None else list(names),
         "multilabel": model.target.has_labels,
     }
-    _write(path, header, writer.arrays)
 
 
-def load(path: str | Path, make: Callable[[str, dict[str, Any]], Any]) -> Any:
-    """Read a model that `save` wrote; make returns an estimator by the name of its class and its parameters. See `nnexp.load`."""
-    header, arrays = _read(path, "model")
-    with _as_saving_error(path):
-        _check_limits(header, sum(array.size for array in arrays.values()))
-        reader = _Reader(arrays)
-        params = {name: reader.value(value) for name, value in header["params"].items()}
-        if "encoder" not in header:  # networks of earlier versions saw X as it is
-            params["encoding"] = "none"
-        estimator = make(str(header.get("class", "")), params)  # earlier versions had one class
-        given = {"task": estimator.task, **estimator.get_params(deep=False)}
-        return estimator.with_model(_model_of(header, reader, Settings.of(given)))
+def estimator_of(header: dict[str, Any], reader: Reader, make: Callable[[str, dict[str, Any]], Any]) -> Any:
+    """Return the `BackpropMLP` that a header stands for; make returns one by the name of its class and its parameters."""
+    _check_limits(header, sum(array.size for array in reader.arrays.values()))
+    params = {name: reader.value(value) for name, value in header["params"].items()}
+    if "encoder" not in header:  # networks of earlier versions saw X as it is
+        params["encoding"] = "none"
+    estimator = make(str(header.get("class", "")), params)  # earlier versions had one class
+    given = {"task": estimator.task, **estimator.get_params(deep=False)}
+    return estimator.with_model(_model_of(header, reader, Settings.of(given)))
 
 
-def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Model:
+def _model_of(header: dict[str, Any], reader: Reader, settings: Settings) -> Model:
     network = _network_from_json(header["network"], reader)
-    target = _target_from_json(header["target"], reader)
+    target = target_from_json(header["target"], reader)
     _check_target(target, network, settings["task"])
     facts = header["plain"]
     for name, is_right in _PLAIN.items():
@@ -228,7 +232,7 @@ def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Mo
         raise ValueError("connections that its network does not have weigh something")
     if isinstance(target, Numbers) and target.mean.ndim == 3 and len(target.mean) != shape[0]:
         raise ValueError("its target does not fit its networks")
-    if not _is_whole(header["n_features"], 1):
+    if not is_whole(header["n_features"], 1):
         raise ValueError("its number of features is no number")
     if header["multilabel"] is not target.has_labels:
         raise ValueError("its target does not fit its labels")
@@ -248,7 +252,7 @@ def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Mo
         n_iter=facts["n_iter_"],
         evaluations=facts["evaluations_"],
         stop_reasons=(facts["stop_reason_"],),
-        feature_names=_names_from_json(header["features"], header["n_features"]),
+        feature_names=names_from_json(header["features"], header["n_features"]),
         encoder=encoder,
         temperature=facts.get("temperature_"),
         out_of_fold=_out_of_fold_from_json(facts, arrays),
@@ -256,7 +260,8 @@ def _model_of(header: dict[str, Any], reader: _Reader, settings: Settings) -> Mo
     )
 
 
-def _names_from_json(names: Any, n: int) -> Array | None:
+def names_from_json(names: Any, n: int) -> Array | None:
+    """Return the names of n features, or None where there are none."""
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != n or not all(isinstance(name, str) for name in names):
@@ -275,7 +280,7 @@ def _out_of_fold_from_json(facts: dict[str, Any], arrays: dict[str, Array]) -> O
 
 def save_training(path: str | Path, key: str, training: Training) -> None:
     """Write a training as it is after its last step; see `Checkpoint`."""
-    writer = _Writer()
+    writer = Writer()
     state = {name: writer.array(values) for name, values in training.state.arrays.items()}
     generators = [rng.bit_generator.state for rng in training.state.rngs]
     training.log.close()
@@ -295,7 +300,7 @@ def save_training(path: str | Path, key: str, training: Training) -> None:
         "seconds": training.seconds,
         "log": log,
     }
-    _write(path, header, writer.arrays)
+    write_file(path, header, writer.arrays)
 
 
 def _in_file(name: str) -> str:
@@ -311,7 +316,7 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
     SavingError
         If the checkpoint was written by a fit with other parameters or data, or is damaged.
     """
-    header, arrays = _read(path, "checkpoint")
+    header, arrays = read_file(path, "checkpoint")
     if header.get("keys") != _KEYS:
         raise SavingError(
             f"{path} was written by a version of nnexp that tells fits apart in another way. Remove the file to start anew."
@@ -321,8 +326,8 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
             f"{path} was written by a fit with other parameters or other data. Use them, or remove the file to start anew. Where "
             "many fits share their callbacks, as in a search, name a folder: each has a file of its own there."
         )
-    with _as_saving_error(path):
-        reader = _Reader(arrays)
+    with as_saving_error(path):
+        reader = Reader(arrays)
         restored = first.select(np.arange(len(first.stop_reason)))
         if set(header["state"]) != set(restored.state.arrays):
             raise ValueError("its state is that of another algorithm")
@@ -336,7 +341,7 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
         if len(header["stop_reason"]) != len(restored.stop_reason):
             raise ValueError("its reasons to stop do not fit its networks")
         restored.stop_reason = [str(reason) for reason in header["stop_reason"]]
-        if not (_is_real(header["seconds"]) and header["seconds"] >= 0):
+        if not (is_real(header["seconds"]) and header["seconds"] >= 0):
             raise ValueError("its seconds are no number")
         restored.seconds = float(header["seconds"])
         restored.log = History(
@@ -356,7 +361,7 @@ def load_training(path: str | Path, key: str, first: Training) -> Training:
     return restored
 
 
-def _network_to_json(network: Network, writer: _Writer) -> dict[str, Any]:
+def _network_to_json(network: Network, writer: Writer) -> dict[str, Any]:
     return {
         "layer_sizes": list(network.layer_sizes),
         "activations": [writer.part(activation, "activation") for activation in network.activations],
@@ -377,7 +382,7 @@ def _fill(array: Array, values: Any) -> None:
     array[...] = values
 
 
-def _history_from_json(histories: list[dict[str, Any]], reader: _Reader) -> History:
+def _history_from_json(histories: list[dict[str, Any]], reader: Reader) -> History:
     blocks = []
     for member, columns in enumerate(histories):
         history = {str(name): reader.value(values) for name, values in columns.items()}
@@ -392,11 +397,13 @@ def _history_from_json(histories: list[dict[str, Any]], reader: _Reader) -> Hist
     return History(blocks)
 
 
-def _is_whole(value: Any, low: int) -> bool:
+def is_whole(value: Any, low: int) -> bool:
+    """Whether a value is a whole number of at least ``low``."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= 2**62
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: Any) -> bool:
+    """Whether a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -407,12 +414,12 @@ def _is_error(value: Any) -> bool:
 
 # Fitted attributes, and what each of them may be.
 _PLAIN: dict[str, Callable[[Any], bool]] = {
-    "n_iter_": lambda value: _is_whole(value, 0),
+    "n_iter_": lambda value: is_whole(value, 0),
     "stop_reason_": lambda value: isinstance(value, str),
-    "evaluations_": lambda value: _is_whole(value, 0),
+    "evaluations_": lambda value: is_whole(value, 0),
     "best_error_": _is_error,
     "best_validation_score_": _is_error,
-    "temperature_": lambda value: _is_real(value) and value > 0,
+    "temperature_": lambda value: is_real(value) and value > 0,
     "oof_score_": _is_error,
     "oof_score_error_": _is_error,
 }
@@ -425,12 +432,12 @@ def _check_limits(header: dict[str, Any], n_values: int) -> None:
     sizes, blocks, activations = content["layer_sizes"], content["blocks"], content["activations"]
     if not isinstance(sizes, list) or not isinstance(blocks, list) or not isinstance(activations, list):
         raise ValueError("its network is no network")
-    if not 2 <= len(sizes) <= MOST_LAYERS or not all(_is_whole(size, 1) for size in sizes):
+    if not 2 <= len(sizes) <= MOST_LAYERS or not all(is_whole(size, 1) for size in sizes):
         raise ValueError(f"its network has no 2 to {MOST_LAYERS:,} layers of neurons, or is larger than its weights")
     pairs = [(source, target) for source, target, _ in blocks]
     if len(pairs) > min(MOST_PAIRS, len(sizes) ** 2) or len(set(pairs)) < len(pairs):
         raise ValueError("its network connects more pairs of layers than there are")
-    if not all(_is_whole(layer, 0) and layer < len(sizes) for pair in pairs for layer in pair):
+    if not all(is_whole(layer, 0) and layer < len(sizes) for pair in pairs for layer in pair):
         raise ValueError("its network connects layers that are not there")
     if sum(sizes[source] * sizes[target] for source, target in pairs) > n_values:
         raise ValueError("its network is larger than its weights")
@@ -477,7 +484,7 @@ def _check_target(target: Target, network: Network, task: str) -> None:
         raise ValueError("its target does not fit its network")
 
 
-def _network_from_json(content: dict[str, Any], reader: _Reader) -> Network:
+def _network_from_json(content: dict[str, Any], reader: Reader) -> Network:
     sizes = content["layer_sizes"]
     activations = [reader.value(content_of) for content_of in content["activations"]]
     if not all(isinstance(activation, Activation) for activation in activations):
@@ -490,16 +497,18 @@ def _network_from_json(content: dict[str, Any], reader: _Reader) -> Network:
     return network.evolvable(connections=True) if content.get("zero_is_absent") else network
 
 
-def _target_to_json(target: Target, writer: _Writer) -> dict[str, Any]:
+def target_to_json(target: Target, writer: Writer) -> dict[str, Any]:
+    """Return what stands for a target."""
     kind = next(name for name, cls in _TARGETS.items() if isinstance(target, cls))
     return {"kind": kind, "fields": {name: writer.value(value_of, name) for name, value_of in vars(target).items()}}
 
 
-def _target_from_json(content: dict[str, Any], reader: _Reader) -> Target:
+def target_from_json(content: dict[str, Any], reader: Reader) -> Target:
+    """Return the target that was written."""
     return _TARGETS[content["kind"]](**{name: reader.value(value_of) for name, value_of in content["fields"].items()})
 
 
-def _write(path: str | Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
+def write_file(path: str | Path, header: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Write the file beside its place and move it there, so that a kill leaves the old one or the new one."""
     target = as_path(path)
     content = {"format": FORMAT, "version": VERSION, "nnexp": __version__, **header}
@@ -513,14 +522,14 @@ def _write(path: str | Path, header: dict[str, Any], arrays: dict[str, Array]) -
         raise SavingError(f"{path} cannot be written: {reason(error)}.") from error
 
 
-def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the header and the arrays of a file; believe nothing in it."""
+def read_file(path: str | Path, *kinds: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return the header and the arrays of a file of one of these kinds; believe nothing in it."""
     source = as_path(path)
     if not source.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     if not source.is_file():
         raise SavingError(f"{path} is no file.")
-    with _as_saving_error(path):
+    with as_saving_error(path):
         size = source.stat().st_size
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
@@ -537,8 +546,8 @@ def _read(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Array]
             version = header.get("version")
             if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= VERSION:
                 raise ValueError(f"it was written by a later version of nnexp, {header.get('nnexp')}; update nnexp")
-            if header.get("kind") != kind:
-                raise ValueError(f"it is a {header.get('kind')}, and a {kind} is wanted")
+            if header.get("kind") not in kinds:
+                raise ValueError(f"it is a {header.get('kind')}, and a {kinds[0]} is wanted")
             arrays = {}
             for member in members:
                 if member.filename != "header.json":
@@ -563,7 +572,7 @@ def _read_array(content: bytes) -> Array:
     return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-class _as_saving_error:  # noqa: N801 - used as a statement
+class as_saving_error:  # noqa: N801 - used as a statement
     """Turns whatever a damaged or hostile file provokes into one error with a sentence."""
 
     def __init__(self, path: str | Path) -> None:

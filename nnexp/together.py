@@ -125,15 +125,17 @@ def fit_together(
     same_parameters: bool = False,
     watch: WatchFits | None = None,
     all_or_none: bool = False,
+    shared: Shared | None = None,
 ) -> None:
     """Fit all models, each as it would be fitted alone; one that fails keeps its error and stops no other.
 
     ``same_parameters`` says that all are clones of one, whose parameters need no second check. ``watch`` looks on after each
     step and may stop members by giving them a ``stop_reason``. With ``all_or_none`` no model shows anything where one fails.
+    ``shared`` is what fits of before have made already.
     """
     settings: Settings | None = None
     ready: list[tuple[Fit, Plan, Any]] = []
-    shared = Shared()
+    shared = shared or Shared()
     layouts: dict[tuple[int, Any], Layout | None] = {}
     for fit in fits:
         with fit.watched():

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "training": {"network"},
     "encoding": {"network.samples"},
     "targets": set(),
+    "intervals": set(),
     "parts": {"network", "training"},
     "model": {"network", "training", "targets", "encoding"},
     "fitting": {"network", "training", "targets", "encoding", "model"},
@@ -45,7 +46,20 @@ MAY_IMPORT = {
         "onnx_export",
         "parts",
     },
-    "by_task": {"estimator", "saving"},
+    "by_task": {"estimator"},
+    "blending": {
+        "training",
+        "targets",
+        "encoding",
+        "model",
+        "fitting",
+        "estimator",
+        "together",
+        "saving",
+        "onnx_export",
+        "intervals",
+    },
+    "loading": {"blending", "by_task", "saving"},
     "trusted": {"network", "training", "targets", "encoding", "model", "fitting", "parts", "estimator", "by_task"},
     "together": {"training", "encoding", "fitting", "estimator"},
     "scoring": set(),
@@ -82,9 +96,19 @@ MAY_IMPORT = {
     },
 }
 FOREIGN = {
-    "sklearn": {"encoding", "fitting", "estimator", "by_task", "together", "sweep", "experiment", "scoring"},
+    "sklearn": {
+        "encoding",
+        "fitting",
+        "estimator",
+        "by_task",
+        "together",
+        "blending",
+        "sweep",
+        "experiment",
+        "scoring",
+    },
     "optuna": {"sweep"},
-    "pandas": {"encoding", "estimator", "sweep", "experiment", "report", "verify", "testing"},
+    "pandas": {"encoding", "estimator", "blending", "sweep", "experiment", "report", "verify", "testing"},
 }
 
 
@@ -131,6 +155,12 @@ FOREIGN_PRIVATE = {
     "_sklearn_output_config": "whether a data frame is asked for; tests/encoding/test_table_encoder.py",
     "_check_feature_names": "scikit-learn's check of columns, with its messages; tests/test_together.py",
     "_check_method_params": "cuts arguments of fit by rows; tests/test_together.py, tests/sweep/test_search.py",
+    "_BaseComposition": "parameters of estimators with names, as in scikit-learn's pipelines; tests/blending/test_blend.py",
+    "_get_params": "the same; tests/blending/test_blend.py",
+    "_set_params": "the same; tests/blending/test_blend.py",
+    "_validate_names": "the same; tests/blending/test_blend.py",
+    "_num_samples": "how many rows any table has; tests/blending/test_blend.py",
+    "_safe_indexing": "cuts tables of any kind by rows; tests/blending/test_blend.py",
     "_safe_split": "cuts samples as scikit-learn's searches do; tests/test_together.py, tests/sweep/test_evaluation.py",
     "_estimator_type": "of estimators from before scikit-learn's tags; tests/sweep/test_evaluation.py",
     "_sign": "tells scorers that take weights; tests/test_estimator.py",
@@ -210,6 +240,7 @@ def test_the_public_names_are_there():
 
 # What users call may have as many parameters as they want to set.
 LONG_SIGNATURES = {
+    "blending.tabular.TabularMLP.__init__",
     "estimator.BackpropMLP.__init__",
     "experiment.runs.run_experiment",
     "sweep.search.SweepCV.__init__",

@@ -41,7 +41,7 @@ def _with_out_of_fold(plan: Plan, model: Model) -> Model:
         assert model.temperature is not None
         outputs = at_temperature(outputs, model.temperature)
     values = outputs if target.is_numeric else target.as_expected(outputs)
-    score, score_error = _score_and_error(target, values, expected, rows.weight)
+    score, score_error = score_and_error(target, values, expected, rows.weight)
     shown = target.shown(values)
     prediction = np.full((rows.n_given, *shown.shape[1:]), np.nan, dtype=shown.dtype)
     prediction[rows.numbers] = shown
@@ -67,7 +67,7 @@ def _outputs_out_of_fold(plan: Plan, model: Model) -> tuple[Array, Array]:
     return outputs, expected
 
 
-def fit_temperature(outputs: Array, expected: Array, weight: Array | None) -> float:
+def fit_temperature(outputs: Array, expected: Array, weight: Array | None, is_exclusive: bool | None = None) -> float:
     """Return the temperature at which probabilities give what happened the highest likelihood (Guo et al. 2017).
 
     Parameters
@@ -76,18 +76,21 @@ def fit_temperature(outputs: Array, expected: Array, weight: Array | None) -> fl
         Probabilities of classes; of one output, or of several labels, each by itself.
     expected : array of shape (n, n_outputs)
     weight : array of shape (n,), or None
+    is_exclusive : bool or None, default=None
+        Whether they are of classes that exclude each other; None to see whether they add up to 1.
 
     Returns
     -------
     float
         Between 0.2 and 20. What is divided by it are the inputs z of the output neurons.
     """
+    adds_up = _adds_up(outputs) if is_exclusive is None else is_exclusive
 
     def error(log_temperature: float) -> float:
-        p = at_temperature(outputs.astype(np.float64), float(np.exp(log_temperature)))
+        p = at_temperature(outputs.astype(np.float64), float(np.exp(log_temperature)), is_exclusive)
         tiny = np.finfo(np.float64).tiny
         each = special.xlogy(expected, np.maximum(p, tiny))
-        if p.shape[1] == 1 or not _adds_up(outputs):
+        if p.shape[1] == 1 or not adds_up:
             each = each + special.xlogy(1.0 - expected, np.maximum(1.0 - p, tiny))
         return -float(np.average(each.sum(axis=1), weights=weight))
 
@@ -95,11 +98,11 @@ def fit_temperature(outputs: Array, expected: Array, weight: Array | None) -> fl
     return float(np.exp(minimum.x))
 
 
-def at_temperature(outputs: Array, temperature: float) -> Array:
+def at_temperature(outputs: Array, temperature: float, is_exclusive: bool | None = None) -> Array:
     """Return the probabilities that outputs would be if the inputs of their neurons were divided by a temperature."""
     tiny = np.finfo(outputs.dtype).tiny
     z = np.log(np.maximum(outputs, tiny))
-    if outputs.shape[1] > 1 and _adds_up(outputs):
+    if outputs.shape[1] > 1 and (_adds_up(outputs) if is_exclusive is None else is_exclusive):
         return special.softmax(z / temperature, axis=1).astype(outputs.dtype)
     z -= np.log(np.maximum(1.0 - outputs, np.finfo(outputs.dtype).epsneg / 2))
     return special.expit(z / temperature).astype(outputs.dtype)
@@ -109,7 +112,7 @@ def _adds_up(outputs: Array) -> bool:
     return bool(np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4))
 
 
-def _score_and_error(target: Target, values: Array, expected: Array, weight: Array | None) -> tuple[float, float]:
+def score_and_error(target: Target, values: Array, expected: Array, weight: Array | None) -> tuple[float, float]:
     """Return accuracy or R², and half the width of its 95 % interval by the influence of each sample on it."""
     score = target.hits(values, expected, weight)
     w = np.ones(len(values)) if weight is None else weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +20,7 @@ from nnexp.fitting.outputs import Outputs, make_outputs
 from nnexp.fitting.rows import Chosen, Rows, weights_of_classes
 from nnexp.fitting.scores import Asked, ChosenScore, Face, FitnessScore, PlainScore, decides
 from nnexp.fitting.settings import Settings, is_auto
-from nnexp.fitting.splits import Split, resolve_validation, split_rows
+from nnexp.fitting.splits import Split, resolve_validation, split_by, split_rows
 from nnexp.model import MOST_ROWS, Model, rows_of
 from nnexp.network import Network
 from nnexp.network.error_functions import CrossEntropy, SoftmaxCrossEntropy, make_objective
@@ -58,6 +59,8 @@ class Data:
         All classes that will ever occur.
     random_state : Any
         As the parameter has it: the settings may be another estimator's.
+    fold : array of int, shape (n,), or None
+        The fold of each sample where several models are to have the same ones: each network sets its own aside.
     """
 
     features: Any
@@ -70,6 +73,7 @@ class Data:
     more: tuple[Any, Any, Any] | None = None
     classes: Any = None
     random_state: Any = None
+    fold: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,11 +172,18 @@ class Plan:
 
 
 class Shared:
-    """What several fits have in common: equal tables of inputs and networks are made once."""
+    """What several fits have in common: equal tables of inputs and networks are made once, and what was learnt of a table."""
 
     def __init__(self) -> None:
+        self._encoded: dict[Any, Any] = {}
         self._tables: dict[Any, Any] = {}
         self._networks: dict[Any, Any] = {}
+
+    def encoded(self, key: tuple[Any, ...], source: Any, make: Callable[[], Any]) -> Any:
+        """Return what is made of a source, which a key names by its id among others: made once, and kept with the source."""
+        if key not in self._encoded:
+            self._encoded[key] = make(), source
+        return self._encoded[key][0]
 
     def samples(self, rows: Rows, chosen: Chosen | None, encoder: Encoder | None, bias: bool, dtype: Any) -> Samples:
         """Return the table of inputs."""
@@ -265,7 +276,10 @@ class _Planning:
         how = "none" if self.one_step else "given"
         if chosen is None and not self.one_step:
             how = resolve_validation(settings, len(rows), algorithm)
-        split = split_rows(settings, rows, outputs.target, how, _number(split_seed))
+        if data.fold is not None:
+            split = split_by(data.fold[rows.numbers], settings.n_networks)
+        else:
+            split = split_rows(settings, rows, outputs.target, how, _number(split_seed))
         if chosen is not None:
             more = np.arange(len(rows), len(rows) + chosen.features.shape[0])
             split = replace(split, validation=[more] * settings.n_networks)

@@ -73,7 +73,7 @@ def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: i
             return Split(how, [training] * networks, [validation] * networks)
         if n < networks:
             raise ValueError(f"n_networks={networks} folds need at least as many samples.")
-        return Split(how, *_folds(n, networks, strata, rows.groups, seed))
+        return Split(how, *_apart(folds(n, networks, strata, rows.groups, seed), networks))
     except ValueError as error:
         if not is_asked:
             return Split("none", [np.arange(n)] * networks, None)
@@ -110,8 +110,48 @@ def _hold_out(n: int, fraction: float, strata: Any, groups: Any, seed: int, keep
     return np.sort(training), np.sort(validation)
 
 
-def _folds(n: int, k: int, strata: Any, groups: Any, seed: int) -> tuple[list[Array], list[Array]]:
-    """Cut the samples into a fold for each network: of every class its share, and whole groups."""
+def split_by(fold: Array, networks: int) -> Split:
+    """Return the split in which each network sets aside the samples of its own fold, given the fold of each sample.
+
+    Raises
+    ------
+    ValueError
+        If a network would have no sample to choose by, or none to learn from.
+    """
+    counts = np.bincount(fold, minlength=networks)
+    if len(counts) > networks or not counts.all() or networks < 2:
+        raise ValueError(f"{networks} networks need as many folds, each with samples. Got folds of {counts.tolist()}.")
+    return Split("cross", *_apart(fold, networks))
+
+
+def _apart(fold: Array, k: int) -> tuple[list[Array], list[Array]]:
+    """Return for each fold the samples that are not in it, and those that are."""
+    parts = [fold == number for number in range(k)]
+    return [np.flatnonzero(~part) for part in parts], [np.flatnonzero(part) for part in parts]
+
+
+def folds(n: int, k: int, strata: Any, groups: Any, seed: int) -> Array:
+    """Cut n samples into k folds, of every class its share, and whole groups.
+
+    Parameters
+    ----------
+    n, k : int
+    strata : array of shape (n,), or None
+        The class of each sample.
+    groups : array of shape (n,), or None
+        Samples of one group come into one fold.
+    seed : int
+
+    Returns
+    -------
+    array of int, shape (n,)
+        The fold of each sample.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than folds.
+    """
     if strata is not None and np.unique(strata, return_counts=True)[1].max() < k:
         strata = None  # no class has a sample for each fold
     grouped = groups is not None
@@ -121,5 +161,7 @@ def _folds(n: int, k: int, strata: Any, groups: Any, seed: int) -> tuple[list[Ar
         splitter = (StratifiedGroupKFold if grouped else StratifiedKFold)(k, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
-        pairs = list(splitter.split(np.empty((n, 1)), strata, groups))
-    return [training for training, _ in pairs], [fold for _, fold in pairs]
+        of_sample = np.empty(n, dtype=int)
+        for number, (_, part) in enumerate(splitter.split(np.empty((n, 1)), strata, groups)):
+            of_sample[part] = number
+    return of_sample

@@ -1,0 +1,192 @@
+"""How candidates of a blend are fitted: all by the same folds."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import has_fit_parameter
+
+from nnexp._errors import quoted
+from nnexp.blending.blended import Blended, Member, Samples, is_stack, values_of
+from nnexp.estimator import BackpropMLP, settings_of
+from nnexp.fitting import Shared
+from nnexp.fitting.outputs import make_outputs
+from nnexp.fitting.rows import Rows
+from nnexp.fitting.splits import folds
+from nnexp.model import OutOfFold
+from nnexp.targets import Classes, Target
+from nnexp.together import Fit, can_stack, fit_together
+
+Array = NDArray[Any]
+
+# With fewer samples than this none are set aside; and a fold has at least so many, or there are fewer folds.
+_LEAST_SAMPLES, _FOLD_SAMPLES = 80, 10
+
+
+def samples_of(task: str, n: int, y: Any, sample_weight: Any, groups: Any, cut: int | Array, seed: int) -> Samples:
+    """Return the samples that weigh something, cut into at most so many folds, or into given ones.
+
+    Parameters
+    ----------
+    task : {"classification", "regression"}
+    n : int
+        How many rows X has.
+    y : array
+        As scikit-learn has checked it.
+    sample_weight, groups : array-like, or None
+    cut : int or array of int, shape (n,)
+        How many folds there are at most, or the fold of each sample.
+    seed : int
+
+    Raises
+    ------
+    ValueError, TypeError
+        For y, weights or groups that are none.
+    """
+    rows = Rows.of(np.empty((n, 1)), y, sample_weight, groups)
+    outputs, y = make_outputs(settings_of(BackpropMLP(task)), rows.y, None, None)  # type: ignore[arg-type]
+    target: Target = outputs.target
+    if isinstance(target, Classes):
+        target = replace(target, one_output=False)
+    if not isinstance(cut, int | np.integer):
+        given = np.unique(cut[rows.numbers], return_inverse=True)[1]
+        return Samples(target, target.encode(y), rows.weight, given if given.any() else None, rows.numbers, n)
+    k = min(cut, len(rows) // _FOLD_SAMPLES) if len(rows) >= _LEAST_SAMPLES else 1
+    if rows.groups is not None:
+        k = min(k, len(np.unique(rows.groups)))
+    fold = None
+    if k > 1:
+        fold = folds(len(rows), k, y if target.is_exclusive else None, rows.groups, seed)
+    return Samples(target, target.encode(y), rows.weight, fold, rows.numbers, n)
+
+
+def complete(blended: Blended, X: Any) -> Blended:
+    """Return the same with a prediction out of fold for samples of weight 0 too: the answer for them."""
+    known = blended.out_of_fold
+    if known is None or not np.isnan(known.prediction).any():
+        return blended
+    prediction = known.prediction.copy()
+    missing = np.flatnonzero(np.isnan(prediction.reshape(len(prediction), -1)).any(axis=1))
+    prediction[missing] = blended.target.shown(blended.values(_safe_indexing(X, missing)))
+    return replace(blended, out_of_fold=OutOfFold(prediction, known.score, known.score_error))
+
+
+def fit_stacks(
+    candidates: Sequence[tuple[str, BackpropMLP]],
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    samples: Samples,
+    n_jobs: int | None = None,
+    shared: Shared | None = None,
+) -> list[Member]:
+    """Fit networks, each candidate as a stack with a network for each fold; those that share a network train as one.
+
+    Without folds each candidate learns from all samples, and has no values.
+    """
+    fold = None
+    if samples.fold is not None:
+        fold = np.zeros(samples.n_given, dtype=int)
+        fold[samples.numbers] = samples.fold
+        k = int(samples.fold.max()) + 1
+    fits = []
+    for _, estimator in candidates:
+        network = clone(estimator)
+        if fold is not None:
+            network.set_params(n_networks=k, validation="cross")
+        fits.append(Fit(network, X, y, {"sample_weight": sample_weight, "fold": fold}))
+    fit_together(fits, n_jobs, all_or_none=True, shared=shared)
+    members = []
+    for (name, _), fit in zip(candidates, fits, strict=True):
+        _raise(fit)
+        values = None
+        if fold is not None:
+            values = np.asarray(fit.model.oof_prediction_, dtype=np.float64)[samples.numbers]
+            values = values.reshape(len(values), -1)
+        members.append(Member(name, (fit.model,), values, fit.seconds))
+    return members
+
+
+def _raise(fit: Fit) -> None:
+    """Pass on what a fit has warned of or failed with."""
+    if fit.error is not None:
+        raise fit.error
+    for warning in fit.warnings:
+        warnings.warn(warning.message, warning.category, stacklevel=4)
+
+
+def fit_member(
+    name: str, estimator: Any, X: Any, y: Any, sample_weight: Any, samples: Samples, n_jobs: int | None = None
+) -> Member:
+    """Fit any estimator: one for each fold, to the samples that are not in it; or one to all where there are no folds.
+
+    Raises
+    ------
+    ValueError
+        If it takes no weights, and there are any.
+    """
+    weight = None if sample_weight is None else np.asarray(sample_weight)[samples.numbers]
+    given = {} if weight is None else {_name_of_weight(name, estimator): weight}
+    fold = samples.fold
+    parts = [np.arange(len(samples.numbers))] if fold is None else []
+    parts += [] if fold is None else [np.flatnonzero(fold != number) for number in range(int(fold.max()) + 1)]
+    begun = time.perf_counter()
+    learnt = [samples.numbers[part] for part in parts]
+    fits = [
+        Fit(
+            clone(estimator),
+            _safe_indexing(X, rows),
+            _safe_indexing(y, rows),
+            {key: value[part] for key, value in given.items()},
+            whole=X,
+        )
+        for part, rows in zip(parts, learnt, strict=True)
+    ]
+    if can_stack(estimator) and not (given and isinstance(estimator, Pipeline)):
+        fit_together(fits, n_jobs, same_parameters=True)
+        for fit in fits:
+            _raise(fit)
+        fitted = [fit.model for fit in fits]
+    else:
+        fitted = Parallel(n_jobs=n_jobs)(delayed(_fitted)(fit.model, fit.X, fit.y, fit.params) for fit in fits)
+    values = None
+    if fold is not None:
+        values = np.empty_like(samples.expected)
+        for number, model in enumerate(fitted):
+            apart = np.flatnonzero(fold == number)
+            values[apart] = values_of(model, _safe_indexing(X, samples.numbers[apart]), samples.target)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} predicts values that are missing or infinite: {quoted(estimator)}.")
+    return Member(name, tuple(fitted), values, time.perf_counter() - begun)
+
+
+def _fitted(estimator: Any, X: Any, y: Any, params: dict[str, Any]) -> Any:
+    return estimator.fit(X, y, **params)
+
+
+def _name_of_weight(name: str, estimator: Any) -> str:
+    """Return what fit calls the weights of samples."""
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if not has_fit_parameter(last, "sample_weight"):
+        raise ValueError(f"sample_weight is given, and {name} takes none: {quoted(estimator)}.")
+    return f"{estimator.steps[-1][0]}__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
+
+
+def fit_candidate(
+    name: str, estimator: Any, X: Any, y: Any, sample_weight: Any, samples: Samples, n_jobs: int | None = None
+) -> Member:
+    """Fit one candidate of any kind."""
+    k = 0 if samples.fold is None else int(samples.fold.max()) + 1
+    if k and is_stack(estimator, k) and can_stack(estimator):
+        return fit_stacks([(name, estimator)], X, y, sample_weight, samples, n_jobs)[0]
+    return fit_member(name, estimator, X, y, sample_weight, samples, n_jobs)
