@@ -66,6 +66,7 @@ MAY_IMPORT = {
     "engine": set(),
     "sweep": {"engine", "estimator", "together", "training", "network.connections", "parts", "scoring"},
     "experiment": {
+        "blending",
         "network",
         "training",
         "encoding",

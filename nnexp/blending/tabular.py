@@ -84,7 +84,7 @@ class TabularMLP(BlendedEstimator):
         What the answer consists of: a row for each stack whose weight is not 0, as in `cv_results_`.
     cv_results_ : pandas.DataFrame
         A row for each candidate: name, weight, loss out of fold (log loss, or the mean squared error in units of the variance of
-        y), seconds, share of the steps after which it was given up, and its parameters.
+        y), seconds, share of the steps after which it was given up, evaluations as in `BackpropMLP`, its parameters.
     weights_ : array of shape (n_members,)
         The weight of each of `members_`.
     members_ : list of pairs of str and BackpropMLP
@@ -173,7 +173,7 @@ class TabularMLP(BlendedEstimator):
         ValueError, TypeError
             For parameters or data that are impossible, each with a sentence.
         """
-        self._check()
+        self.check()
         X = table_of(X)
         validate_data(self, X, skip_check_array=True)
         if y is None:
@@ -204,7 +204,14 @@ class TabularMLP(BlendedEstimator):
         dtype = "float32" if has_folds else "float64"
         return BackpropMLP(self.task, n_networks=n_networks, dtype=dtype, random_state=seed, **given)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Check the parameters, as far as that needs no data.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters that are impossible, each with a sentence.
+        """
         check_choice("task", self.task, ["classification", "regression"])
         check_number("n_networks", self.n_networks, low=2, integer=True)
         check_number("effort", self.effort, low=0, open_low=True, high=10_000)
@@ -334,6 +341,7 @@ class _Contest:
             "loss": loss,
             "seconds": contender.training.seconds,
             "share": share,
+            "evaluations": int(contender.training.evaluations.sum()),
         }
         self._given_up.append({**row, **_parameters(contender.recipe)})
         self._say(contender, f", given up after {share:.0%}")
@@ -396,7 +404,7 @@ class _Contest:
         if not self._done:
             raise ValueError("The error of every candidate became infinite or NaN: there is nothing to blend.")
         blended = blend(self._samples, [contender.member(self._samples) for contender in self._done], _PICKS)
-        table = blended.table.assign(share=1.0)
+        table = blended.table.assign(share=1.0, evaluations=[int(c.training.evaluations.sum()) for c in self._done])
         parameters = pd.DataFrame([_parameters(contender.recipe) for contender in self._done])
         table = pd.concat([table, parameters], axis=1)
         if self._given_up:

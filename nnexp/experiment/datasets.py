@@ -357,6 +357,19 @@ def make_preparation(X: pd.DataFrame) -> Pipeline:
     return ColumnTransformer([("numbers", for_numbers, numeric), ("others", for_others, other)])
 
 
+def as_categories() -> Any:
+    """Return the step that leaves columns as they are, but for words, which become categories: for models that take these."""
+    from sklearn.preprocessing import FunctionTransformer
+
+    return FunctionTransformer(to_categories, feature_names_out="one-to-one")
+
+
+def to_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns of other things than numbers are categories of their text."""
+    others = frame.columns.difference(_numeric(frame), sort=False)
+    return frame.assign(**{name: to_text(frame[[name]])[name].astype("category") for name in others})
+
+
 def _numeric(X: pd.DataFrame) -> list[Any]:
     return list(X.select_dtypes(include=["number"]).columns)
 

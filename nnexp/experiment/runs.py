@@ -35,6 +35,7 @@ from nnexp._identity import FITTING, key_of, libraries, own_code
 from nnexp._names import check_choice
 from nnexp._threads import one_thread
 from nnexp._version import __version__
+from nnexp.blending import TabularMLP
 from nnexp.encoding import encoder_named
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
@@ -42,6 +43,7 @@ from nnexp.experiment.commit import commit_of
 from nnexp.experiment.datasets import (
     DataError,
     DataSet,
+    as_categories,
     doubtful_columns,
     leaks_of,
     load_bundled,
@@ -367,7 +369,7 @@ def plan(
                     else:
                         problem = winner or "None of its trials was completed."
                 parameters = json.dumps(
-                    [data_set.task, model.classes[data_set.task], model.parameters, problem],
+                    [data_set.task, model.classes[data_set.task], model.described, problem],
                     sort_keys=True,
                     default=str,
                 )
@@ -870,7 +872,9 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
 
 def takes_tables(estimator: Any) -> bool:
     """Whether a model encodes the columns of a table by itself."""
-    return isinstance(estimator, BackpropMLP) and encoder_named(estimator.encoding) is not None
+    if isinstance(estimator, BackpropMLP):
+        return encoder_named(estimator.encoding) is not None
+    return isinstance(estimator, TabularMLP)
 
 
 def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
@@ -878,11 +882,13 @@ def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
     estimator = model.make(data.task, seed)
     whole = estimator
     positive = get_tags(estimator).target_tags.positive_only
-    if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP):
-        # BackpropMLP standardises the target by itself; so that baselines are not worse off, they get it too.
+    if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP | TabularMLP):
+        # Networks of ours standardise the target by themselves; so that baselines are not worse off, they get it too.
         whole = TransformedTargetRegressor(estimator, transformer=StandardScaler())
     if takes_tables(estimator):
         return make_pipeline(whole)
+    if model.encoder == "none":
+        return make_pipeline(as_categories(), whole)
     return make_pipeline(make_preparation(data.X), whole)
 
 
@@ -980,6 +986,14 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
         }
         curve = {c: [v if math.isfinite(v) else None for v in history[c].tolist()] for c in columns}
         return facts, curve
+    if isinstance(estimator, TabularMLP):
+        stacks = [stack for _, stack in estimator.members_]
+        facts = {
+            "evaluations": int(estimator.cv_results_["evaluations"].sum()),
+            "n_iter": max(stack.n_iter_ for stack in stacks),
+            "n_parameters": sum(stack.parameters_.size for stack in stacks),
+        }
+        return facts, {}
     if isinstance(estimator, MLPClassifier | MLPRegressor):
         steps: list[Any] = list(range(1, len(getattr(estimator, "loss_curve_", [])) + 1))
         cost = cost_of(estimator)

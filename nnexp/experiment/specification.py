@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from nnexp._choices import TRUST
 from nnexp._errors import ExpectedError, PathError, quoted, reason, shortened
 from nnexp._files import as_path, check_nesting, parse_json
 from nnexp._names import nearest
+from nnexp.blending import TabularMLP
 from nnexp.estimator import BackpropMLP, settings_of
 from nnexp.experiment.datasets import DATA_PLUGINS, bundled_data
 from nnexp.experiment.schema import (
@@ -42,6 +43,7 @@ from nnexp.together import can_stack
 from nnexp.training import ALGORITHMS
 
 # What a model of an experiment may not set, and who does.
+_OF_BOTH_TASKS = (BackpropMLP, TabularMLP)
 _SET_BY_EXPERIMENT = {"task": "the data set", "random_state": "the experiment's seed", "verbose": "the command"}
 
 
@@ -61,12 +63,20 @@ class ModelSpecification:
     parameters : dict
     space : dict
         What a sweep varies of it; empty if it is not tuned.
+    encoder : {"table", "none"}
+        Whether columns are made numbers on one scale for it, or it gets them as they are, words as categories.
     """
 
     name: str
     classes: dict[str, str]
     parameters: dict[str, Any]
     space: dict[str, Any] = field(default_factory=dict)
+    encoder: str = "table"
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Its parameters as a file gives them."""
+        return {**self.parameters, **({} if self.encoder == "table" else {"encoder": self.encoder})}
 
     def stacks(self, task: str) -> bool:
         """Whether several fits of this model gain by training as one stack."""
@@ -76,7 +86,7 @@ class ModelSpecification:
     def make(self, task: str, seed: int) -> BaseEstimator:
         """Make the estimator for a task, with its random numbers from the seed."""
         cls = _import(self.classes[task])
-        fixed = {"task": task} if cls is BackpropMLP else {}
+        fixed = {"task": task} if cls in _OF_BOTH_TASKS else {}
         if issubclass(cls, BackpropMLP) and "encoding" not in self.parameters:
             fixed["encoding"] = "none"  # columns are prepared for all models alike
         estimator = cls(**fixed, **self.parameters)
@@ -122,7 +132,7 @@ class Specification:
         The paths of data are relative to the folder, if one is given that can name them so, so that it can be moved with them.
         """
         models = {
-            model.name: {"class": model.classes, **model.parameters, **({"space": model.space} if model.space else {})}
+            model.name: {"class": model.classes, **model.described, **({"space": model.space} if model.space else {})}
             for model in self.models
         }
         data = {name: entry.model_dump(exclude_none=True) for name, entry in self.data.items()}
@@ -472,8 +482,14 @@ def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> li
     for name, table in file.model.items():
         key = f"model.{name}"
         entry = table.get("class")
-        given = {k: v for k, v in table.items() if k not in ("class", "space")}
+        given = {k: v for k, v in table.items() if k not in ("class", "space", "encoder")}
         space = table.get("space", {})
+        encoder = table.get("encoder", "table")
+        if encoder not in ("table", "none"):
+            mistakes.add(
+                f"{key}.encoder", f'must be "table", columns as numbers on one scale, or "none". Got {quoted(encoder)}.'
+            )
+            continue
         if entry is None:
             classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
             parameters = {**file.defaults, **given}
@@ -483,6 +499,8 @@ def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> li
                 parameters = {**file.defaults, **given}
                 if _import(entry) is BackpropMLP:
                     classes = dict.fromkeys(("classification", "regression"), "nnexp.BackpropMLP")
+            elif _is_class_path(entry) and trust.allows(entry.partition(".")[0]) and _is_tabular(entry):
+                classes = dict.fromkeys(("classification", "regression"), "nnexp.TabularMLP")
         elif isinstance(entry, dict) and entry and set(entry) <= {"classification", "regression"}:
             classes, parameters = {str(k): str(v) for k, v in entry.items()}, given
             paths = [path for task, path in classes.items() if task in used] or list(classes.values())
@@ -500,11 +518,14 @@ def _make_models(file: ExperimentFile, mistakes: _Mistakes, trust: _Trust) -> li
         else:
             mistakes.add(f"{key}.class", "must be an import path, or a table of one for each task.")
             continue
+        if "encoder" in table and any(map(_encodes, classes.values())):
+            mistakes.add(f"{key}.encoder", "is for other models: a network says by encoding how it takes columns.")
+            continue
         before = len(mistakes.lines)
         tasks = _check_model(key, classes, parameters, file, given, mistakes, trust)
         if len(mistakes.lines) == before:
             own_space = _space_of(file, name, next(iter(tasks.values()), ""), space, key, mistakes)
-            models.append(ModelSpecification(name, tasks, parameters, own_space))
+            models.append(ModelSpecification(name, tasks, parameters, own_space, encoder))
     return models
 
 
@@ -632,11 +653,13 @@ def _check_model(
             continue
         wrong = False
         known = [
-            name for name in _parameters_of(cls) if not issubclass(cls, BackpropMLP) or name not in _SET_BY_EXPERIMENT
+            name
+            for name in _parameters_of(cls)
+            if not issubclass(cls, _OF_BOTH_TASKS) or name not in _SET_BY_EXPERIMENT
         ]
         for name in parameters:
             place = f"{key}.{name}" if name in settings else f"defaults.{name}"
-            if name in _SET_BY_EXPERIMENT and (issubclass(cls, BackpropMLP) or name == "random_state"):
+            if name in _SET_BY_EXPERIMENT and (issubclass(cls, _OF_BOTH_TASKS) or name == "random_state"):
                 wrong = True
                 mistakes.add(place, f"{name} is set by {_SET_BY_EXPERIMENT[name]}, the same for all models.")
             elif name not in known:
@@ -645,7 +668,7 @@ def _check_model(
         if wrong:
             return {}
         try:
-            estimator = cls(**parameters, **({"task": named_task} if cls is BackpropMLP else {}))
+            estimator = cls(**parameters, **({"task": named_task} if cls in _OF_BOTH_TASKS else {}))
         except Exception as error:
             mistakes.add(key, f"{cls.__name__} cannot be made with these settings: {shortened(str(error))}")
             return {}
@@ -695,7 +718,9 @@ def _cannot_answer(estimator: BaseEstimator, metrics: list[str]) -> list[tuple[s
 def _impossible(estimator: BaseEstimator) -> str:
     """Return what is wrong with an estimator's parameters, or nothing."""
     if isinstance(estimator, BackpropMLP):
-        check = partial(settings_of, estimator)
+        check: Callable[[], Any] = partial(settings_of, estimator)
+    elif isinstance(estimator, TabularMLP):
+        check = estimator.check
     elif hasattr(estimator, "_parameter_constraints"):  # scikit-learn's own estimators have rules as data
         check = estimator._validate_params
     else:
@@ -719,6 +744,19 @@ def _is_ours(path: str) -> bool:
         return issubclass(_import(path), BackpropMLP)
     except Exception:  # no such class; that is said elsewhere
         return False
+
+
+def _is_tabular(path: str) -> bool:
+    """Whether an import path is that of TabularMLP."""
+    try:
+        return _import(path) is TabularMLP
+    except Exception:  # no such class; that is said elsewhere
+        return False
+
+
+def _encodes(path: str) -> bool:
+    """Whether an import path is that of a model which takes tables as they are."""
+    return _is_class_path(path) and (_is_ours(path) or _is_tabular(path))
 
 
 def _can_be_imported(path: str) -> bool:
@@ -745,12 +783,14 @@ def _import(path: str) -> Any:
 
 
 def _quick(model: ModelSpecification) -> ModelSpecification:
-    known = _parameters_of(_import(next(iter(model.classes.values()))))
-    if "max_iter" not in known:
+    cls = _import(next(iter(model.classes.values())))
+    if cls is TabularMLP:
+        return replace(model, parameters={**model.parameters, "effort": min(1 / 3, model.parameters.get("effort", 1))})
+    if "max_iter" not in _parameters_of(cls):
         return model
     given = model.parameters.get("max_iter", 10)
     steps = 10 if isinstance(given, str) else min(int(given), 10)
-    return ModelSpecification(model.name, model.classes, {**model.parameters, "max_iter": steps}, model.space)
+    return replace(model, parameters={**model.parameters, "max_iter": steps})
 
 
 def _line_of(text: str, key: str) -> int | None:

@@ -9,8 +9,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from nnexp import BackpropMLP, GeneticAlgorithm
 from nnexp._errors import ExpectedError
-from nnexp.experiment import DataError, SpecificationError, load_specification
-from nnexp.experiment.runs import check_models, check_scores, load_data
+from nnexp.experiment import DataError, SpecificationError, load_results, load_specification
+from nnexp.experiment.runs import check_models, check_scores, load_data, make_model, run_experiment
 from nnexp.fitting import Settings
 
 GALLERY = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
@@ -501,3 +501,91 @@ def test_of_three_classes_none_is_positive(tmp_path):
     path.write_text(ONE_TASK.replace("[data.iris]", "[data.iris]\npositive = 1"))
     with pytest.raises(DataError, match="data.iris.positive: of 3 classes none is the positive one"):
         load_data(load_specification(path))
+
+
+TABLES = """
+question = "Are networks better?"
+seed = 0
+[evaluation]
+folds = 2
+repeats = 1
+[data.shop]
+path = "shop.csv"
+target = "bought"
+task = "classification"
+[data.prices]
+path = "shop.csv"
+target = "price"
+task = "regression"
+[model.blend]
+class = "nnexp.TabularMLP"
+n_networks = 2
+effort = 0.3
+[model.boosting]
+class = { classification = "sklearn.ensemble.HistGradientBoostingClassifier", regression = "sklearn.ensemble.HistGradientBoostingRegressor" }
+encoder = "none"
+max_iter = 10
+"""
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """An experiment on a table with words and gaps, where the word tells the class."""
+    rng = np.random.default_rng(0)
+    colour = rng.choice(["red", "green", "blue", ""], 120)
+    table = pd.DataFrame({"colour": colour, "age": rng.integers(18, 80, 120).astype(float)})
+    table["price"] = (10 * (colour == "red") + rng.normal(size=120)).round(3)
+    table.loc[::5, "age"] = np.nan
+    table.assign(bought=np.where(colour == "red", "yes", "no")).to_csv(tmp_path / "shop.csv", index=False)
+    path = tmp_path / "shop.toml"
+    path.write_text(TABLES)
+    return path
+
+
+def test_networks_and_boosting_get_columns_as_they_are(shop):
+    specification = load_specification(shop)
+    data = load_data(specification)
+    for name, task in (("shop", "classification"), ("prices", "regression")):
+        blend, boosting = (make_model(model, data[name], 3) for model in specification.models)
+        assert [type(step).__name__ for _, step in blend.steps] == ["TabularMLP"]
+        assert (blend[-1].task, blend[-1].random_state, blend[-1].n_networks) == (task, 3, 2)
+        seen = boosting[0].fit_transform(data[name].X)
+        assert seen["colour"].dtype == "category"
+        assert seen["age"].isna().sum() == 24
+        for model in (blend, boosting):
+            model.fit(data[name].X, data[name].y)
+            assert (
+                data[name].scorer({"shop": "accuracy", "prices": "r2"}[name])(model, data[name].X, data[name].y) > 0.8
+            )
+
+
+def test_a_blend_of_an_experiment_tells_what_it_cost(shop, tmp_path):
+    summary = run_experiment(load_specification(shop), tmp_path / "results", n_jobs=1)
+    rows = load_results(summary.folder).runs
+    assert (rows["status"] == "ok").all()
+    of_blend = rows[rows["model"] == "blend"]
+    assert (of_blend["evaluations"] > 0).all()
+    assert (of_blend["n_parameters"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('encoder = "none"', 'encoder = "raw"', 'model.boosting.encoder.*must be "table".*or "none"'),
+        ("effort = 0.3", 'encoder = "none"', "model.blend.encoder.*a network says by encoding"),
+        ("effort = 0.3", "effort = -1", "effort must be"),
+        ("effort = 0.3", "random_state = 1", "random_state is set by the experiment's seed"),
+        ("effort = 0.3", 'task = "regression"', "task is set by the data set"),
+        ("effort = 0.3", "hidden_layer_sizes = [3]", "TabularMLP has no parameter"),
+    ],
+)
+def test_a_mistake_about_tables_is_named(shop, old, new, sentence):
+    shop.write_text(TABLES.replace(old, new))
+    with pytest.raises(SpecificationError, match=sentence):
+        load_specification(shop)
+
+
+def test_a_quick_blend_tries_one_candidate(shop):
+    shop.write_text(TABLES.replace("effort = 0.3", "effort = 8"))
+    blend = load_specification(shop, quick=True).models[0]
+    assert blend.parameters["effort"] == 1 / 3
