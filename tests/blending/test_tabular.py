@@ -173,7 +173,7 @@ def test_a_contest_gives_up_the_worse_half_and_costs_what_was_asked_for():
     X, y = load_diabetes(return_X_y=True)
     settings = {"task": "regression", "n_networks": 4, "random_state": 0}
     costs = {}
-    for effort in (1, 3):
+    for effort in (1, 6):
         model = TabularMLP(effort=effort, **settings).fit(X, y)
         costs[effort] = model.cv_results_["seconds"].sum()
     rows = model.cv_results_
@@ -210,7 +210,7 @@ def test_candidates_that_share_a_network_train_as_one_stack_and_as_they_would_al
 
 def test_a_fit_that_is_killed_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     X, y = load_diabetes(return_X_y=True)
-    settings = {"task": "regression", "n_networks": 4, "effort": 2, "random_state": 0}
+    settings = {"task": "regression", "n_networks": 4, "effort": 4, "random_state": 0}
     expected = TabularMLP(**settings).fit(X, y).predict(X)
     saved = []
 
