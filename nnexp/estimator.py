@@ -498,13 +498,15 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         return self._fit(X, y, sample_weight, X_val, y_val, groups)
 
     @with_callbacks
-    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any) -> BackpropMLP:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any, fold: Array | None = None
+    ) -> BackpropMLP:
         left = vars(self).get("_left") if self.warm_start else None
         if left is not None and left.training is None:  # it ended in a way that nothing can go on from
             left = None
         settings = Settings.of(self._given())
         encoder = None if left is None else left.model.encoder
-        data = self._data(X, y, sample_weight, groups, X_val, y_val, before=_Before(encoder))
+        data = self._data(X, y, sample_weight, groups, X_val, y_val, before=_Before(encoder, fold))
         plan = plan_fit(settings, data, self.with_model, left)
         self._show(self._outcome(plan, self._train(plan, left, X, y), self.warm_start))
         return self
@@ -1051,6 +1053,11 @@ def layout_rules(estimator: BackpropMLP) -> tuple[Any, ...] | None:
 def settings_of(estimator: BackpropMLP) -> Settings:
     """Return the parameters of an estimator, checked; see `Settings.of`."""
     return Settings.of(estimator._given())
+
+
+def fit_by_folds(estimator: BackpropMLP, X: Any, y: Any, sample_weight: Any, fold: Array) -> None:
+    """Fit an estimator with ``validation="cross"`` by given folds: one for each sample, as many as there are networks."""
+    estimator._fit(X, y, sample_weight, None, None, None, fold)
 
 
 def key_of_plan(estimator: BackpropMLP, plan: Plan) -> str:

@@ -203,14 +203,15 @@ def to_onnx_of_blend(
         total = g.node("Add", total, value) if total else value
     if calibration is not None:
         temperature, lowest = calibration
-        n_cases = target.n_outputs if target.is_exclusive else 2
-        total = g.node("Add", g.scaled(total, 1.0 - n_cases * lowest), g.constant(lowest))
+        rest = 1.0 - lowest * (target.n_outputs if target.is_exclusive else 2)
+        total = g.node("Add", g.scaled(total, rest), g.constant(lowest))
         logit = g.node("Log", total)
         if isinstance(target, Classes):
             total = g.node("Softmax", g.scaled(logit, 1 / temperature), axis=1)
         else:
             other = g.node("Log", g.node("Sub", g.constant(1.0), total))
             total = g.node("Sigmoid", g.scaled(g.node("Sub", logit, other), 1 / temperature))
+        total = g.node("Add", g.scaled(total, rest), g.constant(lowest))
     encoder, n_features = members[0][1].model_.encoder, members[0][1].n_features_in_
     return _finished(g, total, target, encoder, n_features, path)
 

@@ -42,7 +42,7 @@ _KEYS = 2
 _TARGETS: dict[str, type[Target]] = {"numbers": Numbers, "classes": Classes, "labels": Labels}
 _ARRAYS = ["parameters_", "oof_prediction_"]
 # Parameters that may hold code of the user's and that no prediction needs.
-_LEFT_OUT = ["callbacks", "scoring", "fitness", "random_state"]
+_LEFT_OUT = ["callbacks", "scoring", "fitness", "random_state", "checkpoint"]
 
 
 class SavingError(ExpectedError, ValueError):

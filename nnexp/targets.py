@@ -94,8 +94,16 @@ def r2(values: Array, expected: Array, weight: Array | None = None) -> float:
 
 
 def _squares(values: Array, expected: Array, weight: Array | None) -> tuple[Array, Array]:
-    """Return the squared residuals, and the squared deviations from the mean, of each sample and output."""
-    return (values - expected) ** 2, (expected - np.average(expected, axis=0, weights=weight)) ** 2
+    """Return the squared residuals, and the squared deviations from the mean, of each sample and output.
+
+    Where squares would overflow or vanish they are those of numbers in units of a power of 2.
+    """
+    residual, deviation = values - expected, expected - np.average(expected, axis=0, weights=weight)
+    largest = max(float(np.abs(residual).max(initial=0.0)), float(np.abs(deviation).max(initial=0.0)))
+    if largest and not 1e-150 < largest < 1e150 and np.isfinite(largest):
+        exponent = -int(np.frexp(largest)[1])
+        residual, deviation = np.ldexp(residual, exponent), np.ldexp(deviation, exponent)
+    return residual**2, deviation**2
 
 
 def _ratio(residuals: Array, deviations: Array, weight: Array | None) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from nnexp._errors import quoted
 from nnexp._names import check_number, is_integer
 from nnexp.blending.blended import BlendedEstimator, blend, table_of
 from nnexp.blending.fitting import complete, fit_candidate, samples_of
+from nnexp.estimator import BackpropMLP
 from nnexp.fitting.plan import seed_sequence
 from nnexp.fitting.settings import check_jobs
 
@@ -38,9 +40,9 @@ class Blend(BlendedEstimator, _BaseComposition):
     estimators : list of (str, estimator)
         Classifiers that give probabilities, or regressors; each with a name.
     cv : int, splitter of scikit-learn's, or iterable of pairs of arrays of int, default=8
-        Folds; or what cuts the samples, each of which must be in one test part. Of a number there are fewer where a fold would
-        have less than 10 samples; with less than 80 samples there are none, each estimator learns from all samples, and all
-        count the same.
+        Folds; or what cuts the samples, each of which must be in one test part; estimators learn from the training parts. Of a
+        number there are fewer where a fold would have less than 10 samples; with less than 80 samples there are none, each
+        estimator learns from all samples, and all count the same.
     picks : int, default=20
         How often an estimator is picked; weights are multiples of ``1 / picks``.
     n_jobs : int or None, default=None
@@ -105,8 +107,8 @@ class Blend(BlendedEstimator, _BaseComposition):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    @property
-    def _task(self) -> str:
+    def task_of_parameters(self) -> str:
+        """Return what y is: what the estimators are for."""
         return "classification" if is_classifier(self.estimators[0][1]) else "regression"
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, *, groups: ArrayLike | None = None) -> Blend:
@@ -134,27 +136,23 @@ class Blend(BlendedEstimator, _BaseComposition):
         """
         self._check()
         X = table_of(X)
-        validate_data(self, X, skip_check_array=True)
+        probe = BackpropMLP()  # what is noted of X is for a blend that is not there yet
+        validate_data(probe, X, skip_check_array=True)
         if y is None:
             raise ValueError("This Blend estimator requires y to be passed, but the target y is None.")
         sample_weight = None if sample_weight is None else np.asarray(sample_weight)
-        y = _check_y(y, multi_output=True, y_numeric=self._task == "regression", estimator=self)
+        y = _check_y(y, multi_output=True, y_numeric=self.task_of_parameters() == "regression", estimator=self)
         check_consistent_length(X, y)
         seed = int(seed_sequence(self.random_state).generate_state(1)[0])
         n = _num_samples(X)
-        cut = (
-            self.cv
-            if is_integer(self.cv)
-            else _fold_of_splits(check_cv(self.cv, y).split(np.empty((n, 1)), y, groups), n)
-        )
-        samples = samples_of(self._task, n, y, sample_weight, groups, cut, seed)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = y[:, 0]
+        cut = int(self.cv) if is_integer(self.cv) else _splits_of(self.cv, n, y, groups)
+        samples = samples_of(self.task_of_parameters(), n, y, sample_weight, groups, cut, seed)
+        y = y.toarray() if hasattr(y, "toarray") else y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         members = [
             fit_candidate(name, estimator, X, y, sample_weight, samples, self.n_jobs)
             for name, estimator in self.estimators
         ]
-        self.take(complete(blend(samples, members, self.picks), X))
+        self.take(complete(blend(samples, members, self.picks), X), probe)
         return self
 
     def _check(self) -> None:
@@ -170,14 +168,14 @@ class Blend(BlendedEstimator, _BaseComposition):
                     f"estimators must be pairs of a name and an estimator. Got {quoted(name)} and {quoted(estimator)}."
                 )
         self._validate_names([name for name, _ in given])
-        kinds = [is_classifier if self._task == "classification" else is_regressor]
+        kinds = [is_classifier if self.task_of_parameters() == "classification" else is_regressor]
         for name, estimator in given:
             if not kinds[0](estimator):
-                what = "classifiers" if self._task == "classification" else "regressors"
+                what = "classifiers" if self.task_of_parameters() == "classification" else "regressors"
                 raise ValueError(
                     f"estimators must be {what} all, or none; {name} is something else: {quoted(estimator)}."
                 )
-            if self._task == "classification" and not hasattr(estimator, "predict_proba"):
+            if self.task_of_parameters() == "classification" and not hasattr(type(estimator), "predict_proba"):
                 raise ValueError(
                     f"{name} gives no probabilities, which are what is averaged: {quoted(estimator)}. scikit-learn's "
                     "CalibratedClassifierCV gives it some."
@@ -213,7 +211,7 @@ class Blend(BlendedEstimator, _BaseComposition):
         tags.target_tags.required = True
         try:
             of_each = [get_tags(estimator) for _, estimator in self.estimators]
-            classification = self._task == "classification"
+            classification = self.task_of_parameters() == "classification"
         except (TypeError, ValueError, IndexError, AttributeError):  # which fit says
             return tags
         tags.input_tags.sparse = all(each.input_tags.sparse for each in of_each)
@@ -231,21 +229,37 @@ class Blend(BlendedEstimator, _BaseComposition):
         return tags
 
 
-def _fold_of_splits(splits: Iterable[Any], n: int) -> Array:
-    """Return the fold of each sample, given splits whose test parts have each sample once.
+def _splits_of(cv: Any, X_rows: int, y: Array, groups: Any) -> list[tuple[Array, Array]]:
+    """Return the samples that train and those that are set aside, each sample once, for each fold.
 
     Raises
     ------
     ValueError
-        If they have not.
+        If some are in no part that is set aside, or in several; if there is one part only, or groups are torn apart.
     """
-    fold, times = np.zeros(n, dtype=int), np.zeros(n, dtype=int)
+    n, rows = X_rows, np.arange(X_rows)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The groups parameter is ignored")  # which is refused below
+            parts = check_cv(cv, y).split(np.empty((n, 1)), y, groups)
+            splits = [(rows[training], rows[part]) for training, part in parts]
+    except (TypeError, IndexError) as error:
+        raise ValueError(f"cv must give pairs of rows that train and rows that are set aside: {error}.") from error
+    times, fold = np.zeros(n, dtype=int), np.zeros(n, dtype=int)
     for number, (_, part) in enumerate(splits):
-        fold[part] = number
         times[part] += 1
+        fold[part] = number
     if (times != 1).any():
         raise ValueError(
             "cv must cut the samples into parts, each sample into one: what is averaged is what was predicted of each. "
             f"{int((times == 0).sum())} samples are in no test part, {int((times > 1).sum())} in several."
         )
-    return fold
+    if len(splits) < 2:
+        raise ValueError("cv must cut the samples into two parts or more. Got 1.")
+    if groups is not None:
+        labels = np.asarray(groups).tolist()
+        if len(set(zip(labels, fold.tolist(), strict=True))) > len(set(labels)):
+            raise ValueError(
+                "cv tears groups apart: take a splitter that heeds them, such as GroupKFold, or a number of folds."
+            )
+    return splits

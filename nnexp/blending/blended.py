@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +16,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from nnexp._errors import quoted
 from nnexp.blending.calibration import Calibration
 from nnexp.blending.weights import Evidence, greedy_weights
 from nnexp.estimator import BackpropMLP
@@ -41,6 +44,8 @@ class Samples:
     numbers : array of int, shape (n,)
         Their numbers among the samples that were given.
     n_given : int
+    training : tuple of arrays of int, or None
+        For each fold the samples that what predicts it learns from; None for all that are not in it.
     """
 
     target: Target
@@ -49,6 +54,22 @@ class Samples:
     fold: Array | None
     numbers: Array
     n_given: int
+    training: tuple[Array, ...] | None = None
+
+    def training_parts(self) -> Iterator[Array]:
+        """Yield for each fold the samples that what predicts it learns from."""
+        assert self.fold is not None
+        if self.training is not None:
+            yield from self.training
+            return
+        for number in range(int(self.fold.max()) + 1):
+            yield np.flatnonzero(self.fold != number)
+
+    def trains_all_others(self) -> bool:
+        """Whether what predicts a fold learns from all samples that are not in it, each once."""
+        assert self.fold is not None
+        others = (np.flatnonzero(self.fold != number) for number in range(int(self.fold.max()) + 1))
+        return all(np.array_equal(np.sort(a), b) for a, b in zip(self.training_parts(), others, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +85,15 @@ class Member:
         Of the samples of a blend, each by what has not learnt from it.
     seconds : float
         What it took.
+    without : frozenset of int
+        Folds whose answer it has no part in, since it was given up by the samples of the others; -1 for the answer of all.
     """
 
     name: str
     fitted: tuple[Any, ...]
     values: Array | None
     seconds: float
+    without: frozenset[int] = frozenset()
 
     def values_by_fold(self, X: Any, target: Target) -> Array:
         """Return what that which has not learnt from each fold predicts for X, shape (n_folds, n, n_outputs)."""
@@ -119,10 +143,14 @@ def values_of(estimator: Any, X: Any, target: Target) -> Array:
             )
         return np.asarray(given, dtype=np.float64)
     assert isinstance(target, Classes)
-    if len(estimator.classes_) == len(target.classes):
+    known = np.asarray(estimator.classes_)
+    if np.array_equal(known, target.classes):
         return np.asarray(given, dtype=np.float64)
-    values = np.zeros((len(given), len(target.classes)))  # it has learnt from a fold that lacks a class
-    values[:, np.searchsorted(target.classes, estimator.classes_)] = given
+    place = np.minimum(np.searchsorted(target.classes, known), len(target.classes) - 1)
+    if not (target.classes[place] == known).all():
+        raise ValueError(f"{quoted(estimator)} has other classes than y: {quoted(known.tolist())}.")
+    values = np.zeros((len(given), len(target.classes)))  # in another order, or of samples that lack a class
+    values[:, place] = given
     return values
 
 
@@ -176,15 +204,25 @@ class Blended:
     def values(self, X: Any) -> Array:
         """Return what the blend predicts for X, shape (n, n_outputs)."""
         used = [member if w else None for w, member in zip(self.weights, self.members, strict=True)]
-        parts = [np.zeros(0) if member is None else member.values_of(X, self.target) for member in used]
+        with _names_were_checked():
+            parts = [np.zeros(0) if member is None else member.values_of(X, self.target) for member in used]
         return _answer(self.weights, parts, self.calibration)
 
     def values_by_fold(self, X: Any) -> Array:
         """Return what the blend would predict for X that has not learnt from each fold, shape (n_folds, n, n_outputs)."""
         assert self.by_fold is not None
-        parts = [member.values_by_fold(X, self.target) for member in self.members]
+        with _names_were_checked():
+            parts = [member.values_by_fold(X, self.target) for member in self.members]
         chosen = zip(self.by_fold.weights, self.by_fold.calibrations, strict=True)
         return np.stack([_answer(w, [part[k] for part in parts], how) for k, (w, how) in enumerate(chosen)])
+
+
+@contextlib.contextmanager
+def _names_were_checked() -> Iterator[None]:
+    """Keep members from saying once more what has been said of the names of columns."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        yield
 
 
 def _answer(weights: Array, values: Sequence[Array], calibration: Calibration | None) -> Array:
@@ -217,8 +255,10 @@ def blend(samples: Samples, candidates: Sequence[Member], picks: int) -> Blended
     values = [member.values for member in candidates]
     evidence = Evidence.of(values, target, expected, weight)  # type: ignore[arg-type]
 
-    def choose(chosen_by: Array) -> tuple[Array, Calibration | None]:
-        weights = greedy_weights(evidence.select(chosen_by), picks)
+    def choose(version: int, chosen_by: Array) -> tuple[Array, Calibration | None]:
+        going = np.array([i for i, member in enumerate(candidates) if version not in member.without])
+        weights = np.zeros(len(candidates))
+        weights[going] = greedy_weights(evidence.of_some(going).select(chosen_by), picks)
         if target.is_numeric:
             return weights, None
         average = _answer(weights, [part[chosen_by] for part in values], None)  # type: ignore[index]
@@ -228,10 +268,10 @@ def blend(samples: Samples, candidates: Sequence[Member], picks: int) -> Blended
     predicted, chosen = np.empty_like(expected), []
     for number in range(int(fold.max()) + 1):
         apart = fold == number
-        weights, calibration = choose(np.flatnonzero(~apart))
+        weights, calibration = choose(number, np.flatnonzero(~apart))
         chosen.append((weights, calibration))
         predicted[apart] = _answer(weights, [part[apart] for part in values], calibration)  # type: ignore[index]
-    weights, calibration = choose(np.arange(len(expected)))
+    weights, calibration = choose(-1, np.arange(len(expected)))
     score, score_error = score_and_error(target, predicted, expected, weight)
     table["weight"], table["loss"] = weights, evidence.losses(evidence.of_each)
     of_folds = np.stack([part for part, _ in chosen])
@@ -287,7 +327,7 @@ def _classes(blended: Blended) -> Array:
 
 def _out_of_fold(blended: Blended) -> OutOfFold:
     if blended.out_of_fold is None:
-        raise AttributeError("There were too few samples to set any aside, so that nothing was predicted out of fold.")
+        raise AttributeError("Nothing was predicted out of fold: there were less than 80 samples, or a single group.")
     return blended.out_of_fold
 
 
@@ -314,11 +354,18 @@ class BlendedEstimator(BaseEstimator):
 
     @property
     def _task(self) -> str:
-        """What y is: "classification" or "regression"; a subclass says it of its parameters."""
+        """What y is: "classification" or "regression"; of a fitted estimator, what it was."""
+        blended = _blended_of(self)
+        if blended is None:
+            return self.task_of_parameters()
+        return "regression" if blended.target.is_numeric else "classification"
+
+    def task_of_parameters(self) -> str:
+        """Return what y is as the parameters have it."""
         raise NotImplementedError
 
     blended_: Blended = _fitted(lambda blended: blended, "All that is known of the fitted blend, as a value.")
-    cv_results_: pd.DataFrame = _fitted(lambda blended: blended.table, "All that was tried; see the class.")
+    cv_results_: pd.DataFrame = _fitted(lambda blended: blended.table.copy(), "All that was tried; see the class.")
     blend_: pd.DataFrame = _fitted(
         lambda blended: blended.table[blended.table["weight"] > 0].reset_index(drop=True),
         "What the answer consists of.",
@@ -419,8 +466,8 @@ class BlendedEstimator(BaseEstimator):
         by_fold = self.blended_.by_fold
         if by_fold is None:
             raise ValueError(
-                "There were too few samples to set any aside, so that nothing tells how far predictions are off: with 80 and more "
-                "there is."
+                "Nothing was set aside, so that nothing tells how far predictions are off: there were less than 80 samples, or a "
+                "single group."
             )
         X = table_of(X)
         validate_data(self, X, reset=False, skip_check_array=True)
@@ -431,8 +478,12 @@ class BlendedEstimator(BaseEstimator):
         metric = accuracy_score if self._task == "classification" else r2_score
         return float(metric(y, self.predict(X), sample_weight=sample_weight))
 
-    def take(self, blended: Blended) -> None:
-        """Show what a fit has made."""
+    def take(self, blended: Blended, checked: Any) -> None:
+        """Show what a fit has made; ``checked`` has the number and the names of the columns that it was given."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            if hasattr(checked, name):
+                setattr(self, name, getattr(checked, name))
         self.__dict__["_blended"] = blended
 
     def _values(self, X: Any) -> Array:

@@ -42,7 +42,7 @@ class Calibration:
 
     def apply(self, values: Array) -> Array:
         """Return calibrated probabilities, shape (n, n_outputs)."""
-        return at_temperature(self.raised(values), self.temperature, self.is_exclusive)
+        return self.raised(at_temperature(self.raised(values), self.temperature, self.is_exclusive))
 
     def raised(self, values: Array) -> Array:
         """Return probabilities with a little of the same for all, so that each is at least the lowest one."""

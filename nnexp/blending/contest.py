@@ -42,6 +42,8 @@ class Contender:
     network : BackpropMLP
     plan : Plan
     training : Training
+    without : frozenset of int
+        Folds for which it was given up by the samples of all others; -1 for all samples.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Contender:
     network: BackpropMLP
     plan: Plan
     training: Training
+    without: frozenset[int] = frozenset()
     _known: tuple[int, Member] | None = field(default=None, repr=False)
 
     @staticmethod
@@ -100,7 +103,7 @@ class Contender:
                 values = np.asarray(shown.oof_prediction_, dtype=np.float64)[samples.numbers]
                 values = values.reshape(len(values), -1)
             self._known = steps, Member(self.name, (shown,), values, self.training.seconds)
-        return self._known[1]
+        return replace(self._known[1], without=self.without)
 
 
 def advance(
@@ -186,9 +189,10 @@ def _trained(task: Task, training: Training, step: int, file: Path | None, key: 
 
 
 def best_half(contenders: Sequence[Contender], samples: Samples) -> list[Contender]:
-    """Return those that are among the better half by the loss out of fold, of all samples or of all but one fold.
+    """Return those that go on: of all samples, or of all but one fold, they are among the better half by the loss out of fold.
 
-    What is predicted for a fold in the end may then be by what would have been chosen without it.
+    What is predicted for a fold in the end is by those which go on without it: `Contender.without` has the folds that one is given
+    up for.
     """
     assert samples.fold is not None
     going = [contender for contender in contenders if not contender.has_failed]
@@ -197,8 +201,14 @@ def best_half(contenders: Sequence[Contender], samples: Samples) -> list[Contend
     values = [contender.member(samples).values for contender in going]
     evidence = Evidence.of(values, samples.target, samples.expected, samples.weight)  # type: ignore[arg-type]
     kept: set[int] = set()
-    parts = [np.flatnonzero(samples.fold != number) for number in range(int(samples.fold.max()) + 1)]
-    for part in [np.arange(len(samples.expected)), *parts]:
-        chosen = evidence.select(part)
-        kept |= set(np.argsort(chosen.losses(chosen.of_each), kind="stable")[: max(1, len(contenders) // 2)].tolist())
+    for version in range(-1, int(samples.fold.max()) + 1):
+        among = [i for i, contender in enumerate(going) if version not in contender.without]
+        if not among:
+            continue
+        chosen = evidence.of_some(np.array(among)).select(np.flatnonzero(samples.fold != version))
+        order = np.argsort(chosen.losses(chosen.of_each), kind="stable")
+        best = {among[place] for place in order[: max(1, (len(among) + 1) // 2)]}
+        kept |= best
+        for i in set(among) - best:
+            going[i].without |= {version}
     return [going[i] for i in sorted(kept)]

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
+from nnexp._errors import quoted
 from nnexp.intervals import check_coverage
 
 
@@ -32,8 +33,8 @@ def coverage_by_group(model: Any, X: Any, y: ArrayLike, groups: ArrayLike, cover
     Returns
     -------
     pandas.DataFrame
-        A row for each group and one for all: group, n, coverage, its standard error, and the mean size: the width of intervals,
-        in the units of y, or how many classes are in a set.
+        A row for all samples, for each group, and for gaps among the groups: group, n, coverage, its standard error, and the mean
+        size: the width of intervals, in the units of y, or how many classes are in a set.
 
     Examples
     --------
@@ -50,23 +51,30 @@ def coverage_by_group(model: Any, X: Any, y: ArrayLike, groups: ArrayLike, cover
     [0.9, 0.8, 1.0]
     """
     check_coverage(coverage)
-    y_given, groups = column_or_1d(np.asarray(y)), column_or_1d(np.asarray(groups))
-    check_consistent_length(y_given, groups)
-    if hasattr(model, "predict_proba"):
+    if not hasattr(model, "predict_set") and not hasattr(model, "predict_interval"):
+        raise TypeError(f"model must give intervals or sets, as TabularMLP and Blend do. Got {quoted(model)}.")
+    expected, groups = column_or_1d(np.asarray(y)), pd.Series(column_or_1d(np.asarray(groups))).astype(object)
+    check_consistent_length(X, expected, groups)
+    if hasattr(model, "predict_set"):
         sets = model.predict_set(X, coverage)
-        known = np.isin(y_given, model.classes_)
-        column = np.where(known, np.searchsorted(model.classes_, np.where(known, y_given, model.classes_[0])), 0)
-        hits, sizes = sets[np.arange(len(y_given)), column] & known, sets.sum(axis=1)
+        known = np.isin(expected, model.classes_)
+        if not known.any():
+            raise ValueError(f"y holds none of the classes of the model: {quoted(model.classes_.tolist())}.")
+        column = np.zeros(len(expected), dtype=int)
+        column[known] = np.searchsorted(model.classes_, expected[known])
+        hits, sizes = sets[np.arange(len(expected)), column] & known, sets.sum(axis=1)
     else:
         ends = model.predict_interval(X, coverage)
         if ends.ndim == 3:
             raise ValueError("coverage_by_group is for one output; of several each has its own intervals.")
-        hits, sizes = (ends[:, 0] <= y_given) & (y_given <= ends[:, 1]), ends[:, 1] - ends[:, 0]
+        hits, sizes = (ends[:, 0] <= expected) & (expected <= ends[:, 1]), ends[:, 1] - ends[:, 0]
+    gaps = groups.isna().to_numpy()
+    labels = sorted(groups[~gaps].unique(), key=lambda label: (type(label).__name__, label))
+    parts = [("all", np.ones(len(expected), dtype=bool)), *((label, (groups == label).to_numpy()) for label in labels)]
+    parts += [("missing", gaps)] if gaps.any() else []
     rows = []
-    for name in [None, *np.unique(groups)]:
-        here = np.ones(len(y_given), dtype=bool) if name is None else groups == name
+    for label, here in parts:
         share, n = float(hits[here].mean()), int(here.sum())
         error = float(np.sqrt(share * (1.0 - share) / n))
-        label = "all" if name is None else name
         rows.append({"group": label, "n": n, "coverage": share, "error": error, "size": float(sizes[here].mean())})
     return pd.DataFrame(rows)

@@ -6,18 +6,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from sklearn.utils import Tags
+from sklearn.utils import Tags, _safe_indexing
 from sklearn.utils.validation import _check_y, _num_samples, check_consistent_length, validate_data
 
 from nnexp._errors import quoted
 from nnexp._files import as_path
-from nnexp._names import check_choice, check_number
+from nnexp._names import check_choice, check_number, is_integer
 from nnexp.blending.blended import Blended, BlendedEstimator, Samples, blend, table_of
 from nnexp.blending.contest import Contender, advance, best_half
 from nnexp.blending.fitting import complete, samples_of
@@ -36,8 +37,8 @@ Array = NDArray[Any]
 _PICKS = 20
 # Stacks of a bracket at most, and the shares of their steps after which the worse half is given up.
 _BRACKET, _RUNGS = 8, (0.25, 0.5)
-# What a stack of a bracket costs on average, as a share of its steps, since about two of three go on after a rung.
-_OF_BRACKET = 0.25 + 0.25 * 0.65 + 0.5 * 0.65**2
+# Candidates that cost more than is left, until nothing more is drawn.
+_TOO_DEAR = 8
 
 
 class TabularMLP(BlendedEstimator):
@@ -65,7 +66,7 @@ class TabularMLP(BlendedEstimator):
         Weights of the classes, for training; see `BackpropMLP`.
     checkpoint : str, Path or None, default=None
         A folder that is there: trainings are kept in it, so that after a kill the same fit goes on where it was, to the same
-        bits. They are removed when the fit has ended.
+        bits; with an int as ``random_state``. They are removed when the fit has ended.
     n_jobs : int or None, default=None
         Processes that stacks are shared out among, as joblib counts them; None is 1.
     random_state : int, numpy RandomState or None, default=None
@@ -143,8 +144,8 @@ class TabularMLP(BlendedEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @property
-    def _task(self) -> str:
+    def task_of_parameters(self) -> str:
+        """Return what y is as the parameters have it."""
         return str(self.task)
 
     def fit(
@@ -175,23 +176,30 @@ class TabularMLP(BlendedEstimator):
         """
         self.check()
         X = table_of(X)
-        validate_data(self, X, skip_check_array=True)
+        probe = BackpropMLP()  # what is noted of X is for a model that is not there yet
+        validate_data(probe, X, skip_check_array=True)
         if y is None:
             raise ValueError("This TabularMLP estimator requires y to be passed, but the target y is None.")
         sample_weight = None if sample_weight is None else np.asarray(sample_weight)
         y = _check_y(y, multi_output=True, y_numeric=self.task == "regression", estimator=self)
         check_consistent_length(X, y)
         seed, drawing = seed_sequence(self.random_state).generate_state(2).tolist()
-        samples = samples_of(self._task, _num_samples(X), y, sample_weight, groups, self.n_networks, seed)
-        contest = _Contest(self, samples, {"X": X, "y": y, "sample_weight": sample_weight, "fold": _as_given(samples)})
+        samples = samples_of(self.task, _num_samples(X), y, sample_weight, groups, self.n_networks, seed)
+        data = {"X": X, "y": y, "sample_weight": sample_weight, "fold": samples.fold}
+        if len(samples.numbers) < samples.n_given:  # once for all candidates
+            parts = {name: data[name] for name in ("X", "y", "sample_weight")}
+            data |= {name: _safe_indexing(part, samples.numbers) for name, part in parts.items()}
+        contest = _Contest(
+            self, replace(samples, numbers=np.arange(len(samples.numbers)), n_given=len(samples.numbers)), data
+        )
         recipes = [*RECIPES.items()][: max(1, round(self.effort * len(RECIPES)))]
         rng = np.random.default_rng(drawing)
         contest.recipes(recipes, rng)
         if samples.fold is not None:
             contest.brackets(draw(rng), rng, self.effort)
-        blended = contest.blended()
+        blended = contest.blended(samples)
         contest.remove()
-        self.take(complete(blended, X))
+        self.take(complete(blended, X), probe)
         return self
 
     def network(self, recipe: Recipe, seed: int, n_networks: int, has_folds: bool, is_sparse: bool) -> BackpropMLP:
@@ -222,6 +230,11 @@ class TabularMLP(BlendedEstimator):
         if self.checkpoint is not None:
             if not isinstance(self.checkpoint, str | Path):
                 raise TypeError(f"checkpoint must be a path or None. Got {quoted(self.checkpoint)}.")
+            if not is_integer(self.random_state):
+                raise ValueError(
+                    "checkpoint needs a random_state that is an int: with other random numbers a fit is another one, and cannot go "
+                    "on."
+                )
             if not as_path(self.checkpoint).is_dir():
                 raise ValueError(f"checkpoint={quoted(str(self.checkpoint))}: there is no such folder.")
         check_jobs("n_jobs", self.n_jobs)
@@ -235,10 +248,10 @@ class TabularMLP(BlendedEstimator):
 
     def with_blended(self, blended: Blended, n_features: int, names: Array | None) -> TabularMLP:
         """Return this estimator as fitted, given what a fit has made."""
-        self.n_features_in_ = n_features
-        if names is not None:
-            self.feature_names_in_ = names
-        self.take(blended)
+        self.take(
+            blended,
+            SimpleNamespace(n_features_in_=n_features, **({} if names is None else {"feature_names_in_": names})),
+        )
         return self
 
     def save(self, path: str | Path) -> None:
@@ -287,15 +300,6 @@ class TabularMLP(BlendedEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         return BackpropMLP.__sklearn_tags__(BackpropMLP(self.task))
-
-
-def _as_given(samples: Samples) -> Array | None:
-    """Return the fold of each sample that was given; those of weight 0 take no part, and have any."""
-    if samples.fold is None:
-        return None
-    fold = np.zeros(samples.n_given, dtype=int)
-    fold[samples.numbers] = samples.fold
-    return fold
 
 
 class _Contest:
@@ -374,14 +378,19 @@ class _Contest:
     def brackets(self, drawn: Iterator[tuple[str, Recipe]], rng: np.random.Generator, effort: float) -> None:
         """Let further candidates compete, some at a time, until all has cost ``effort`` times what the recipes did."""
         budget = effort * self._cost
+        of_steps = self._cost / sum(
+            contender.whole_cost for contender in self._done
+        )  # they mostly stop before their last step
         while not self._is_over():
             going: list[Contender] = []
-            left = budget - self._cost
-            while len(going) < _BRACKET:
+            left, too_dear = budget - self._cost, 0
+            while len(going) < _BRACKET and too_dear < _TOO_DEAR:
                 contender = self._enter(*next(drawn), rng)
-                left -= _OF_BRACKET * contender.whole_cost
-                if left < 0:
-                    break
+                expected = _of_bracket(of_steps) * contender.whole_cost
+                if expected > left:
+                    too_dear += 1
+                    continue
+                left -= expected
                 going.append(contender)
             if not going:
                 return
@@ -399,11 +408,11 @@ class _Contest:
             self._advance(going, 1.0)
             self._ended(going)
 
-    def blended(self) -> Blended:
-        """Return the blend of all that has ended."""
+    def blended(self, samples: Samples) -> Blended:
+        """Return the blend of all that has ended, given the samples with their numbers among all that were given."""
         if not self._done:
             raise ValueError("The error of every candidate became infinite or NaN: there is nothing to blend.")
-        blended = blend(self._samples, [contender.member(self._samples) for contender in self._done], _PICKS)
+        blended = blend(samples, [contender.member(self._samples) for contender in self._done], _PICKS)
         table = blended.table.assign(share=1.0, evaluations=[int(c.training.evaluations.sum()) for c in self._done])
         parameters = pd.DataFrame([_parameters(contender.recipe) for contender in self._done])
         table = pd.concat([table, parameters], axis=1)
@@ -415,6 +424,16 @@ class _Contest:
         """Remove what was kept for a fit that goes on after a kill."""
         for file in self._files:
             file.unlink(missing_ok=True)
+
+
+def _of_bracket(of_steps: float) -> float:
+    """Return what a stack of a bracket costs, as a share of all its steps, where stacks stop by themselves after ``of_steps``.
+
+    About two of three go on after a rung: those that are among the better half by all samples, or by all but a fold.
+    """
+    first, second = _RUNGS
+    after = [min(of_steps, first), max(0.0, min(of_steps, second) - first), max(0.0, of_steps - second)]
+    return float(after[0] + 0.65 * after[1] + 0.65**2 * after[2])
 
 
 def _parameters(recipe: Recipe) -> dict[str, Any]:

@@ -51,7 +51,11 @@ class Evidence:
         weight = weight / weight.sum()
         if target.is_numeric:
             mean = np.average(expected, axis=0, weights=weight)
-            scale = np.sqrt(np.average((expected - mean) ** 2, axis=0, weights=weight))
+            largest = np.abs(expected - mean).max(
+                axis=0
+            )  # whose square neither overflows nor vanishes in its own units
+            unit = np.where(largest > 0, largest, 1.0)
+            scale = unit * np.sqrt(np.average(((expected - mean) / unit) ** 2, axis=0, weights=weight))
             of_each = [(part - expected) / np.where(scale > 0, scale, 1.0) for part in values]
         elif isinstance(target, Classes):
             right = expected.argmax(axis=1)[:, np.newaxis]
@@ -64,6 +68,10 @@ class Evidence:
         """Return what was said of some of the samples."""
         weight = self.weight[samples]
         return Evidence(self.of_each[:, samples], weight / weight.sum(), self.is_numeric)
+
+    def of_some(self, predictors: Array) -> Evidence:
+        """Return what some of the predictors said."""
+        return Evidence(self.of_each[predictors], self.weight, self.is_numeric)
 
     def losses(self, of_each: Array) -> Array:
         """Return the loss of each of several predictors or averages, shape (n,): log loss, or the mean squared error."""

@@ -6,12 +6,18 @@ import polars
 import pyarrow
 import pytest
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_multilabel_classification
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, log_loss, r2_score
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -19,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from nnexp import BackpropMLP, Blend
+from nnexp.blending.calibration import Calibration
 
 FEW = {"hidden_layer_sizes": (8,), "max_iter": 20, "random_state": 0}
 
@@ -53,8 +60,9 @@ def test_weights_and_predictions_out_of_fold_are_those_of_cross_val_predict():
     for training, test in cv.split(X, y):  # weights of each fold are chosen without it
         weights = picked([part[training] for part in parts], y[training], 10)
         average = sum(w * part[test] for w, part in zip(weights, parts, strict=True))
-        ordered = model.oof_prediction_[test]
-        assert (ordered.argmax(axis=1) == average.argmax(axis=1)).all()
+        others = sum(w * part[training] for w, part in zip(weights, parts, strict=True))
+        expected = Calibration.fit(others, np.eye(3)[y[training]], None, True).apply(average)
+        np.testing.assert_allclose(model.oof_prediction_[test], expected, rtol=1e-6)
     assert model.oof_score_ == pytest.approx(accuracy_score(y, model.oof_prediction_.argmax(axis=1)))
 
 
@@ -124,6 +132,12 @@ def test_tables_of_every_form_give_the_same(form):
     np.testing.assert_allclose(other.fit(given, y).predict_proba(given), expected, atol=1e-4)
 
 
+def test_a_cv_that_tears_groups_apart_is_refused():
+    X, y = iris()
+    with pytest.raises(ValueError, match="tears groups apart"):
+        Blend(pair(), cv=KFold(3)).fit(X, y, groups=np.arange(150) % 10)
+
+
 def test_groups_come_into_one_fold():
     """Each row is there twice: neighbours would find the other one, but for the groups."""
     rng = np.random.default_rng(0)
@@ -188,6 +202,102 @@ def test_parameters_are_set_by_the_names_of_the_estimators():
     assert isinstance(dict(model.estimators)["linear"], Ridge)
 
 
+class Purged(KFold):
+    """Folds whose neighbours do not train, as for samples that follow each other."""
+
+    def split(self, X, y=None, groups=None):
+        for training, test in super().split(X, y, groups):
+            yield np.setdiff1d(training, np.r_[test - 1, test + 1]), test
+
+
+@pytest.mark.parametrize("estimator", [KNeighborsClassifier(1), BackpropMLP(encoding="none", **FEW)])
+def test_estimators_learn_from_the_training_parts_of_a_cv(estimator):
+    """Each row is there twice, side by side: who learns from the twin knows the answer."""
+    rng = np.random.default_rng(0)
+    X, y = np.repeat(rng.normal(size=(75, 3)), 2, axis=0), np.repeat(rng.integers(0, 2, 75), 2)
+    cv = Purged(5, shuffle=True, random_state=0)
+    model = Blend([("a", estimator)], cv=cv).fit(X, y)
+    expected = cross_val_predict(estimator, X, y, cv=list(cv.split(X)), method="predict_proba")
+    assert model.oof_score_ == pytest.approx(accuracy_score(y, expected.argmax(axis=1)), abs=0.02)
+    assert model.oof_score_ < 0.7
+
+
+class Reversed(ClassifierMixin, BaseEstimator):
+    """Has its classes in another order."""
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression(max_iter=500).fit(X, y)
+        self.classes_ = self.model_.classes_[::-1]
+        return self
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(X)[:, ::-1]
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+
+def test_probabilities_are_placed_by_their_classes():
+    X, y = iris()
+    assert Blend([("reversed", Reversed())], cv=3, random_state=0).fit(X, y).oof_score_ > 0.9
+
+
+@pytest.mark.parametrize(
+    "more", [{"verbose": True}, {"max_seconds": 1000.0}, {"warm_start": True}, {"callbacks": [lambda state: None]}]
+)
+def test_what_looks_on_changes_nothing(more, capsys):
+    X, y = iris()
+    plain, other = (Blend([("n", BackpropMLP(**FEW, **each))], cv=3, random_state=0).fit(X, y) for each in ({}, more))
+    np.testing.assert_array_equal(plain.predict_proba(X), other.predict_proba(X))
+
+
+def test_sure_answers_stay_a_little_doubtful():
+    """Where classes come apart the temperature would go to its bound, and a surprise would cost what it likes."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    y = (X[:, 0] > 0).astype(int)
+    X[:, 0] += np.sign(X[:, 0]) * 2
+    p = Blend([("linear", LogisticRegression())], random_state=0).fit(X, y).predict_proba(X)
+    assert p.min() >= 1e-5
+    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("unit", [1e160, 1e-170])
+def test_huge_and_tiny_numbers_are_weighed_like_others(unit):
+    X, y = load_diabetes(return_X_y=True)
+    estimators = [("bad", DummyRegressor()), ("neighbours", KNeighborsRegressor(20))]
+    expected, model = (
+        Blend(estimators, random_state=0).fit(X, part).cv_results_ for part in (y, (y - y.mean()) * unit)
+    )
+    np.testing.assert_allclose(model["loss"], expected["loss"], rtol=1e-6)
+    assert model["weight"].tolist() == expected["weight"].tolist()
+
+
+def test_meta_estimators_take_part_with_weights():
+    X, y = load_diabetes(return_X_y=True)
+    search = GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]})
+    model = Blend([("search", search), ("ridge", Ridge())], cv=3, random_state=0).fit(X, y, np.ones(442))
+    assert model.score(X, y) > 0.4
+    X, y = iris()
+    stacking = StackingClassifier([("linear", LogisticRegression(max_iter=500))], cv=3)
+    assert Blend([("stacking", stacking)], cv=3, random_state=0).fit(X, y).oof_score_ > 0.9
+
+
+def test_a_sparse_y_of_labels_is_one_of_numbers():
+    X, Y = make_multilabel_classification(200, 6, n_classes=3, random_state=0)
+    trees = [("trees", RandomForestClassifier(10, random_state=0))]
+    sparse_one, dense = (Blend(trees, cv=3, random_state=0).fit(X, part) for part in (sparse.csr_array(Y), Y))
+    np.testing.assert_array_equal(sparse_one.predict(X), dense.predict(X))
+
+
+def test_tables_that_are_shown_are_copies():
+    X, y = iris()
+    model = Blend(pair(), cv=3, random_state=0).fit(X, y)
+    shown = model.cv_results_
+    shown["weight"] = 0.0
+    assert model.blend_["weight"].sum() == pytest.approx(1.0)
+
+
 X3, Y3 = np.zeros((100, 2)), np.arange(100) % 2
 TAKES_NO_WEIGHT = Blend([("k", KNeighborsClassifier())])
 
@@ -204,6 +314,10 @@ TAKES_NO_WEIGHT = Blend([("k", KNeighborsClassifier())])
         (Blend(pair(), cv=1), (X3, Y3), ValueError, "cv must be"),
         (Blend(pair(), cv="five"), (X3, Y3), TypeError, "cv must be"),
         (Blend(pair(), cv=[([0, 1], [2, 3])]), (X3, Y3), ValueError, "98 samples are in no test part, 0 in several"),
+        (Blend(pair(), cv=[(1, 2, 3)]), (X3, Y3), ValueError, "cv must give pairs of rows|not enough|too many"),
+        (Blend(pair(), cv=[(range(50), range(50, 150))]), (X3, Y3), ValueError, "cv must give pairs of rows"),
+        (Blend(pair(), cv=[(range(100), range(100))]), (X3, Y3), ValueError, "two parts or more"),
+        (Blend(pair()), (X3, np.r_[1, np.zeros(99)]), ValueError, "have one class only, 0.0"),
         (Blend(pair(), picks=0), (X3, Y3), ValueError, "picks must be"),
         (Blend(pair(), n_jobs=0), (X3, Y3), ValueError, "n_jobs must be"),
         (Blend(pair()), (X3, Y3[:50]), ValueError, "inconsistent numbers of samples"),

@@ -162,11 +162,18 @@ def test_few_samples_set_nothing_aside_and_all_candidates_count_the_same():
     assert model.weights_.tolist() == [1 / N_RECIPES] * N_RECIPES
     expected = np.mean([stack.predict_proba(X) for _, stack in model.members_], axis=0)
     np.testing.assert_allclose(model.predict_proba(X), expected)
-    with pytest.raises(AttributeError, match="too few samples"):
+    with pytest.raises(AttributeError, match="less than 80 samples"):
         model.oof_score_  # noqa: B018
 
 
 # The contest
+
+
+def cost_of(model):
+    """What training cost, in evaluations of a weight; the stacks that count tell how many weights there are."""
+    rows = model.cv_results_
+    hidden = rows["param_hidden_layer_sizes"].map(lambda sizes: sum(sizes) if isinstance(sizes, tuple) else 128)
+    return float((rows["evaluations"] * (hidden + 100)).sum())
 
 
 def test_a_contest_gives_up_the_worse_half_and_costs_what_was_asked_for():
@@ -175,7 +182,8 @@ def test_a_contest_gives_up_the_worse_half_and_costs_what_was_asked_for():
     costs = {}
     for effort in (1, 6):
         model = TabularMLP(effort=effort, **settings).fit(X, y)
-        costs[effort] = model.cv_results_["seconds"].sum()
+        costs[effort] = cost_of(model)
+    assert 0.5 * 6 < costs[6] / costs[1] < 1.3 * 6
     rows = model.cv_results_
     assert rows["name"].is_unique
     assert set(rows["name"][:N_RECIPES]) == set(RECIPES)
@@ -186,6 +194,7 @@ def test_a_contest_gives_up_the_worse_half_and_costs_what_was_asked_for():
     assert given_up["loss"].notna().all()
     drawn = rows[rows["name"].str.startswith("drawn")]
     assert given_up["loss"].min() > drawn.loc[drawn["share"] == 1, "loss"].min()
+    assert (drawn["share"] == 1).any()
     assert rows["weight"].sum() == pytest.approx(1.0)
 
 
@@ -249,17 +258,40 @@ def test_a_saved_model_is_the_same(tmp_path, fitted, task):
     model, X, y = fitted
     if task == "regression":
         y = np.log(X["price"].to_numpy())
-        model = TabularMLP(task, n_networks=4, effort=2 * ONE, random_state=0).fit(X, y)
+        model = TabularMLP(task, n_networks=4, effort=4, checkpoint=tmp_path, random_state=0).fit(X, y)
+        assert len(model.cv_results_) > N_RECIPES
     model.save(tmp_path / "model.nnexp")
     same = load(tmp_path / "model.nnexp")
     np.testing.assert_array_equal(same.predict(X), model.predict(X))
     np.testing.assert_array_equal(same.oof_prediction_, model.oof_prediction_)
-    assert same.get_params() == model.get_params()
+    assert same.get_params() == model.get_params() | {"checkpoint": None}
     assert same.oof_score_ == model.oof_score_
     assert same.feature_names_in_.tolist() == list(X)
     pd.testing.assert_frame_equal(same.cv_results_, model.cv_results_, check_dtype=False)
     with pytest.raises(ValueError, match="feature names"):
         same.predict(X.rename(columns={"age": "years"}))
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was(fitted):
+    model, X, y = fitted
+    other = TabularMLP(n_networks=2, effort=ONE, random_state=0).fit(X, y)
+    expected = other.predict(X)
+    with pytest.raises(ValueError, match="one class only"):
+        other.fit(X[["age", "price"]], np.full(len(y), "no"))
+    assert (other.predict(X) == expected).all()
+    assert other.feature_names_in_.tolist() == list(X)
+    other.set_params(task="regression")  # for the next fit
+    assert other.predict_proba(X).shape == (len(X), 2)
+
+
+def test_tables_of_coverage_refuse_what_does_not_go_together(fitted):
+    model, X, y = fitted
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        coverage_by_group(model, X, y[:50], X["colour"][:50])
+    with pytest.raises(ValueError, match="none of the classes"):
+        coverage_by_group(model, X, np.arange(len(X)) % 2, X["colour"])
+    with pytest.raises(TypeError, match="must give intervals or sets"):
+        coverage_by_group(BackpropMLP(), X, y, X["colour"])
 
 
 def damaged(path, change):
@@ -348,8 +380,9 @@ SOME = np.random.default_rng(0).normal(size=(100, 2)), np.arange(100) % 2
         ({"effort": 0}, SOME, ValueError, "effort must be"),
         ({"effort": "high"}, SOME, TypeError, "effort must be"),
         ({"max_seconds": -1}, SOME, ValueError, "max_seconds must be"),
-        ({"checkpoint": "no/such/folder"}, SOME, ValueError, "there is no such folder"),
+        ({"checkpoint": "no/such/folder", "random_state": 0}, SOME, ValueError, "there is no such folder"),
         ({"checkpoint": 3}, SOME, TypeError, "checkpoint must be a path"),
+        ({"checkpoint": "."}, SOME, ValueError, "checkpoint needs a random_state that is an int"),
         ({"n_jobs": 0}, SOME, ValueError, "n_jobs must be"),
         ({"task": "regression", "class_weight": "balanced"}, SOME, ValueError, "class_weight is for"),
         ({"class_weight": {7: 2.0}}, SOME, ValueError, "class_weight names 7"),
@@ -381,7 +414,9 @@ def test_intervals_and_sets_hold_about_what_they_promise():
     assert abs(held - 0.8) < 0.1
     predicted = model.predict(X[300:])
     assert ((ends[:, 0] < predicted) & (predicted < ends[:, 1])).all()
-    assert (model.predict_interval(X[300:], coverage=0.95) >= ends).all(axis=0).tolist() == [False, True]
+    wider = model.predict_interval(X[300:], coverage=0.95)
+    assert (wider[:, 0] <= ends[:, 0]).all()
+    assert (wider[:, 1] >= ends[:, 1]).all()
     assert not hasattr(model, "predict_set")
     two = TabularMLP("regression", n_networks=4, effort=ONE, random_state=0).fit(X, np.stack([y, 10 * y], axis=1))
     wide = two.predict_interval(X[:20])
@@ -397,8 +432,8 @@ def test_sets_of_classes(fitted):
         held = inside[np.arange(1000), (y_new == "yes").astype(int)].mean()
         assert abs(held - coverage) < 0.06
     assert not hasattr(model, "predict_interval")
-    report = coverage_by_group(model, new, y_new, new["colour"].fillna("gap"), 0.9)
-    assert report["group"].tolist() == ["all", "blue", "gap", "green", "red"]
+    report = coverage_by_group(model, new, y_new, new["colour"], 0.9)
+    assert report["group"].tolist() == ["all", "blue", "green", "red", "missing"]
     assert report["n"][0] == 1000 == report["n"][1:].sum()
     assert report["coverage"][0] == pytest.approx((report["coverage"] * report["n"])[1:].sum() / 1000)
     assert report["size"][0] == pytest.approx(model.predict_set(new, 0.9).sum(axis=1).mean())
@@ -413,7 +448,7 @@ def test_a_saved_model_is_as_sure(tmp_path, fitted):
 def test_who_has_set_nothing_aside_does_not_know_how_sure_it_is():
     X, y = load_iris(return_X_y=True)
     model = TabularMLP(n_networks=2, effort=ONE, random_state=0).fit(X[::5], y[::5])
-    with pytest.raises(ValueError, match="too few samples"):
+    with pytest.raises(ValueError, match="less than 80 samples"):
         model.predict_set(X)
     for coverage, error in ((0, ValueError), (1, ValueError), ("much", TypeError)):
         with pytest.raises(error, match="coverage must be"):
