@@ -62,7 +62,7 @@ class Blend(BlendedEstimator, _BaseComposition):
         of y) and seconds.
     cv_results_ : pandas.DataFrame
         The same for all estimators, those of weight 0 too.
-    weights_ : array of shape (n_members,)
+    weights_ : array of float
         The weight of each of `members_`.
     members_ : list of tuples
         The name of each estimator whose weight is not 0, and all that were fitted: one stack of networks, or one estimator for

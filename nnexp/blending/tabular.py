@@ -86,7 +86,7 @@ class TabularMLP(BlendedEstimator):
     cv_results_ : pandas.DataFrame
         A row for each candidate: name, weight, loss out of fold (log loss, or the mean squared error in units of the variance of
         y), seconds, share of the steps after which it was given up, evaluations as in `BackpropMLP`, its parameters.
-    weights_ : array of shape (n_members,)
+    weights_ : array of float
         The weight of each of `members_`.
     members_ : list of pairs of str and BackpropMLP
         The stacks whose weight is not 0, each a fitted estimator.
