@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from nnexp.blending import Blend, TabularMLP
+from nnexp.blending.blended import Blended, ByFold, Member
+from nnexp.blending.calibration import Calibration
 from nnexp.by_task import BackpropMLPClassifier, BackpropMLPRegressor
 from nnexp.encoding import ColumnLayout, Encoder, Layout, Rules, TableEncoder
 from nnexp.estimator import BackpropMLP
 from nnexp.fitting.plan import Left
+from nnexp.intervals import Unseen
 from nnexp.model import Model, OutOfFold
 from nnexp.network.activations import OneOf, PerNeuron
 from nnexp.network.network import Block, Network
@@ -20,6 +24,13 @@ _TYPES = [
     BackpropMLP,
     BackpropMLPClassifier,
     BackpropMLPRegressor,
+    TabularMLP,
+    Blend,
+    Blended,
+    ByFold,
+    Calibration,
+    Member,
+    Unseen,
     Left,
     Model,
     OutOfFold,

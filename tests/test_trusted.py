@@ -9,7 +9,16 @@ from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classific
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nnexp import TRUSTED_TYPES, Activation, BackpropMLP, BackpropMLPClassifier, BackpropMLPRegressor, GeneticAlgorithm
+from nnexp import (
+    TRUSTED_TYPES,
+    Activation,
+    BackpropMLP,
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    Blend,
+    GeneticAlgorithm,
+    TabularMLP,
+)
 from nnexp.network import ACTIVATIONS, INITIALIZERS
 from nnexp.training import OPTIMIZERS, SCHEDULES
 from tests.algorithms import EVERY, small
@@ -29,6 +38,8 @@ MODELS = [
     (BackpropMLP(**FEW), make_multilabel_classification(60, random_state=0)),
     (BackpropMLPClassifier(**FEW), IRIS),
     (make_pipeline(StandardScaler(), BackpropMLPRegressor(**FEW)), DIABETES),
+    (TabularMLP("regression", n_networks=2, effort=0.3, random_state=0), DIABETES),
+    (Blend([("networks", BackpropMLP(**FEW)), ("linear", BackpropMLP(validation="none", **FEW))], cv=3), IRIS),
 ]
 
 

@@ -85,7 +85,7 @@ class Member:
         Of the samples of a blend, each by what has not learnt from it.
     seconds : float
         What it took.
-    without : frozenset of int
+    without : tuple of int
         Folds whose answer it has no part in, since it was given up by the samples of the others; -1 for the answer of all.
     """
 
@@ -93,7 +93,7 @@ class Member:
     fitted: tuple[Any, ...]
     values: Array | None
     seconds: float
-    without: frozenset[int] = frozenset()
+    without: tuple[int, ...] = ()
 
     def values_by_fold(self, X: Any, target: Target) -> Array:
         """Return what that which has not learnt from each fold predicts for X, shape (n_folds, n, n_outputs)."""
@@ -184,7 +184,7 @@ class Blended:
         Of probabilities; None without samples that were set aside, and for numbers.
     out_of_fold : OutOfFold or None
     by_fold : ByFold or None
-    table : pandas.DataFrame
+    rows : tuple of dict
         A row for each candidate: name, weight, loss out of fold, seconds.
     """
 
@@ -194,7 +194,7 @@ class Blended:
     calibration: Calibration | None
     out_of_fold: OutOfFold | None
     by_fold: ByFold | None
-    table: pd.DataFrame
+    rows: tuple[dict[str, Any], ...]
 
     @property
     def weighty(self) -> list[Member]:
@@ -245,12 +245,10 @@ def blend(samples: Samples, candidates: Sequence[Member], picks: int) -> Blended
         See `greedy_weights`.
     """
     target, expected, weight, fold = samples.target, samples.expected, samples.weight, samples.fold
-    names = [member.name for member in candidates]
-    table = pd.DataFrame({"name": names, "weight": 1 / len(candidates), "loss": np.nan})
-    table["seconds"] = [member.seconds for member in candidates]
+    even = np.full(len(candidates), 1 / len(candidates))
     if fold is None:
         return Blended(
-            target, tuple(candidates), np.full(len(candidates), 1 / len(candidates)), None, None, None, table
+            target, tuple(candidates), even, None, None, None, _rows(candidates, even, np.full(len(candidates), np.nan))
         )
     values = [member.values for member in candidates]
     evidence = Evidence.of(values, target, expected, weight)  # type: ignore[arg-type]
@@ -273,7 +271,6 @@ def blend(samples: Samples, candidates: Sequence[Member], picks: int) -> Blended
         predicted[apart] = _answer(weights, [part[apart] for part in values], calibration)  # type: ignore[index]
     weights, calibration = choose(-1, np.arange(len(expected)))
     score, score_error = score_and_error(target, predicted, expected, weight)
-    table["weight"], table["loss"] = weights, evidence.losses(evidence.of_each)
     of_folds = np.stack([part for part, _ in chosen])
     kept = np.flatnonzero((weights > 0) | (of_folds > 0).any(axis=0))
     off = np.abs(predicted - expected)
@@ -290,7 +287,14 @@ def blend(samples: Samples, candidates: Sequence[Member], picks: int) -> Blended
         calibration,
         OutOfFold(prediction, score, score_error),
         ByFold(of_folds[:, kept], tuple(calibration for _, calibration in chosen), unseen),
-        table,
+        _rows(candidates, weights, evidence.losses(evidence.of_each)),
+    )
+
+
+def _rows(candidates: Sequence[Member], weights: Array, losses: Array) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"name": member.name, "weight": float(weight), "loss": float(loss), "seconds": member.seconds}
+        for member, weight, loss in zip(candidates, weights, losses, strict=True)
     )
 
 
@@ -365,9 +369,11 @@ class BlendedEstimator(BaseEstimator):
         raise NotImplementedError
 
     blended_: Blended = _fitted(lambda blended: blended, "All that is known of the fitted blend, as a value.")
-    cv_results_: pd.DataFrame = _fitted(lambda blended: blended.table.copy(), "All that was tried; see the class.")
+    cv_results_: pd.DataFrame = _fitted(
+        lambda blended: pd.DataFrame(blended.rows), "All that was tried; see the class."
+    )
     blend_: pd.DataFrame = _fitted(
-        lambda blended: blended.table[blended.table["weight"] > 0].reset_index(drop=True),
+        lambda blended: pd.DataFrame([row for row in blended.rows if row["weight"] > 0]),
         "What the answer consists of.",
     )
     weights_: Array = _fitted(lambda blended: blended.weights[blended.weights > 0], "The weight of each of `members_`.")

@@ -103,7 +103,7 @@ class Contender:
                 values = np.asarray(shown.oof_prediction_, dtype=np.float64)[samples.numbers]
                 values = values.reshape(len(values), -1)
             self._known = steps, Member(self.name, (shown,), values, self.training.seconds)
-        return replace(self._known[1], without=self.without)
+        return replace(self._known[1], without=tuple(sorted(self.without)))
 
 
 def advance(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from nnexp._errors import quoted
 from nnexp.blending.blended import Blended, ByFold, Member
@@ -40,7 +39,6 @@ def save_blend(path: str | Path, estimator: TabularMLP) -> None:
         raise SavingError("The model is not fitted: there is nothing to save.")
     blended, writer = estimator.blended_, Writer()
     out_of_fold, names = blended.out_of_fold, getattr(estimator, "feature_names_in_", None)
-    table = blended.table
     header = {
         "kind": KIND,
         "class": type(estimator).__name__,
@@ -56,7 +54,7 @@ def save_blend(path: str | Path, estimator: TabularMLP) -> None:
         if out_of_fold is None
         else [writer.array(out_of_fold.prediction), out_of_fold.score, out_of_fold.score_error],
         "by_fold": None if blended.by_fold is None else _folds_described(blended.by_fold, writer),
-        "table": {name: writer.array(table[name].to_numpy()) for name in table},
+        "rows": [writer.value(row, "a row") for row in blended.rows],
         "n_features": estimator.n_features_in_,
         "features": None if names is None else list(names),
     }
@@ -95,10 +93,10 @@ def blend_of(header: dict[str, Any], reader: Reader, make: Callable[[str, dict[s
     by_fold = None
     if header["by_fold"] is not None:
         by_fold = _folds_of(header["by_fold"], reader, target, made)
-    table = pd.DataFrame({str(name): reader.value(values) for name, values in header["table"].items()})
-    if not {"name", "weight", "loss", "seconds"} <= set(table):
-        raise ValueError("its table lacks columns")
-    blended = Blended(target, tuple(made), np.array(weights), calibration, out_of_fold, by_fold, table)
+    rows = tuple(reader.value(row) for row in header["rows"])
+    if not rows or not all(isinstance(row, dict) and {"name", "weight", "loss", "seconds"} <= set(row) for row in rows):
+        raise ValueError("its rows lack columns")
+    blended = Blended(target, tuple(made), np.array(weights), calibration, out_of_fold, by_fold, rows)
     return estimator.with_blended(blended, n_features, names)
 
 

@@ -10,11 +10,10 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils import Tags, _safe_indexing
-from sklearn.utils.validation import _check_y, _num_samples, check_consistent_length, validate_data
+from sklearn.utils.validation import _check_y, _num_features, _num_samples, check_consistent_length, validate_data
 
 from nnexp._errors import quoted
 from nnexp._files import as_path
@@ -37,6 +36,8 @@ Array = NDArray[Any]
 _PICKS = 20
 # Stacks of a bracket at most, and the shares of their steps after which the worse half is given up.
 _BRACKET, _RUNGS = 8, (0.25, 0.5)
+# Columns times pieces at most: a wide table is cut into fewer pieces, or none.
+_MOST_PIECES = 2_000
 # Candidates that cost more than is left, until nothing more is drawn.
 _TOO_DEAR = 8
 
@@ -202,11 +203,13 @@ class TabularMLP(BlendedEstimator):
         self.take(complete(blended, X), probe)
         return self
 
-    def network(self, recipe: Recipe, seed: int, n_networks: int, has_folds: bool, is_sparse: bool) -> BackpropMLP:
-        """Return the candidate of a recipe, not fitted."""
+    def network(self, recipe: Recipe, seed: int, n_networks: int, has_folds: bool, n_columns: int) -> BackpropMLP:
+        """Return the candidate of a recipe, not fitted, for a table of so many columns, or for a sparse one with 0."""
         encoding = recipe.get("encoding", "auto")
         if isinstance(encoding, Mapping):
-            encoding = TableEncoder(**{**encoding, "pieces": 0} if is_sparse else encoding)
+            most = _MOST_PIECES // n_columns if n_columns else 0
+            pieces = min(encoding.get("pieces", 0), most)
+            encoding = TableEncoder(**{**encoding, "pieces": pieces if pieces > 1 else 0})
         given = {**recipe, "encoding": encoding, "class_weight": self.class_weight}
         # Of few samples the precision costs little, and what weighs twice is then the same as what is there twice.
         dtype = "float32" if has_folds else "float64"
@@ -317,8 +320,9 @@ class _Contest:
         self._cost = 0.0
 
     def _enter(self, name: str, recipe: Recipe, rng: np.random.Generator) -> Contender:
-        is_sparse, has_folds = sparse.issparse(self._data["X"]), self._samples.fold is not None
-        network = self._estimator.network(recipe, int(rng.integers(2**32)), self._n, has_folds, is_sparse)
+        n_columns = 0 if sparse.issparse(self._data["X"]) else _num_features(self._data["X"])
+        seed, has_folds = int(rng.integers(2**32)), self._samples.fold is not None
+        network = self._estimator.network(recipe, seed, self._n, has_folds, n_columns)
         return Contender.enter(name, recipe, network, self._data, self._shared)
 
     def _advance(self, contenders: list[Contender], share: float) -> None:
@@ -345,7 +349,7 @@ class _Contest:
             "loss": loss,
             "seconds": contender.training.seconds,
             "share": share,
-            "evaluations": int(contender.training.evaluations.sum()),
+            "evaluations": _evaluations(contender),
         }
         self._given_up.append({**row, **_parameters(contender.recipe)})
         self._say(contender, f", given up after {share:.0%}")
@@ -413,17 +417,18 @@ class _Contest:
         if not self._done:
             raise ValueError("The error of every candidate became infinite or NaN: there is nothing to blend.")
         blended = blend(samples, [contender.member(self._samples) for contender in self._done], _PICKS)
-        table = blended.table.assign(share=1.0, evaluations=[int(c.training.evaluations.sum()) for c in self._done])
-        parameters = pd.DataFrame([_parameters(contender.recipe) for contender in self._done])
-        table = pd.concat([table, parameters], axis=1)
-        if self._given_up:
-            table = pd.concat([table, pd.DataFrame(self._given_up)], ignore_index=True)
-        return replace(blended, table=table)
+        more = ({"share": 1.0, "evaluations": _evaluations(c), **_parameters(c.recipe)} for c in self._done)
+        rows = [row | other for row, other in zip(blended.rows, more, strict=True)]
+        return replace(blended, rows=(*rows, *self._given_up))
 
     def remove(self) -> None:
         """Remove what was kept for a fit that goes on after a kill."""
         for file in self._files:
             file.unlink(missing_ok=True)
+
+
+def _evaluations(contender: Contender) -> int:
+    return int(contender.training.evaluations.sum())
 
 
 def _of_bracket(of_steps: float) -> float:

@@ -155,6 +155,13 @@ def test_a_sparse_table_stays_sparse():
     assert model.oof_score_ > 0.3
 
 
+@pytest.mark.parametrize(("n_columns", "pieces"), [(1, [0, 8, 16]), (200, [0, 8, 10]), (500, [0, 4]), (1500, [0])])
+def test_a_wide_table_is_cut_into_fewer_pieces(n_columns, pieces):
+    networks = [TabularMLP().network(recipe, 0, 8, True, n_columns) for recipe in RECIPES.values()]
+    encoders = [network.encoding for network in networks]
+    assert sorted({0 if encoder == "auto" else encoder.pieces for encoder in encoders}) == pieces
+
+
 def test_few_samples_set_nothing_aside_and_all_candidates_count_the_same():
     X, y = load_iris(return_X_y=True)
     X, y = X[::5], y[::5]
@@ -317,7 +324,8 @@ DAMAGES = {
     "a lowest probability": lambda header: header.update(calibration=[1.0, 0.9]),
     "features": lambda header: header.update(n_features=3, features=None),
     "a task": lambda header: header["params"].update(task="regression"),
-    "a table": lambda header: header["table"].pop("loss"),
+    "a row": lambda header: header["rows"][0].clear(),
+    "rows": lambda header: header.update(rows=[]),
     "a score": lambda header: header.update(out_of_fold=[*header["out_of_fold"][:1], "good", 0.1]),
     "nothing": lambda header: header.clear(),
     "a member": lambda header: header["members"][0]["model"].update(network={}),
