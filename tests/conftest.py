@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 
 from tests import WITHOUT_FIGURES, searched
@@ -9,6 +10,12 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import pytest
 
 from tests.postgresql import Server, programs
+
+
+def pytest_configure():
+    """Heed signals that are ignored in the background of a script, or under nohup, and then by all that tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
