@@ -2,6 +2,8 @@
 
 import json
 import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,10 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score
 
 from nnexp import BackpropMLP, TabularMLP, coverage_by_group, load
 from nnexp.blending import contest as contests
+from nnexp.blending.blended import Member, Samples, blend
 from nnexp.blending.recipes import RECIPES
 from nnexp.saving import SavingError
+from nnexp.targets import Numbers
 
 N_RECIPES = len(RECIPES)
 ONE = 1 / N_RECIPES  # the effort of a single candidate
@@ -461,3 +465,33 @@ def test_who_has_set_nothing_aside_does_not_know_how_sure_it_is():
     for coverage, error in ((0, ValueError), (1, ValueError), ("much", TypeError)):
         with pytest.raises(error, match="coverage must be"):
             model.predict_set(X, coverage)
+
+
+def test_each_fold_is_predicted_by_what_has_not_learnt_from_it(fitted):
+    """Of the samples of the fit, what is predicted without their fold is what was predicted out of fold."""
+    model, X, _ = fitted
+    fold = model.blended_.by_fold.unseen.fold
+    without = model.blended_.values_by_fold(X)[fold, np.arange(len(X))]
+    np.testing.assert_allclose(without, model.oof_prediction_, atol=1e-5)
+
+
+def test_what_is_given_up_without_a_fold_has_no_part_in_its_prediction():
+    """Of two, one is better on fold 0 by much and worse on the others: with all samples it goes on, without fold 0 it does not."""
+    fold = np.repeat(np.arange(3), 20)
+    good_on_0 = np.where(fold == 0, 0.0, 0.5)[:, None]
+    good_elsewhere = np.where(fold == 0, 9.0, 0.1)[:, None]
+    samples = Samples(Numbers(np.zeros(1), np.ones(1), True), np.zeros((60, 1)), None, fold, np.arange(60), 60)
+    samples = replace(samples, expected=samples.expected + np.linspace(-1e-3, 1e-3, 60)[:, None])
+
+    def contender(values):
+        member = Member("", (), values, 0.0)
+        return SimpleNamespace(has_failed=False, without=frozenset(), member=lambda samples: member)
+
+    first, second = contender(good_on_0), contender(good_elsewhere)
+    assert contests.best_half([first, second], samples) == [first, second]
+    assert first.without == {0}
+    assert second.without == {-1, 1, 2}
+    blended = blend(
+        samples, [Member("a", (), good_on_0, 0.0, (0,)), Member("b", (), good_elsewhere, 0.0, (-1, 1, 2))], 4
+    )
+    np.testing.assert_allclose(blended.out_of_fold.prediction, np.where(fold == 0, 9.0, 0.5))
