@@ -12,13 +12,12 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.model_selection import check_cv
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, get_tags
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import _check_y, _num_samples, check_consistent_length, validate_data
+from sklearn.utils.validation import _num_samples
 
 from nnexp._errors import quoted
 from nnexp._names import check_number, is_integer
-from nnexp.blending.blended import BlendedEstimator, blend, table_of
+from nnexp.blending.blended import BlendedEstimator, blend
 from nnexp.blending.fitting import complete, fit_candidate, samples_of
-from nnexp.estimator import BackpropMLP
 from nnexp.fitting.plan import seed_sequence
 from nnexp.fitting.settings import check_jobs
 
@@ -135,14 +134,7 @@ class Blend(BlendedEstimator, _BaseComposition):
             For parameters or data that are impossible, each with a sentence; what an estimator raises.
         """
         self._check()
-        X = table_of(X)
-        probe = BackpropMLP()  # what is noted of X is for a blend that is not there yet
-        validate_data(probe, X, skip_check_array=True)
-        if y is None:
-            raise ValueError("This Blend estimator requires y to be passed, but the target y is None.")
-        sample_weight = None if sample_weight is None else np.asarray(sample_weight)
-        y = _check_y(y, multi_output=True, y_numeric=self.task_of_parameters() == "regression", estimator=self)
-        check_consistent_length(X, y)
+        X, y, sample_weight, probe = self.checked(X, y, sample_weight)
         seed = int(seed_sequence(self.random_state).generate_state(1)[0])
         n = _num_samples(X)
         cut = int(self.cv) if is_integer(self.cv) else _splits_of(self.cv, n, y, groups)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted, validate_data
 
 from nnexp._errors import quoted
 from nnexp.blending.calibration import Calibration
@@ -483,6 +483,19 @@ class BlendedEstimator(BaseEstimator):
         """Return the accuracy of a classification, for several labels that of all together, or R² of a regression."""
         metric = accuracy_score if self._task == "classification" else r2_score
         return float(metric(y, self.predict(X), sample_weight=sample_weight))
+
+    def checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any, Any]:
+        """Return what `fit` is given as it is checked, and what notes the number and the names of columns.
+
+        They are noted of another estimator, since the blend is not there yet.
+        """
+        X, probe = table_of(X), BackpropMLP()
+        validate_data(probe, X, skip_check_array=True)
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        y = _check_y(y, multi_output=True, y_numeric=self.task_of_parameters() == "regression", estimator=self)
+        check_consistent_length(X, y)
+        return X, y, None if sample_weight is None else np.asarray(sample_weight), probe
 
     def take(self, blended: Blended, checked: Any) -> None:
         """Show what a fit has made; ``checked`` has the number and the names of the columns that it was given."""

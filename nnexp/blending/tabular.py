@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils import Tags, _safe_indexing
-from sklearn.utils.validation import _check_y, _num_features, _num_samples, check_consistent_length, validate_data
+from sklearn.utils.validation import _num_features, _num_samples
 
 from nnexp._errors import quoted
 from nnexp._files import as_path
 from nnexp._names import check_choice, check_number, is_integer
-from nnexp.blending.blended import Blended, BlendedEstimator, Samples, blend, table_of
+from nnexp.blending.blended import Blended, BlendedEstimator, Samples, blend
 from nnexp.blending.contest import Contender, advance, best_half
 from nnexp.blending.fitting import complete, samples_of
 from nnexp.blending.recipes import RECIPES, Recipe, draw
@@ -176,14 +176,7 @@ class TabularMLP(BlendedEstimator):
             For parameters or data that are impossible, each with a sentence.
         """
         self.check()
-        X = table_of(X)
-        probe = BackpropMLP()  # what is noted of X is for a model that is not there yet
-        validate_data(probe, X, skip_check_array=True)
-        if y is None:
-            raise ValueError("This TabularMLP estimator requires y to be passed, but the target y is None.")
-        sample_weight = None if sample_weight is None else np.asarray(sample_weight)
-        y = _check_y(y, multi_output=True, y_numeric=self.task == "regression", estimator=self)
-        check_consistent_length(X, y)
+        X, y, sample_weight, probe = self.checked(X, y, sample_weight)
         seed, drawing = seed_sequence(self.random_state).generate_state(2).tolist()
         samples = samples_of(self.task, _num_samples(X), y, sample_weight, groups, self.n_networks, seed)
         data = {"X": X, "y": y, "sample_weight": sample_weight, "fold": samples.fold}
