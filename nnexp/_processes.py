@@ -12,7 +12,8 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -49,6 +50,18 @@ def is_running(process: int) -> bool:
         return False
     except psutil.Error:  # it is there, and somebody else's
         return True
+
+
+@contextlib.contextmanager
+def workers_may_leave() -> Iterator[None]:
+    """Let a worker of joblib leave between two units of work, as it does where its memory has grown: another one comes for it.
+
+    The warning that joblib then gives comes from the thread which looks after the workers. Where warnings are errors it would end
+    that thread, and whoever waits for a result would wait for ever.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+        yield
 
 
 def scratch_folder() -> Path:

@@ -25,7 +25,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_resource_trac
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from nnexp._errors import ExpectedError, reason
-from nnexp._processes import Passed, leave_with_parent
+from nnexp._processes import Passed, leave_with_parent, workers_may_leave
 from nnexp._signals import heed
 
 # A unit whose process dies is tried again this often.
@@ -223,7 +223,7 @@ class Engine:
             parallel = Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
             )
-            with _safe_path(), _workers_without_signals():  # the workers are started by the call
+            with workers_may_leave(), _safe_path(), _workers_without_signals():  # the workers are started by the call
                 results = parallel(calls())
             try:
                 yield from _without_warning(results)
@@ -312,7 +312,7 @@ def _without_warning(results: Any) -> Iterator[Any]:
     """Yield what a generator does, and say nothing of the tasks that it leaves undone where it is stopped."""
     while True:
         try:
-            with warnings.catch_warnings():
+            with workers_may_leave():
                 warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being processed")
                 item = next(results)
         except StopIteration:

@@ -2,9 +2,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 import nnexp.engine
 from nnexp.engine import Engine, EngineError, WorkerDiedError
@@ -125,3 +128,28 @@ def test_dask_needs_an_address_that_answers(monkeypatch):
         Engine(backend="dask")
     with pytest.raises(EngineError, match=r"tcp://127\.0\.0\.1:9 does not answer"):
         Engine(backend="dask", scheduler="tcp://127.0.0.1:9")
+
+
+def nap(shared, unit):
+    time.sleep(0.3)
+    return unit
+
+
+def test_a_worker_that_leaves_between_two_units_is_replaced_where_warnings_are_errors():
+    """joblib warns of it in the thread that looks after the workers, which must not end by that."""
+    done = []
+
+    def work():
+        with Engine(2) as engine:
+            for number, _ in engine.run(nap, None, range(8)):
+                if not done:
+                    # What a worker does of its own accord where its memory has grown.
+                    get_reusable_executor(reuse=True)._call_queue.put(None)
+                done.append(number)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        waiting = threading.Thread(target=work, daemon=True)
+        waiting.start()
+        waiting.join(30)
+    assert sorted(done) == list(range(8))
