@@ -146,7 +146,9 @@ np.save(sys.argv[2], model.parameters_)
 """
 
 
-@pytest.mark.parametrize("algorithm", ["backprop", "genetic"])  # within one process it is shown for all
+@pytest.mark.parametrize(
+    "algorithm", ["backprop", pytest.param("genetic", marks=pytest.mark.slow)]
+)  # within one process it is shown for all
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(algorithm, tmp_path):
     def start(checkpoint, out, pause):
         command = [sys.executable, "-c", FIT, tmp_path / checkpoint, tmp_path / out, str(pause), algorithm]

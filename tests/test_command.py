@@ -61,7 +61,9 @@ def wait_for_lines(path, count, process):
     raise AssertionError("nothing is finished after 60 s")
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("SIGTERM", "1"), ("SIGTERM", "2"), ("SIGHUP", "2"), ("SIGINT", "1")])
+@pytest.mark.parametrize(
+    ("name", "jobs"), [("SIGTERM", "2"), pytest.param("SIGHUP", "2", marks=pytest.mark.slow), ("SIGINT", "1")]
+)
 def test_a_signal_ends_a_run_in_order_with_its_tables_and_128_and_its_number(folder, name, jobs):
     process = start(folder, "run", "slow.toml", "--jobs", jobs)
     journal = folder / "results" / "slow" / "journal.jsonl"
@@ -76,6 +78,7 @@ def test_a_signal_ends_a_run_in_order_with_its_tables_and_128_and_its_number(fol
     assert len(load_results(folder / "results" / "slow").runs) == finished >= 3
 
 
+@pytest.mark.slow
 def test_a_hangup_that_is_ignored_stays_ignored_as_under_nohup(folder):
     ignore = {"begin": subprocess.Popen, "preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
     process = start(folder, "run", "fast.toml", "--jobs", "1", **ignore)
@@ -98,7 +101,7 @@ def test_a_second_sigterm_does_not_stop_the_writing_of_the_tables(folder):
     assert (folder / "results" / "slow" / "runs.csv").exists()
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.7, 1.2, 2.0])
+@pytest.mark.parametrize("seconds", [0.2, 1.2])
 def test_ctrl_c_while_the_command_is_loading_is_no_traceback(folder, seconds):
     process = start(folder, "run", "slow.toml", "--jobs", "1", begin=subprocess.Popen)
     time.sleep(seconds)
@@ -137,6 +140,7 @@ def finished(folder):
     assert (results / "report.md").exists()
 
 
+@pytest.mark.slow
 def test_an_output_of_ascii_costs_no_report(folder):
     ascii_only = {"begin": subprocess.Popen, "env": {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}}
     process = start(folder, "run", "fast.toml", "--jobs", "1", **ascii_only)
@@ -156,7 +160,7 @@ def test_a_full_output_costs_no_report_and_is_said(folder, jobs):
     finished(folder)
 
 
-@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow)])
 def test_closed_outputs_cost_no_report_and_no_file_takes_their_place(folder, closed):
     line = f"{NNEXP} run fast.toml --jobs 1 {closed}"
     done = subprocess.run(
@@ -199,6 +203,7 @@ def on_a_terminal(folder, *arguments, answer=b""):
     return shown.decode(errors="replace"), process.wait(60)
 
 
+@pytest.mark.slow
 def test_runs_of_other_versions_are_asked_about_on_a_terminal_and_are_an_option_elsewhere(folder):
     """One experiment, whose journal says that another version of NumPy has made it, and copies of it for each answer."""
     assert on_a_terminal(folder, "run", "fast.toml", "--jobs", "1")[1] == 0
@@ -320,6 +325,7 @@ def test_workers_leave_within_five_seconds_of_a_killed_command(folder):
     assert not list(folder.glob("nnexp-*"))
 
 
+@pytest.mark.slow
 def test_nothing_of_the_current_folder_is_loaded_or_obeyed(folder):
     """By this process, its workers, or what draws."""
     for name in ("joblib", "numpy", "sitecustomize", "json", "nnexp"):
@@ -333,6 +339,7 @@ def test_nothing_of_the_current_folder_is_loaded_or_obeyed(folder):
     finished(folder)
 
 
+@pytest.mark.slow
 def test_a_closed_error_output_costs_no_worker(folder):
     line = f"{NNEXP} run fast.toml --jobs 2 2>&-"
     done = subprocess.run(

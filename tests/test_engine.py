@@ -98,6 +98,7 @@ def test_an_error_of_the_work_is_raised():
         list(engine.run(add, {"number": "one"}, [1]))
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_moment_of_the_start_prints_no_traceback_of_a_worker(tmp_path):
     code = (
         "import sys, time\nfrom nnexp.engine import Engine\nfrom tests.test_engine import wait\n"

@@ -32,16 +32,21 @@ SETTINGS = {
 FEW = {"hidden_layer_sizes": (8,), "max_iter": 60}
 TASKS = "classification", "regression"
 ESTIMATORS = [
-    *[BackpropMLP(task) for task in TASKS],
     *[cls(**FEW) for cls in (BackpropMLPClassifier, BackpropMLPRegressor)],
     BackpropMLP("regression", n_networks=3, **FEW),
     BackpropMLP(algorithm=SETTINGS["genetic"], **FEW),
     BackpropMLP("regression", algorithm="snes", n_networks=3, **FEW),
 ]
+# A generation of the memetic algorithm is as much work as tens of steps of others.
 MORE = [
+    *[BackpropMLP(task) for task in TASKS],  # with its defaults
     # Each algorithm for one task; which one makes no difference to it.
     *[
-        BackpropMLP(TASKS[number % 2], algorithm=SETTINGS.get(name, name), **FEW)
+        BackpropMLP(
+            TASKS[number % 2],
+            algorithm=SETTINGS.get(name, name),
+            **FEW | ({"max_iter": 8} if name == "memetic" else {}),
+        )
         for number, name in enumerate(ALGORITHMS)
         if name != "backprop"
     ],

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -18,6 +20,7 @@ def test_the_blocks_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert "training" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_sweep_of_the_readme_runs(tmp_path):
     from nnexp.cli import main
 

@@ -45,9 +45,10 @@ def same(got, expected, rtol=1e-7):
     ids=str,
 )
 @pytest.mark.parametrize(
-    "cv", [4, RepeatedStratifiedKFold(n_splits=7, n_repeats=2, random_state=0)], ids=["4", "7 × 2"]
+    ("cv", "pipeline"),
+    [(RepeatedStratifiedKFold(n_splits=7, n_repeats=2, random_state=0), False), (4, True)],
+    ids=["7 × 2, alone", "4, pipeline"],
 )
-@pytest.mark.parametrize("pipeline", [False, True], ids=["alone", "pipeline"])
 def test_every_fold_is_trained_as_it_would_be_alone(settings, cv, pipeline):
     model = BackpropMLP(**SMALL | settings)
     if pipeline:

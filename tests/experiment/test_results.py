@@ -143,6 +143,7 @@ def test_results_of_an_earlier_version_still_load_and_are_reported(name, tmp_pat
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_study_of_an_earlier_version_is_shown_and_its_sweep_refused_with_a_sentence(tmp_path, capsys):
     shutil.copytree(FIXTURES, tmp_path / "old")
     assert main(["doctor", str(tmp_path / "old" / "results" / "tuned")]) == 0
@@ -386,7 +387,14 @@ def test_data_without_a_fingerprint_are_not_joined(folder, tmp_path, capsys):
 
 
 @pytest.mark.figures
-@pytest.mark.parametrize("missing", [["trials"], ["tuned"], ["confusion"], [*SWEEP_TABLES, *DETAIL_TABLES]], ids=len)
+@pytest.mark.parametrize(
+    "missing",
+    [
+        *(pytest.param([name], marks=pytest.mark.slow) for name in ("trials", "tuned", "confusion")),
+        [*SWEEP_TABLES, *DETAIL_TABLES],
+    ],
+    ids=lambda missing: "+".join(missing[:2]),
+)
 def test_a_folder_in_which_tables_are_missing_is_reported_without_them(swept, missing, capsys):
     for name in missing:
         (swept / f"{name}.csv").unlink(missing_ok=True)

@@ -137,6 +137,7 @@ def command(path, results):
     return [sys.executable, "-m", "nnexp.cli", "run", str(path), "--results", str(results), "--jobs", "2"]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_run_again_the_tables_are_those_of_an_undisturbed_run(small, first, tmp_path):
     journal = tmp_path / "killed" / "small" / "journal.jsonl"
     rng = np.random.default_rng(0)
@@ -197,6 +198,7 @@ def test_a_record_cut_by_a_kill_is_named_and_run_again(small, first, tmp_path):
     assert run(small, tmp_path / "results").done == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(small, tmp_path, trusted):
     other = '\n[model.slow]\nclass = "tests.experiment.other.MyClassifier"\nwaits = 0.4\n'
     small.write_text(small.read_text() + other)
@@ -428,6 +430,7 @@ def test_results_hold_no_pickle(small, first, tmp_path):
 ODD_NAMES = ["16", "32", "1e5", "007", "true", "null", "None", "nan", "a|b", "$x$", "_under", "<i>", "é"]
 
 
+@pytest.mark.slow
 def test_models_and_data_may_have_any_names(tmp_path, small):
     frame = pd.DataFrame({"a": np.arange(20.0), "y": ["x", "z"] * 10})
     frame.to_csv(tmp_path / "mine.csv", index=False)
@@ -468,10 +471,11 @@ def test_a_table_of_no_finished_run_is_a_sentence(small, first, tmp_path, capsys
     assert main(["report", str(folder)]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     os.geteuid() != 0 if hasattr(os, "geteuid") else True, reason="a small file system is mounted by root"
 )
-@pytest.mark.parametrize("size", ["24k", *(pytest.param(size, marks=pytest.mark.slow) for size in ("8k", "48k"))])
+@pytest.mark.parametrize("size", ["8k", "24k"])
 def test_a_full_disk_is_a_sentence_and_loses_nothing(small, tmp_path, size):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -562,7 +566,9 @@ def test_runs_of_other_versions_are_refused_unless_somebody_says_what_becomes_of
         run(small, made_elsewhere.parent, other_versions="both")
 
 
-@pytest.mark.parametrize("asked", [False, True], ids=["beforehand", "on a terminal"])
+@pytest.mark.parametrize(
+    "asked", [pytest.param(False, marks=pytest.mark.slow), True], ids=["beforehand", "on a terminal"]
+)
 def test_runs_of_other_versions_are_kept_and_marked_or_done_again(small, made_elsewhere, tmp_path, asked):
     def again(answer):
         observer = Answers(answer)

@@ -9,8 +9,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from nnexp import BackpropMLP, GeneticAlgorithm
 from nnexp._errors import ExpectedError
+from nnexp.cli import main
 from nnexp.experiment import DataError, SpecificationError, load_results, load_specification
-from nnexp.experiment.runs import check_models, check_scores, load_data, make_model, run_experiment
+from nnexp.experiment.runs import check_models, check_scores, load_data, make_model, outer_splits, run_experiment
 from nnexp.fitting import Settings
 
 GALLERY = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
@@ -566,6 +567,40 @@ def test_a_blend_of_an_experiment_tells_what_it_cost(shop, tmp_path):
     of_blend = rows[rows["model"] == "blend"]
     assert (of_blend["evaluations"] > 0).all()
     assert (of_blend["n_parameters"] > 0).all()
+
+
+@pytest.mark.slow
+def test_a_blend_and_the_encoder_of_a_network_are_swept(shop, tmp_path):
+    """The outer score of a blend is that of the winner's settings, fitted by hand."""
+    without = TABLES[: TABLES.index("[data.prices]")] + TABLES[TABLES.index("[model.blend]") :]
+    space = """
+[sweep]
+trials = 2
+folds = 2
+sampler = "grid"
+[model.blend.space]
+effort = [0.3, 0.5]
+[model.network]
+max_iter = 10
+[model.network.space]
+encoding = ["auto", "pieces"]
+"""
+    shop.write_text(without.replace("effort = 0.3\n", "") + space)
+    assert main(["sweep", str(shop), "--results", str(tmp_path / "results"), "--workers", "1"]) == 0
+    results, specification = load_results(tmp_path / "results" / "shop"), load_specification(shop)
+    assert set(results.trials["state"]) == {"complete"}
+    tuned = results.tuned.set_index("model")
+    assert [len(set(tuned.loc[name, "trials"])) for name in ("blend", "network")] == [1, 1]
+    data = load_data(specification)["shop"]
+    described = next(model for model in specification.models if model.name == "blend")
+    for row in tuned.loc["blend"].itertuples():
+        run = results.runs.query("model == 'blend' and fold == @row.fold").iloc[0]
+        _, _, train, test = outer_splits(specification, data)[row.fold]
+        blend = make_model(described, data, int(run["seed"]))
+        blend[-1].set_params(**json.loads(row.parameters))
+        blend.fit(data.X.iloc[train], data.y[train])
+        score = data.scorer("neg_log_loss")(blend, data.X.iloc[test], data.y[test])
+        assert run["neg_log_loss"] == pytest.approx(score, rel=1e-6)
 
 
 @pytest.mark.parametrize(

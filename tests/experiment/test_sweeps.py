@@ -122,6 +122,7 @@ def test_no_trial_sees_a_row_of_the_outer_fold(file, tmp_path):
         assert not set(rows) & set(data[own.data].X.index[test])
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, swept, tmp_path):
     command = [
         sys.executable,
@@ -195,6 +196,7 @@ def test_tables_as_csv_and_parquet(swept, tmp_path, capsys):
     assert main(["table", folder, "trial_curves"]) == 0
 
 
+@pytest.mark.slow
 def test_elastic_workers_join_the_command(file, tmp_path, postgresql):
     url = postgresql.database("command")
     more = ["--storage", url, "--set", "sweep.mode=elastic", "--results", str(tmp_path / "results")]
@@ -215,6 +217,7 @@ def test_elastic_workers_join_the_command(file, tmp_path, postgresql):
     assert main(["doctor", url]) == 0
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_a_study_while_it_runs(file, tmp_path):
     command = [sys.executable, "-m", "nnexp.cli", "sweep", str(file), "--results", str(tmp_path), "--workers", "1"]
     process = Forked(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -299,6 +302,7 @@ def test_a_changed_file_under_the_same_name_is_refused_and_nothing_is_lost(file,
     assert tables(tmp_path / "results" / "small") == before
 
 
+@pytest.mark.slow
 def test_the_studies_of_a_file_are_forgotten_and_their_runs_stay(file, swept, capsys):
     results = swept.parent
     before = tables(swept)
@@ -316,6 +320,7 @@ def test_the_studies_of_a_file_are_forgotten_and_their_runs_stay(file, swept, ca
     assert "0 studies of 0 trials" in (sweep(file, results / "nowhere", "--forget"), capsys.readouterr().out)[1]
 
 
+@pytest.mark.slow
 def test_the_view_is_where_the_command_says(file, tmp_path, capsys):
     import optuna
 
@@ -359,6 +364,7 @@ def test_a_model_none_of_whose_trials_was_completed_fails_with_a_reason(file, tm
     assert "100% of the trials of linear failed" in (results.folder / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(file, tmp_path):
     file.write_text(FILE.replace("trials = 10", "trials = 200"))
     process = Forked(

@@ -1,15 +1,17 @@
 """What people see: the reports of three experiments, in Chromium, wide and narrow, light and dark, and on paper."""
 
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from nnexp.cli import main
 
-pytestmark = pytest.mark.figures
-
-pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.figures,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium: apt-get install chromium"),
+]
 
 ROOT = Path(__file__).parents[2]
 SWEEP = """
@@ -38,20 +40,34 @@ FIGURES = {
     "sweep": {"inner-outer", "history", "importances", "parallel", "slices"},
     "boundaries": {"boundaries", "networks", "confusion"},
 }  # fmt: skip
+KINDS = [pytest.param(kind, marks=pytest.mark.slow) if kind == "boundaries" else kind for kind in FIGURES]
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory):
+def report_of(tmp_path_factory):
+    """Where the report of a kind is; what it is of runs when it is first asked for."""
     folder = tmp_path_factory.mktemp("reports")
-    (folder / "sweep.toml").write_text(SWEEP)
-    assert main(["sweep", str(folder / "sweep.toml"), "--results", str(folder), "--workers", "1"]) == 0
-    drawn = str(ROOT / "experiments" / "boundaries.toml")
-    assert main(["run", drawn, "--results", str(folder), "--set", "evaluation.repeats=1", "--jobs", "2"]) == 0
-    return {
-        "comparison": ROOT / "results" / "example" / "report.html",
-        "sweep": folder / "sweep" / "report.html",
-        "boundaries": folder / "boundaries" / "report.html",
-    }
+
+    @lru_cache
+    def made(kind):
+        if kind == "comparison":
+            return ROOT / "results" / "example" / "report.html"
+        (folder / "sweep.toml").write_text(SWEEP)
+        command = {
+            "sweep": ["sweep", str(folder / "sweep.toml"), "--workers", "1"],
+            "boundaries": [
+                "run",
+                str(ROOT / "experiments" / "boundaries.toml"),
+                "--set",
+                "evaluation.repeats=1",
+                "--jobs",
+                "2",
+            ],
+        }[kind]
+        assert main([*command, "--results", str(folder)]) == 0
+        return folder / kind / "report.html"
+
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +84,7 @@ def browser():
 
 
 @pytest.fixture
-def opened(browser, reports):
+def opened(browser, report_of):
     pages, said, asked = [], [], []
 
     def open_page(kind, width=1400, scheme="light"):
@@ -76,7 +92,7 @@ def opened(browser, reports):
         view.on("console", lambda message: said.append(message.text))
         view.on("pageerror", lambda error: said.append(str(error)))
         view.on("request", lambda request: asked.append(request.url))
-        view.goto(reports[kind].as_uri())
+        view.goto(report_of(kind).as_uri())
         pages.append(view)
         return view
 
@@ -87,9 +103,8 @@ def opened(browser, reports):
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
-@pytest.mark.parametrize("kind", FIGURES)
-@pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
 def test_a_report_fits_and_is_legible(opened, kind, width, scheme):
     view = opened(kind, width, scheme)
     assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -120,7 +135,7 @@ def cells(view, table, column):
     return [own.inner_text() for own in view.locator(f"{table} tbody tr td:nth-child({column})").all()]
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_table_sorts_by_its_heads(opened, kind):
     view = opened(kind)
     head = view.locator("#table-leaderboard thead th").nth(1)
@@ -166,7 +181,7 @@ def test_a_table_filters_and_says_how_many_rows_are_left(opened):
     assert sum(row.is_visible() for row in table.locator("tbody tr").all()) == rows
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_data_of_every_figure_are_a_click_away(opened, kind, tmp_path):
     view = opened(kind)
     for details in view.locator("details.data").all():
@@ -189,7 +204,7 @@ def test_a_claim_leads_to_its_evidence(opened):
     assert "--claim A1" in evidence.inner_text()
 
 
-@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_prints(opened, kind, tmp_path):
     view = opened(kind, scheme="dark")
     view.pdf(path=tmp_path / "report.pdf", format="A4")
@@ -201,6 +216,6 @@ def test_it_prints(opened, kind, tmp_path):
     assert view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_a_report_is_small(reports):
-    for path in reports.values():
-        assert path.stat().st_size < 3_000_000
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_report_is_small(report_of, kind):
+    assert report_of(kind).stat().st_size < 3_000_000

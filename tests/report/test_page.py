@@ -123,8 +123,7 @@ needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="ne
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
 def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(page, width, scheme, tmp_path):
     from playwright.sync_api import sync_playwright
 
@@ -243,6 +242,7 @@ def test_what_names_and_questions_hold_is_text_in_the_twin(text):
     assert shown == f"x <code>{wanted}</code> y"
 
 
+@pytest.mark.slow
 def test_every_process_writes_the_same_bytes():
     """Of six data sets, so that ranks are drawn with what joins them; under several hash seeds."""
     code = """

@@ -87,6 +87,7 @@ def test_holm_is_the_step_down_procedure(values):
         assert set(np.flatnonzero(adjusted < level)) == rejected
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=12))
 def test_holm_agrees_with_statsmodels(values):

@@ -43,6 +43,7 @@ def test_the_trials_are_those_of_one_process(tmp_path, cluster):
     assert table(on_cluster(str(tmp_path / "dask"), own, cluster)) == table(run(str(tmp_path / "one"), own))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_worker_of_the_cluster_that_is_killed_changes_nothing(tmp_path, cluster):
     own = toy(waits=0.05)
@@ -65,6 +66,7 @@ def test_an_elastic_sweep_on_the_cluster_meets_its_budget(tmp_path, cluster):
     assert all(trial.state == "complete" for trial in trials)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_command_hands_its_work_to_the_cluster(tmp_path, cluster):
     path = tmp_path / "small.toml"

@@ -33,13 +33,23 @@ MODEL = BackpropMLP(hidden_layer_sizes=(6,), max_iter=15)
             make_pipeline(StandardScaler(), BackpropMLP(encoding="none", hidden_layer_sizes=(8,), max_iter=60)),
             {"learning_rate": [0.01, 0.1]}, n_trials=2, cv=2, random_state=0, error_score="raise",
         ),
+    ]
+)  # fmt: skip
+def test_it_is_a_scikit_learn_search(estimator, check):
+    with contextlib.suppress(SkipTest):  # checks of methods that the estimator does not claim to have
+        check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [
         SweepCV(
             BackpropMLP(task="regression", hidden_layer_sizes=(8,), max_iter=60),
             {"learning_rate": [0.01, 0.1]}, n_trials=2, cv=2, random_state=0, error_score="raise",
         ),
     ]
 )  # fmt: skip
-def test_it_is_a_scikit_learn_search(estimator, check):
+def test_a_sweep_of_networks_is_a_scikit_learn_search(estimator, check):
     with contextlib.suppress(SkipTest):  # checks of methods that the estimator does not claim to have
         check(estimator)
 

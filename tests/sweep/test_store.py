@@ -306,6 +306,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path):
 # The database alone
 
 
+@pytest.mark.slow
 def test_a_server_that_was_restarted_is_waited_for(postgresql):
     store = open_store(postgresql.database("restart"))
     begin(store)

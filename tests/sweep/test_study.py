@@ -73,11 +73,12 @@ def place(request, tmp_path):
     return place_of(request, tmp_path)
 
 
-@pytest.mark.parametrize("workers", [2, 5])
+@pytest.mark.parametrize("workers", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_the_trials_do_not_depend_on_the_number_of_workers(place, undisturbed, workers):
     assert table(run(place, network(), workers=workers, n_trials=48)) == undisturbed
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_the_trials_are_those_of_an_undisturbed_study(place, undisturbed):
     rng = random.Random(place)
     kept = 0
@@ -190,12 +191,12 @@ def test_a_server_restarted_in_mid_sweep_changes_nothing(postgresql, undisturbed
     assert table(study) == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="a small file system is mounted by root")
-@pytest.mark.parametrize("size", [pytest.param("16k", marks=pytest.mark.slow), "40k"])
-def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(tmp_path, undisturbed, size):
+def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(tmp_path, undisturbed):
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)], check=True)
     try:
         process = start(str(disk))
         _, err = process.communicate(timeout=120)
@@ -244,6 +245,7 @@ def test_elastic_workers_join_leave_and_die_and_the_budget_is_exact(place, tmp_p
         assert trial.values == [pytest.approx(-((trial.params["a"] - 0.3) ** 2) - 0.01 * trial.params["b"])]
 
 
+@pytest.mark.slow
 def test_an_elastic_study_outlives_restarts_of_the_server(postgresql):
     place = postgresql.database("elastic_restart")
     processes = [start(place, "toy", "elastic", 1, 80) for _ in range(2)]
@@ -302,7 +304,10 @@ def test_workers_in_threads_share_the_budget_exactly(tmp_path):
     check_whole(own[0], 60)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "quasi_random", "cma_es"])
+@pytest.mark.parametrize(
+    "sampler",
+    ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "grid", "quasi_random", "cma_es"))],
+)
 def test_each_sampler_is_elastic_too(tmp_path, sampler):
     space = {"a": {"low": 0.0, "high": 1.0, "step": 0.125}, "b": {"low": 0, "high": 1}}
     study = run(str(tmp_path), toy(space=space), mode="elastic", sampler=sampler, n_trials=18, workers=2)
@@ -380,7 +385,7 @@ def test_a_trial_that_takes_too_long_is_a_row(tmp_path, kind):
     assert "It took longer than max_seconds=" in slow.record["problem"]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ctrl_c_keeps_what_is_finished(tmp_path, workers):
     place = str(tmp_path)
     process = start(place, "toy", workers=workers, trials=64)
@@ -579,6 +584,7 @@ def test_a_process_that_works_on_a_smaller_space_leaves_when_the_space_grows(tmp
     assert len(great.trials()) == 1
 
 
+@pytest.mark.slow
 def test_known_settings_are_tried_once_by_any_number_of_elastic_processes(tmp_path):
     known = tuple({"a": 0.125 * i, "b": 0} for i in range(4))
     settings = {"mode": "elastic", "sampler": "tpe", "n_trials": 24, "known": known}
@@ -672,6 +678,7 @@ def test_a_poison_among_an_elastic_batch_takes_no_other_with_it(place):
         assert (trial.state == "fail") == (trial.params["a"] > 0.85), trial
 
 
+@pytest.mark.slow
 def test_ctrl_c_gives_an_elastic_workers_trials_back_uncounted(tmp_path):
     own, place = toy(waits=0.05), str(tmp_path)
     for _ in range(4):
@@ -792,6 +799,7 @@ def test_two_objectives_with_pruned_trials_go_on(tmp_path):
     assert table(run(str(tmp_path / "b"), own, n_trials=48)) == table(study)
 
 
+@pytest.mark.slow
 def test_elastic_cma_es_asks_for_no_point_twice(tmp_path):
     trials = check_whole(
         run(str(tmp_path), toy(waits=0.01), mode="elastic", sampler="cma_es", n_trials=30, workers=3), 30

@@ -252,6 +252,7 @@ def test_wrong_curves_are_left_out(tmp_path):
     assert set(more.curves["number"]) == set(range(8))
 
 
+@pytest.mark.slow
 def test_a_grown_budget_runs_from_the_command(tmp_path):
     path = tmp_path / "grow.toml"
     path.write_text(

@@ -39,7 +39,7 @@ def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone
     weight = np.random.default_rng(2).uniform(0.1, 3, 60) if weighted else None
     problem, descent = problem_of(algorithm, members=8, mode=mode, validation=validation, weight=weight)
     together = train(small(algorithm), problem, descent)
-    for i in range(8):
+    for i in (0, 3, 7):
         own = np.arange(8) == i
         alone = train(small(algorithm), problem.select(own), descent.select(own), first=i)
         np.testing.assert_allclose(together.parameters[i], alone.parameters[0], rtol=1e-7, atol=1e-9)
