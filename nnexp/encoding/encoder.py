@@ -88,7 +88,7 @@ class Encoder:
             if self.layout.is_plain and not self.center.any() and not self.layout.rules.clip:
                 return self._scaled_sparse(X, dtype)
             X = X.toarray()  # what was learnt of a dense table
-        encoded = np.empty((X.shape[0], self.n_columns + ones), dtype=dtype)
+        encoded = np.zeros((X.shape[0], self.n_columns + ones), dtype=dtype)
         encoded[:, self.n_columns :] = 1.0
         values = X = self.layout.as_table(X)
         if not isinstance(X, np.ndarray):
@@ -132,7 +132,7 @@ class Encoder:
         """Return the values of the columns that are brought on a scale, NaN for gaps, in float64."""
         layout = self.layout
         read = [_values(columns[i], layout.columns[i].kind) for i in layout.numeric]
-        return np.stack(read, axis=1) if read else np.empty((len(columns[0].cells), 0))
+        return np.stack(read).T if read else np.empty((len(columns[0].cells), 0))
 
     def inputs(self, X: Any, dtype: Any = np.float64) -> Any:
         """Return all inputs, pieces included."""
@@ -164,8 +164,6 @@ class Encoder:
                 here[:, 0] = np.nan_to_num(values, nan=0.5)
                 if laid_out.gaps:
                     here[:, 1] = np.isnan(values)
-            elif laid_out.kind == "empty":
-                here[:] = 0.0
             elif laid_out.kind == "time":
                 _put_circles(column, laid_out, here)
 
@@ -205,32 +203,28 @@ def _put_circles(column: Column, laid_out: ColumnLayout, out: Array) -> None:
 def _put_category(
     column: Column, laid_out: ColumnLayout, seen: Array, shares: tuple[Array, Array] | None, out: Array
 ) -> None:
+    """Write the columns of a category into what holds nothing but 0."""
     codes, words = column.words()
-    out[:] = 0.0
-    place = {level: i for i, level in enumerate(laid_out.levels)}
-    of_word = np.array([place.get(word, -1) for word in words] + [-1])  # the last one is of gaps
-    at = of_word[codes]
-    known = np.flatnonzero(at >= 0)
-    known = known[seen[at[known]]]
-    out[known, at[known]] = 1.0
     end = len(laid_out.levels)
-    if laid_out.more:
-        others = (at < 0) & (codes >= 0)
-        out[others, end] = 1.0
-        end += 1
+    place = {level: i if is_seen else -1 for i, (level, is_seen) in enumerate(zip(laid_out.levels, seen, strict=False))}
+    # The column in which each word has its 1, and a gap, which is the last; -1 for none.
+    at = np.array([place.get(word, end if laid_out.more else -1) for word in words] + [-1])
+    if laid_out.gaps:
+        at[-1] = out.shape[1] - 1
+    at = at[codes]
+    marked = np.flatnonzero(at >= 0)
+    out[marked, at[marked]] = 1.0
     if laid_out.hashed:
         assert shares is not None
+        end += 1
         hashes = hashes_of([*words, ""])
         hashes[-1] = 0
         where = np.searchsorted(shares[0], hashes)
         where = np.where(shares[0][np.minimum(where, len(shares[0]) - 1)] == hashes, where, 0)
         out[:, end] = np.where(codes >= 0, shares[1][where][codes], 0.0)
         bucket = (hashes % np.uint64(laid_out.hashed)).astype(int)[codes]
-        rows = np.flatnonzero(others)
+        rows = np.flatnonzero(at == end - 1)
         out[rows, end + 1 + bucket[rows]] = 1.0
-        end += 1 + laid_out.hashed
-    if laid_out.gaps:
-        out[:, end] = codes < 0
 
 
 def that_weigh(X: Any, weight: Array | None) -> tuple[Any, Array | None]:
@@ -304,7 +298,7 @@ def learn(layout: Layout, X: Any, weight: Array | None = None) -> Encoder:
     size = max(1, _AT_ONCE // (8 * max(1, len(values))))
     for first in range(0, n_numeric, size):
         here = slice(first, first + size)
-        block = np.asarray(values[:, here], dtype=np.float64)
+        block = np.asarray(values[:, here], dtype=np.float64, order="F")  # what is learnt is learnt of columns
         check_finite(block, layout, first)
         of_columns = [layout.columns[i] for i in layout.numeric[here]]
         fill[here], center[here], scale[here], edges_here = _learn_numbers(block, of_columns, layout.rules, weight)
