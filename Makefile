@@ -9,6 +9,8 @@ OTHERS := .venv-others
 .PHONY: help demo test slow check lowest others package docs bench soak fuzz example clean
 N ?= 100
 SEED ?= 0
+# The workers share the cores; threads of linear algebra beside them cost more than they gain.
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
 # Where this is set each process compiles nnexp anew, which takes a sixth of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -43,16 +45,16 @@ demo: $(VENV)/installed
 	@echo "\`source .venv/bin/activate\` makes nnexp available in this shell."
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto -q
+	$(PYTEST)
 
 slow: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto -q -m slow
+	$(PYTEST) -m slow
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto -q
+	$(PYTEST)
 
 $(LOWEST)/installed: $(VENV)/installed-dev tests/environments/versions.py
 	@echo "Installing the lowest versions into $(LOWEST); this takes about a minute."

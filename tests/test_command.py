@@ -172,6 +172,7 @@ def test_closed_outputs_cost_no_report_and_no_file_takes_their_place(folder, clo
         assert b"runs finished" not in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_stops_nothing(folder):
     line = f"set -o pipefail; {NNEXP} run fast.toml --jobs 1 | head -1"
     done = subprocess.run(

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import pickle
 import tracemalloc
 import warnings
@@ -722,8 +723,13 @@ def test_partial_fit_goes_on_from_a_fit():
     np.testing.assert_allclose(model.parameters_, before, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csr_array, sparse.csc_array, sparse.coo_array])
-@pytest.mark.parametrize("algorithm", [*EVERY, GeneticAlgorithm(population_size=8, batch_size=None)])
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        *itertools.product([sparse.csr_matrix, sparse.csc_array, sparse.coo_array], ["backprop"]),
+        *itertools.product([sparse.csr_array], [*EVERY, GeneticAlgorithm(population_size=8, batch_size=None)]),
+    ],
+)
 def test_sparse_x_gives_what_dense_x_gives(kind, algorithm):
     X = np.where(np.random.default_rng(0).random((200, 30)) < 0.1, 1.5, 0.0)
     y = (X @ np.arange(30) > 40).astype(int)

@@ -51,7 +51,7 @@ MORE = [
         if name != "backprop"
     ],
     BackpropMLP(n_networks=3, **FEW),
-    *[BackpropMLP(task, algorithm=SETTINGS["genetic"], n_networks=3, **FEW) for task in TASKS],
+    BackpropMLP("regression", algorithm=SETTINGS["genetic"], n_networks=3, **FEW),
     BackpropMLP(algorithm="snes", n_networks=3, **FEW),
     BackpropMLP(algorithm=GeneticAlgorithm(population_size=32, evolve=tuple(EVOLVE)), **FEW),
     BackpropMLP(algorithm=SETTINGS["genetic"], error_function="zero_one", **FEW),

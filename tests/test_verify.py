@@ -492,6 +492,7 @@ def test_results_of_other_versions_follow_from_their_journal_all_the_same(folder
     assert outcome(folder) == SAME
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["redo", "keep"])
 def test_a_folder_that_two_versions_have_written_is_the_same_for_both(folder, monkeypatch, answer):
     """The tables are those of the version that wrote last, whichever looks."""

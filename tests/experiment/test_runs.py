@@ -566,9 +566,8 @@ def test_runs_of_other_versions_are_refused_unless_somebody_says_what_becomes_of
         run(small, made_elsewhere.parent, other_versions="both")
 
 
-@pytest.mark.parametrize(
-    "asked", [pytest.param(False, marks=pytest.mark.slow), True], ids=["beforehand", "on a terminal"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [False, True], ids=["beforehand", "on a terminal"])
 def test_runs_of_other_versions_are_kept_and_marked_or_done_again(small, made_elsewhere, tmp_path, asked):
     def again(answer):
         observer = Answers(answer)

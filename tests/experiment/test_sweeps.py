@@ -354,6 +354,7 @@ def test_a_deterministic_sweep_takes_no_workers_that_come_and_go(file, capsys):
     assert "sweep.mode is 'elastic'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_none_of_whose_trials_was_completed_fails_with_a_reason(file, tmp_path):
     file.write_text(FILE.replace("tol = [0.001, 0.01]", "tol = [-1.0, -2.0]"))
     assert sweep(file, tmp_path / "results") == 1

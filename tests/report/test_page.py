@@ -152,6 +152,7 @@ def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(page, 
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
+@pytest.mark.slow
 def test_scores_on_validation_samples_are_drawn_against_evaluations_where_there_are_any(tmp_path):
     title = '"figure-score-curves"'
     assert title not in write_report(make_results(SCORES, folder=tmp_path)).read_text()

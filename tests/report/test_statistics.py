@@ -256,7 +256,7 @@ def verdict(table):
 
 @pytest.mark.slow
 def test_equal_models_on_one_data_set_are_told_apart_at_most_as_often_as_the_level_says():
-    scores = cross_validated(250, np.random.default_rng(5))
+    scores = cross_validated(150, np.random.default_rng(5))
     said = [verdict(make_results({"a": {"x": list(own[:, 0]), "y": list(own[:, 1])}})) for own in scores]
     plain = stats.ttest_1samp(scores[..., 0] - scores[..., 1], 0, axis=1).pvalue
     assert np.mean(said) <= 0.05
@@ -270,7 +270,7 @@ def test_equal_models_on_ten_data_sets_are_told_apart_at_most_as_often_as_the_le
     # What decides nothing and takes long is left out.
     monkeypatch.setattr(own, "signed_rank_probabilities", lambda differences, rope: (np.nan,) * 3)
     monkeypatch.setattr(own, "median_interval", lambda differences: (0.0, 0.0))
-    scores = cross_validated(1200, np.random.default_rng(6)).reshape(120, 10, 10, 2)
+    scores = cross_validated(800, np.random.default_rng(6)).reshape(80, 10, 10, 2)
     said, plain = [], []
     for sets in scores:
         tables = {f"s{i}": {"x": list(s[:, 0]), "y": list(s[:, 1])} for i, s in enumerate(sets)}
@@ -293,7 +293,7 @@ def test_the_power_is_80_percent_at_the_difference_that_the_design_names():
     spread = 0.02 * np.sqrt(0.8)  # of the differences within one cross-validation
     stated = detectable(spread * np.sqrt(1 / 10 + 0.25), 9)
     found = []
-    for d in correlated_differences(rng, 250, stated):
+    for d in correlated_differences(rng, 150, stated):
         common = 0.8 + 0.01 * rng.standard_normal(10)
         found.append(verdict(make_results({"a": {"x": list(common + d), "y": list(common)}})))
     assert 0.72 <= np.mean(found) <= 0.88

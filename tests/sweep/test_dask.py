@@ -37,6 +37,7 @@ def on_cluster(place, own, cluster, during=None, **settings):
     return study
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_trials_are_those_of_one_process(tmp_path, cluster):
     own = evaluation(pruner=("median", {"n_startup_trials": 8}))

@@ -385,7 +385,8 @@ def test_a_trial_that_takes_too_long_is_a_row(tmp_path, kind):
     assert "It took longer than max_seconds=" in slow.record["problem"]
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_keeps_what_is_finished(tmp_path, workers):
     place = str(tmp_path)
     process = start(place, "toy", workers=workers, trials=64)
@@ -788,6 +789,7 @@ def test_a_lowered_budget_leaves_no_zombie(tmp_path):
     check_whole(run(place, own, n_trials=4), 8, of=Study.trials)
 
 
+@pytest.mark.slow
 def test_two_objectives_with_pruned_trials_go_on(tmp_path):
     own = evaluation(
         pruner=("dominance", {"n_startup_trials": 5, "n_warmup_steps": 2}), scoring={"neg_log_loss": "neg_log_loss"},

@@ -266,6 +266,7 @@ def test_a_grown_budget_runs_from_the_command(tmp_path):
         assert (tmp_path / "a" / "grow" / name).read_bytes() == (tmp_path / "b" / "grow" / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.figures
 def test_two_objectives_of_one_task_and_the_front_in_the_report(tmp_path):
     path = tmp_path / "two.toml"

@@ -68,6 +68,7 @@ def test_accuracy_as_fitness_is_the_zero_one_error_and_leads_to_the_same_network
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fitness", ["roc_auc", make_scorer(roc_auc_score, response_method="predict_proba")])
 @pytest.mark.parametrize("validation", ["none", "holdout"])
 def test_any_score_of_scikit_learns_can_be_the_fitness(fitness, validation):
