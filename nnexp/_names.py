@@ -47,6 +47,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}Known: {', '.join(options)}."
 
 
+def _shown(parameter: inspect.Parameter) -> str:
+    """Return a setting of a part with its default."""
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return f"{parameter.name}, a list"
+    if parameter.default is parameter.empty:
+        return f"{parameter.name}, needed"
+    if parameter.default is None:
+        return f"{parameter.name}, which may be left out"
+    return f"{parameter.name} = {parameter.default!r}"
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """The table of names of one kind of part; a value is the class or the factory that makes the part.
 
@@ -121,10 +132,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """Return the first line of the part's docstring, and its settings with their defaults."""
         part = self._parts[name]
         line = (inspect.getdoc(part) or "").partition("\n")[0]
-        settings = [
-            f"{p.name}, a list" if p.kind is p.VAR_POSITIONAL else f"{p.name} = {p.default!r}"
-            for p in inspect.signature(part).parameters.values()
-        ]
+        settings = [_shown(parameter) for parameter in inspect.signature(part).parameters.values()]
         described = f"{line} Settings: {', '.join(settings)}." if settings else line
         return f"{described} (from {self.plugins.packages[name]})" if name in self.plugins.packages else described
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from nnexp._choices import AUTO, BACKENDS, KINDS, MODES, SWEEP_TABLES, TRUST
 from nnexp._errors import ExpectedError, reason
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, 1 if runs failed, 2 for a mistake, 128 and the signal's number if stopped."""
     with outlasting_output() as output:
         try:
-            status = _do(_parser().parse_args(arguments))
+            status = _do(_parse(sys.argv[1:] if arguments is None else arguments))
         except ExpectedError as error:
             status = _refuse(str(error))
         except OSError as error:
@@ -74,6 +77,32 @@ def _do(given: argparse.Namespace) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what was perhaps meant."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", message)
+        super().error(message if wrong is None else message + _meant(wrong[1], re.findall(r"[\w-]+", wrong[2])))
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """Return a question whether the known word nearest to another was meant; nothing where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f". Did you mean {near[0]!r}?" if near else ""
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what the words after `nnexp` say; without any, those that ask for help."""
+    parser, commands = _parser()
+    given, unknown = parser.parse_known_args(arguments or ["--help"])
+    if unknown:
+        command = commands[given.do]
+        known = [option for action in command._actions for option in action.option_strings]
+        hints = [_meant(word.partition("=")[0], known) for word in unknown if word.startswith("-")]
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{next(filter(None, hints), '')}")
+    return given
+
+
 def _refuse(text: str) -> int:
     """Say what is wrong; return the exit status for it."""
     for line in text.split("\n"):
@@ -81,9 +110,10 @@ def _refuse(text: str) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    """Return what understands the words after `nnexp`, and of each command what understands those after it."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nnexp",
         description="Find out what makes a neural network learn: run experiments, compare, report.",
         epilog=_EXAMPLES,
@@ -250,7 +280,7 @@ def _parser() -> argparse.ArgumentParser:
     names = commands.add_parser("list", help="list what can be named, each with a line")
     names.add_argument("kind", metavar="KIND", nargs="?", choices=KINDS, help=", ".join(KINDS))
     names.set_defaults(do="list")
-    return parser
+    return parser, commands.choices
 
 
 def _add_experiment(parser: argparse.ArgumentParser) -> None:

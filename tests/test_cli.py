@@ -98,7 +98,10 @@ def test_list_names_every_part_with_a_line(capsys):
         assert len(line.split()) >= 3
     assert "inspect" not in out
     main(["list", "algorithms"])
-    assert "\n  relu " not in capsys.readouterr().out
+    algorithms = capsys.readouterr().out
+    assert "\n  relu " not in algorithms
+    assert "population_size, which may be left out, sigma = 0.5" in " ".join(algorithms.split())
+    assert "None" not in algorithms
 
 
 @pytest.mark.parametrize(
@@ -120,6 +123,42 @@ def test_a_mistake_is_a_sentence_and_exit_status_2(file, capsys, arguments, sent
     error = capsys.readouterr().err
     assert sentence in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["rum", "mine.toml"], "nnexp: error: argument COMMAND: invalid choice: 'rum'"),
+        (["rum", "mine.toml"], ". Did you mean run?"),
+        (
+            ["run", "mine.toml", "--jbos", "2"],
+            "nnexp run: error: unrecognized arguments: --jbos 2. Did you mean --jobs?",
+        ),
+        (["run", "mine.toml", "--wrokers=2"], "nnexp run: error: unrecognized arguments: --wrokers=2\n"),
+        (["sweep", "mine.toml", "--wrokers=2"], "unrecognized arguments: --wrokers=2. Did you mean --workers?"),
+        (["run", "mine.toml", "other.toml"], "nnexp run: error: unrecognized arguments: other.toml\n"),
+        (["list", "activation"], ". Did you mean activations?"),
+        (["table", "results/mine", "zzz"], "'importances')\n"),
+    ],
+)
+def test_a_word_that_the_command_does_not_know_is_said_with_what_was_perhaps_meant(capsys, arguments, sentence):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("usage: nnexp")
+    assert sentence.replace("'", "") in error.replace("'", "")  # Python 3.12 leaves the quotes out
+
+
+def test_the_command_alone_shows_its_help(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 0
+    alone = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert alone == capsys.readouterr().out
+    assert alone.startswith("usage: nnexp")
 
 
 def test_help_has_examples_and_version_the_version():

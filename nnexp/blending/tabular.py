@@ -89,6 +89,8 @@ class TabularMLP(BlendedEstimator):
         y), seconds, share of the steps after which it was given up, evaluations as in `BackpropMLP`, its parameters.
     weights_ : array of float
         The weight of each of `members_`.
+    evaluations_ : int
+        What all candidates have cost together, in evaluations as in `BackpropMLP`.
     members_ : list of pairs of str and BackpropMLP
         The stacks whose weight is not 0, each a fitted estimator.
     oof_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs)
@@ -241,6 +243,13 @@ class TabularMLP(BlendedEstimator):
         if not self.__sklearn_is_fitted__():
             raise AttributeError("members_ exists after fit.")
         return [(member.name, member.fitted[0]) for member in self.blended_.weighty]
+
+    @property
+    def evaluations_(self) -> int:
+        """What all candidates have cost together, in evaluations as in `BackpropMLP`."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError("evaluations_ exists after fit.")
+        return int(self.cv_results_["evaluations"].sum())
 
     def with_blended(self, blended: Blended, n_features: int, names: Array | None) -> TabularMLP:
         """Return this estimator as fitted, given what a fit has made."""

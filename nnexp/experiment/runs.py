@@ -989,7 +989,7 @@ def _learned(estimator: BaseEstimator) -> tuple[dict[str, Any], dict[str, list[A
     if isinstance(estimator, TabularMLP):
         stacks = [stack for _, stack in estimator.members_]
         facts = {
-            "evaluations": int(estimator.cv_results_["evaluations"].sum()),
+            "evaluations": estimator.evaluations_,
             "n_iter": max(stack.n_iter_ for stack in stacks),
             "n_parameters": sum(stack.parameters_.size for stack in stacks),
         }

@@ -537,7 +537,7 @@ def cost_of(model: Any) -> int | None:
     """Return what fitting a model cost in evaluations, if it tells."""
     last = last_step(model)
     last = getattr(last, "regressor_", last)
-    if isinstance(last, BackpropMLP):
+    if isinstance(last, BackpropMLP) or hasattr(last, "evaluations_"):
         return int(getattr(last, "evaluations_", 0))
     if getattr(last, "t_", None) and hasattr(last, "loss_curve_"):
         return 3 * int(last.t_)  # each sample seen went forward and backward

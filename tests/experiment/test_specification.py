@@ -591,6 +591,7 @@ encoding = ["auto", "pieces"]
     assert set(results.trials["state"]) == {"complete"}
     tuned = results.tuned.set_index("model")
     assert [len(set(tuned.loc[name, "trials"])) for name in ("blend", "network")] == [1, 1]
+    assert (tuned["tuning_evaluations"] > 0).all()
     data = load_data(specification)["shop"]
     described = next(model for model in specification.models if model.name == "blend")
     for row in tuned.loc["blend"].itertuples():
