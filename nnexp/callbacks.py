@@ -80,6 +80,9 @@ class ProgressBar:
     >>> model = BackpropMLP(max_iter=20, callbacks=[ProgressBar()])
     """
 
+    def __repr__(self) -> str:
+        return "ProgressBar()"
+
     def on_start(self, state: StepState) -> None:
         """Open the bar."""
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
@@ -132,6 +135,9 @@ class Checkpoint:
         check_number("Checkpoint(every=...)", every, low=1, integer=True)
         if not as_path(path).parent.is_dir():
             raise ValueError(f"Checkpoint(path={quoted(str(path))}): there is no such folder.")
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({quoted(str(self.path))}, every={self.every}, resume={self.resume})"
 
     def restore(self, key: str, first: Training) -> Training:
         """Return the training that the file holds, or first if there is no file or it is not wanted.

@@ -97,7 +97,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     given, unknown = parser.parse_known_args(arguments or ["--help"])
     if unknown:
         command = commands[given.do]
-        known = [option for action in command._actions for option in action.option_strings]
+        known = re.findall(r"--[\w-]+", command.format_usage())
         hints = [_meant(word.partition("=")[0], known) for word in unknown if word.startswith("-")]
         command.error(f"unrecognized arguments: {' '.join(unknown)}{next(filter(None, hints), '')}")
     return given

@@ -168,6 +168,12 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(algorithm, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "killed.npy"), np.load(tmp_path / "whole.npy"))
 
 
+def test_callbacks_say_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = BackpropMLP(callbacks=[ProgressBar(), Checkpoint("fit.nnexp", every=3)])
+    assert "callbacks=[ProgressBar(), Checkpoint('fit.nnexp', every=3, resume=False)]" in " ".join(repr(model).split())
+
+
 def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
     def fit(X=IRIS[0], resume=True, **more):
         return BackpropMLP(**SMALL | more, callbacks=[Checkpoint(tmp_path / "c.nnexp", every=1, resume=resume)]).fit(
