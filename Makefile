@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo     install into .venv, run the first experiment, say where its report is"
 	@echo "make test     install what tests need, and run them"
-	@echo "make slow     more of the same: further algorithms, stores, simulations"
+	@echo "make slow     what takes longer: kills, full disks, further algorithms and stores, simulations"
 	@echo "make check    format, lint, types and tests, as a reviewer will"
 	@echo "make lowest   what people do, with the lowest versions that are allowed: the same numbers as with the newest"
 	@echo "make others   sktime, skforecast and imbalanced-learn with the estimators, in an environment of their own"

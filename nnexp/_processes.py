@@ -12,8 +12,7 @@ import tempfile
 import threading
 import time
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -52,16 +51,33 @@ def is_running(process: int) -> bool:
         return True
 
 
-@contextlib.contextmanager
-def workers_may_leave() -> Iterator[None]:
+@lru_cache(maxsize=1)
+def let_workers_leave() -> None:
     """Let a worker of joblib leave between two units of work, as it does where its memory has grown: another one comes for it.
 
-    The warning that joblib then gives comes from the thread which looks after the workers. Where warnings are errors it would end
-    that thread, and whoever waits for a result would wait for ever.
+    joblib warns of it in the thread that looks after the workers. Where warnings are errors that ends the thread before it has
+    begun another worker, and whoever waits for a result waits for ever; from now on the thread goes on. An initializer of workers
+    that has a method ``around_start`` is asked for the context in which each of them is begun, in whatever thread.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
-        yield
+    from joblib.externals.loky import process_executor
+
+    pool, thread = process_executor.ProcessPoolExecutor, process_executor._ExecutorManagerThread
+    begin_missing, take = pool._adjust_process_count, thread.process_result_item
+
+    def adjust_process_count(self: Any) -> None:
+        with getattr(self._initializer, "around_start", contextlib.nullcontext)():
+            begin_missing(self)
+
+    def process_result_item(self: Any, item: Any) -> None:
+        try:
+            take(self, item)
+        except UserWarning:
+            executor = self.executor_reference()
+            if executor is not None:
+                with executor._processes_management_lock:
+                    executor._adjust_process_count()
+
+    pool._adjust_process_count, thread.process_result_item = adjust_process_count, process_result_item
 
 
 def scratch_folder() -> Path:

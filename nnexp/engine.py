@@ -25,7 +25,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_resource_trac
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
 from nnexp._errors import ExpectedError, reason
-from nnexp._processes import Passed, leave_with_parent, workers_may_leave
+from nnexp._processes import Passed, leave_with_parent, let_workers_leave
 from nnexp._signals import heed
 
 # A unit whose process dies is tried again this often.
@@ -156,14 +156,14 @@ class Engine:
 
     def _lasting(self, work: Work, place: Place, units: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Give each unit a process of its own, so that the death of one does not end the others, as it does within a pool."""
+        let_workers_leave()
         begin = _Begin(os.getpid())
         pools: dict[Future[tuple[int, Any]], tuple[ProcessPoolExecutor, int]] = {}
         deaths = 0
 
         def start(number: int) -> None:
-            with _safe_path(), _workers_without_signals():
-                pool = ProcessPoolExecutor(max_workers=1, initializer=begin, env=_ONE_THREAD)
-                pools[pool.submit(_with_file, work, place, number, units[number])] = pool, number
+            pool = ProcessPoolExecutor(max_workers=1, initializer=begin, env=_ONE_THREAD)
+            pools[pool.submit(_with_file, work, place, number, units[number])] = pool, number
 
         try:
             for number in range(len(units)):
@@ -218,13 +218,13 @@ class Engine:
                 begun.add(number)
                 yield delayed(_with_file)(work, place, number, units[number])
 
+        let_workers_leave()
         begin = _Begin(os.getpid())
         with parallel_config(backend="loky", inner_max_num_threads=1, initializer=begin):
             parallel = Parallel(
                 n_jobs=self.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
             )
-            with workers_may_leave(), _safe_path(), _workers_without_signals():  # the workers are started by the call
-                results = parallel(calls())
+            results = parallel(calls())
             try:
                 yield from _without_warning(results)
             finally:
@@ -309,11 +309,12 @@ def _dask_client(scheduler: str | None) -> Any:
 
 
 def _without_warning(results: Any) -> Iterator[Any]:
-    """Yield what a generator does, and say nothing of the tasks that it leaves undone where it is stopped."""
+    """Yield what a generator does, and say nothing of workers that were replaced, or of tasks left undone where it is stopped."""
     while True:
         try:
-            with workers_may_leave():
+            with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being processed")
+                warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
                 item = next(results)
         except StopIteration:
             return
@@ -336,6 +337,12 @@ class _Begin:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         leave_with_parent(self.parent)
+
+    @contextlib.contextmanager
+    def around_start(self) -> Iterator[None]:
+        """Hold what a worker inherits when it begins: nothing of the current folder is loaded, and no signal is heeded."""
+        with _safe_path(), _workers_without_signals():
+            yield
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from sklearn.utils.validation import _check_feature_names, _check_method_params
 
 from nnexp._errors import quoted
 from nnexp._names import is_number
+from nnexp._processes import let_workers_leave
 from nnexp.encoding import Layout
 from nnexp.estimator import BackpropMLP, layout_of, layout_rules, outcome_of, plan_of, show
 from nnexp.fitting import Left, Plan, Settings, Shared
@@ -331,6 +332,7 @@ def cross_validate(
     """
     routed = bool(get_config()["enable_metadata_routing"])
     if not can_stack(estimator) or (params and (routed or isinstance(estimator, Pipeline))):
+        let_workers_leave()
         return cross_validate_one_by_one(
             estimator, X, y, groups=groups, scoring=scoring, cv=cv, n_jobs=n_jobs, verbose=verbose, params=params,
             pre_dispatch=pre_dispatch, return_train_score=return_train_score, return_estimator=return_estimator,

@@ -62,7 +62,12 @@ def wait_for_lines(path, count, process):
 
 
 @pytest.mark.parametrize(
-    ("name", "jobs"), [("SIGTERM", "2"), pytest.param("SIGHUP", "2", marks=pytest.mark.slow), ("SIGINT", "1")]
+    ("name", "jobs"),
+    [
+        ("SIGTERM", "2"),
+        ("SIGINT", "1"),
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("SIGHUP", "2"), ("SIGTERM", "1"))),
+    ],
 )
 def test_a_signal_ends_a_run_in_order_with_its_tables_and_128_and_its_number(folder, name, jobs):
     process = start(folder, "run", "slow.toml", "--jobs", jobs)
@@ -326,7 +331,6 @@ def test_workers_leave_within_five_seconds_of_a_killed_command(folder):
     assert not list(folder.glob("nnexp-*"))
 
 
-@pytest.mark.slow
 def test_nothing_of_the_current_folder_is_loaded_or_obeyed(folder):
     """By this process, its workers, or what draws."""
     for name in ("joblib", "numpy", "sitecustomize", "json", "nnexp"):

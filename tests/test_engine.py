@@ -133,20 +133,24 @@ def test_dask_needs_an_address_that_answers(monkeypatch):
 
 def nap(shared, unit):
     time.sleep(0.3)
-    return unit
+    return os.environ.get("PYTHONSAFEPATH")
 
 
-def test_a_worker_that_leaves_between_two_units_is_replaced_where_warnings_are_errors():
-    """joblib warns of it in the thread that looks after the workers, which must not end by that."""
-    done = []
+@pytest.mark.parametrize("pause", [0.0, 1.5])
+def test_a_worker_that_leaves_between_two_units_is_replaced_where_warnings_are_errors(pause):
+    """joblib warns of it in the thread that looks after the workers, which must not end by that, whatever is done meanwhile."""
+    done, pools = [], []
 
     def work():
         with Engine(2) as engine:
             for number, _ in engine.run(nap, None, range(8)):
                 if not done:
-                    # What a worker does of its own accord where its memory has grown.
-                    get_reusable_executor(reuse=True)._call_queue.put(None)
+                    pool = get_reusable_executor(reuse=True)
+                    pools[:] = pool, set(pool._processes)
+                    pool._call_queue.put(None)  # what a worker does of its own accord where its memory has grown
+                    time.sleep(pause)
                 done.append(number)
+            pools.append(set(pool._processes))
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -154,3 +158,7 @@ def test_a_worker_that_leaves_between_two_units_is_replaced_where_warnings_are_e
         waiting.start()
         waiting.join(30)
     assert sorted(done) == list(range(8))
+    assert pools[2] - pools[1]
+    # The one that came later is begun as the first ones were: nothing of the current folder is loaded.
+    with Engine(2) as engine:
+        assert {path for _, path in engine.run(nap, None, range(6))} == {"1"}

@@ -160,6 +160,10 @@ def test_no_import_runs_back(path):
 # What is private of other libraries and is used all the same, each with its reason and the test that would notice a change.
 FOREIGN_PRIVATE = {
     "os._exit": "ends a process without running what is registered for its end; tests/test_processes.py",
+    "_ExecutorManagerThread": "of joblib: looks after its workers; tests/test_engine.py",
+    "_initializer": "of joblib's pools: what a worker begins with; tests/test_engine.py",
+    "_processes_management_lock": "of joblib's pools: held where a worker is begun; tests/test_engine.py",
+    "_adjust_process_count": "of joblib's pools: begins the workers that are missing; tests/test_engine.py",
     "_init_callback_context": "scikit-learn's way for estimators to call callbacks; tests/test_callbacks.py",
     "_skl_callbacks": "where scikit-learn keeps callbacks; tests/test_callbacks.py",
     "_parent_callback_ctx": "where a meta-estimator of scikit-learn's leaves its callbacks; tests/test_callbacks.py",

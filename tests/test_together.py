@@ -46,8 +46,13 @@ def same(got, expected, rtol=1e-7):
 )
 @pytest.mark.parametrize(
     ("cv", "pipeline"),
-    [(RepeatedStratifiedKFold(n_splits=7, n_repeats=2, random_state=0), False), (4, True)],
-    ids=["7 × 2, alone", "4, pipeline"],
+    [
+        (RepeatedStratifiedKFold(n_splits=7, n_repeats=2, random_state=0), False),
+        (4, True),
+        pytest.param(4, False, marks=pytest.mark.slow),
+        pytest.param(RepeatedStratifiedKFold(n_splits=7, n_repeats=2, random_state=0), True, marks=pytest.mark.slow),
+    ],
+    ids=["7 × 2, alone", "4, pipeline", "4, alone", "7 × 2, pipeline"],
 )
 def test_every_fold_is_trained_as_it_would_be_alone(settings, cv, pipeline):
     model = BackpropMLP(**SMALL | settings)

@@ -419,11 +419,19 @@ TAMPERINGS = {
 }  # fmt: skip
 
 
+OF_EACH_KIND = {
+    "nothing", "a score", "a score, covered", "a residual", "a row dropped", "the hashes", "a score and the hashes", "the journal",
+    "a score in the journal", "a whole that agrees with itself", "the seed", "a version", "called a joined one",
+    "a script in a figure", "the page", "a sentence", "the curves",
+}  # fmt: skip
+assert TAMPERINGS.keys() >= OF_EACH_KIND
+
+
 @pytest.mark.parametrize(
     ("tamper", "expected"),
     [
-        pytest.param(*both_of, id=name, marks=() if number % 3 == 0 else pytest.mark.slow)
-        for number, (name, both_of) in enumerate(TAMPERINGS.items())
+        pytest.param(*both_of, id=name, marks=() if name in OF_EACH_KIND else pytest.mark.slow)
+        for name, both_of in TAMPERINGS.items()
     ],
 )
 def test_each_tampering_has_its_outcome(folder, tamper, expected):

@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from nnexp._identity import key_of
-from nnexp._processes import workers_may_leave
+from nnexp._processes import let_workers_leave
 from nnexp._threads import one_thread
 from nnexp.blending.blended import Member, Samples
 from nnexp.blending.weights import Evidence
@@ -151,8 +151,8 @@ def advance(
         training = group[0].training if together else Training.join([contender.training for contender in group])
         seconds = training.seconds
         jobs.append((replace(tasks[0], problem=problem, descent=descent), training, step, file, key, seconds))
-    with workers_may_leave():
-        trained = Parallel(n_jobs=n_jobs)(delayed(_trained)(*job[:5]) for job in jobs)
+    let_workers_leave()
+    trained = Parallel(n_jobs=n_jobs)(delayed(_trained)(*job[:5]) for job in jobs)
     for group, whole, job in zip(groups, trained, jobs, strict=True):
         took, first = (whole.seconds - job[5]) / len(group), 0
         for contender in group:

@@ -18,7 +18,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from nnexp._errors import quoted
-from nnexp._processes import workers_may_leave
+from nnexp._processes import let_workers_leave
 from nnexp.blending.blended import Blended, Member, Samples, is_stack, values_of
 from nnexp.estimator import BackpropMLP, fit_by_folds, settings_of
 from nnexp.fitting.outputs import make_outputs
@@ -149,10 +149,8 @@ def fit_member(
             _raise(fit)
         fitted = [fit.model for fit in fits]
     else:
-        with workers_may_leave():
-            fitted = Parallel(n_jobs=n_jobs)(
-                delayed(_fitted)(name, fit.model, fit.X, fit.y, fit.params) for fit in fits
-            )
+        let_workers_leave()
+        fitted = Parallel(n_jobs=n_jobs)(delayed(_fitted)(name, fit.model, fit.X, fit.y, fit.params) for fit in fits)
     values = None
     if fold is not None:
         values = np.empty_like(samples.expected)

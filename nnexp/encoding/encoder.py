@@ -206,7 +206,7 @@ def _put_category(
     """Write the columns of a category into what holds nothing but 0."""
     codes, words = column.words()
     end = len(laid_out.levels)
-    place = {level: i if is_seen else -1 for i, (level, is_seen) in enumerate(zip(laid_out.levels, seen, strict=False))}
+    place = {level: i if is_seen else -1 for i, (level, is_seen) in enumerate(zip(laid_out.levels, seen, strict=True))}
     # The column in which each word has its 1, and a gap, which is the last; -1 for none.
     at = np.array([place.get(word, end if laid_out.more else -1) for word in words] + [-1])
     if laid_out.gaps:

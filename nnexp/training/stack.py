@@ -11,7 +11,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 
-from nnexp._processes import workers_may_leave
+from nnexp._processes import let_workers_leave
 from nnexp._threads import one_thread
 from nnexp.training.algorithm import Algorithm
 from nnexp.training.loop import Stopping, Training
@@ -146,8 +146,8 @@ def _train_in_processes(task: Task, jobs: int) -> Training:
         )
         for p in parts
     ]
-    with workers_may_leave():
-        return Training.join(Parallel(n_jobs=jobs)(delayed(_train)(part) for part in cut))
+    let_workers_leave()
+    return Training.join(Parallel(n_jobs=jobs)(delayed(_train)(part) for part in cut))
 
 
 def _train(task: Task, on_step: Callable[[Training], str | None] | None = None) -> Training:

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.encoding [--rows 100000] [--columns 50 100 200] [--runs 5]
 
-`table` prints the CPU seconds of `TableEncoder`: of a frame a fifth of whose columns are words of ten levels and a fifth numbers with
-gaps, and of an array of floats, by the number of columns. `cross-validation` prints those of `nnexp.cross_validate`, ten folds of
+The first table has the CPU seconds of `TableEncoder`: of a frame a fifth of whose columns are words of ten levels and a fifth numbers with
+gaps, and of an array of floats, by the number of columns. The second has those of `nnexp.cross_validate`, ten folds of
 digits and of breast_cancer, with ``encoding="auto"`` on the numbers as they are and with ``encoding="none"`` on the same numbers
 standardised beforehand, run in turn.
 """

@@ -325,6 +325,21 @@ def test_tables_of_every_kind_give_the_same():
         assert TableEncoder().fit_transform(given_rows).tolist() == [[-1, 1, 0], [1, 0, 1]]
 
 
+def test_a_table_and_its_numbers_are_learnt_to_the_same_bits():
+    """However they lie in memory, and whether other columns are words."""
+    rng = np.random.default_rng(0)
+    X = rng.lognormal(size=(501, 7))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    expected = TableEncoder(pieces=4).fit(X).transform(X)
+    for other in (np.asfortranarray(X), X[::-1][::-1], pd.DataFrame(X), pd.DataFrame(X).to_numpy()):
+        np.testing.assert_array_equal(TableEncoder(pieces=4).fit(other).transform(other), expected)
+    table = pd.DataFrame(X, columns=list("abcdefg"))
+    plain, mixed = TableEncoder().fit(table), TableEncoder().fit(table.assign(word="x"))
+    names = [str(name) for name in mixed.get_feature_names_out()]
+    kept = [names.index(str(name)) for name in plain.get_feature_names_out()]
+    np.testing.assert_array_equal(mixed.transform(table.assign(word="x"))[:, kept], plain.transform(table))
+
+
 def test_other_columns_than_in_fit_are_refused():
     table = frame(a=[1.0, 2.0], b=["x", "y"])
     encoder = TableEncoder().fit(table)

@@ -571,7 +571,7 @@ def test_a_blend_of_an_experiment_tells_what_it_cost(shop, tmp_path):
 
 @pytest.mark.slow
 def test_a_blend_and_the_encoder_of_a_network_are_swept(shop, tmp_path):
-    """The outer score of a blend is that of the winner's settings, fitted by hand."""
+    """All values are tried, and the outer score of a blend is that of the winner's settings, fitted by hand."""
     without = TABLES[: TABLES.index("[data.prices]")] + TABLES[TABLES.index("[model.blend]") :]
     space = """
 [sweep]
@@ -590,7 +590,10 @@ encoding = ["auto", "pieces"]
     results, specification = load_results(tmp_path / "results" / "shop"), load_specification(shop)
     assert set(results.trials["state"]) == {"complete"}
     tuned = results.tuned.set_index("model")
-    assert [len(set(tuned.loc[name, "trials"])) for name in ("blend", "network")] == [1, 1]
+    assert (tuned["trials"] == 2).all()
+    tried = results.trials.groupby("model")[["effort", "encoding"]].agg(lambda column: set(column.dropna()))
+    assert {float(effort) for effort in tried.loc["blend", "effort"]} == {0.3, 0.5}
+    assert tried.loc["network", "encoding"] == {"auto", "pieces"}
     assert (tuned["tuning_evaluations"] > 0).all()
     data = load_data(specification)["shop"]
     described = next(model for model in specification.models if model.name == "blend")

@@ -1,4 +1,4 @@
-"""What people see: the reports of three experiments, in Chromium, wide and narrow, light and dark, and on paper."""
+"""What people see: the reports of three experiments, in Chromium, wide and light, narrow and dark, and on paper."""
 
 import shutil
 from functools import lru_cache

@@ -270,7 +270,7 @@ def test_equal_models_on_ten_data_sets_are_told_apart_at_most_as_often_as_the_le
     # What decides nothing and takes long is left out.
     monkeypatch.setattr(own, "signed_rank_probabilities", lambda differences, rope: (np.nan,) * 3)
     monkeypatch.setattr(own, "median_interval", lambda differences: (0.0, 0.0))
-    scores = cross_validated(800, np.random.default_rng(6)).reshape(80, 10, 10, 2)
+    scores = cross_validated(1200, np.random.default_rng(6)).reshape(120, 10, 10, 2)
     said, plain = [], []
     for sets in scores:
         tables = {f"s{i}": {"x": list(s[:, 0]), "y": list(s[:, 1])} for i, s in enumerate(sets)}

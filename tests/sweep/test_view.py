@@ -320,7 +320,7 @@ def test_a_view_that_was_asked_for_and_cannot_be_used_is_said_at_once(tmp_path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["deterministic", pytest.param("elastic", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["deterministic", "elastic"])
 def test_kills_leave_a_view_that_shows_each_trial_once(tmp_path, load, mode):
     place = str(tmp_path / "store")
     for wanted in (5, 15):
