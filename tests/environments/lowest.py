@@ -105,7 +105,7 @@ def experiments():
         for name, text, command in (("run", RUN, "run"), ("sweep", SWEEP, "sweep")):
             file = Path(folder) / f"{name}.toml"
             file.write_text(text)
-            status = main([command, str(file), "--results", folder, "--jobs" if command == "run" else "--workers", "1"])
+            status = main([command, str(file), "--results", folder, "--jobs" if command == "run" else "--workers", "2"])
             assert status == 0, f"nnexp {command} ended with {status}"
             results = load_results(Path(folder) / name)
             scores = [own for own in ("accuracy", "r2") if own in results.runs]
