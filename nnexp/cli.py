@@ -20,7 +20,7 @@ _EXAMPLES = """\
 examples:
   nnexp run experiments/quickstart.toml           run an experiment and write its report
   nnexp run experiments/quickstart.toml --quick   try the file on a small budget first
-  nnexp run my.toml --set model.backprop.learning_rate=0.1
+  nnexp run experiments/quickstart.toml --set model.descent.learning_rate=0.01
   nnexp sweep experiments/sweep.toml --workers 4  search for better parameters, and judge them on data no trial saw
   nnexp table results/quickstart                  print the comparison again
   nnexp verify results/quickstart --rerun 5       recompute the report, do 5 runs again, name what differs
