@@ -217,7 +217,7 @@ class Caller:
 
     def __call__(self, training: Training) -> str | None:
         """Call all after a step; return the reason to stop, if one of them wants to."""
-        row = training.last_row()
+        row = training.last_row(self._estimator.n_networks)
         step = int(row["step"])
         state = StepState(
             self._estimator, step, self._last, row, training, self._key, lambda: self._model_of(training.copy())

@@ -251,10 +251,13 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
     max_evaluations : int or None, default=None
         Cost at most, of each network; training stops before a step that would exceed it, but not before the first.
     validation : {"auto", "none", "holdout", "cross"}, default="auto"
-        Which samples stop the training and choose the best parameters. ``"holdout"`` sets a part aside. ``"cross"``,
-        for ``n_networks`` of 2 or more, lets each network set aside its own fold and learn from the rest. ``"auto"``
-        is ``"cross"`` for several networks, else ``"holdout"`` from 10,000 samples on, else ``"none"``. Samples of
-        your own, ``fit(X, y, X_val=..., y_val=...)``, come before all these.
+        Which samples stop the training and choose the best parameters. ``"holdout"`` sets a part aside. ``"cross"``
+        lets each of several networks set aside its own fold and learn from the rest; four to seven form a jury, and when one
+        stops the mean error of the others decides, each on its own fold. A single network learns from all samples, and four
+        companions beside it, which are not kept, set a fold aside each and decide. ``"auto"`` is, for several networks,
+        ``"cross"`` from 10 samples for each on; for one, under descent and without ``max_evaluations``, ``"cross"`` from 40
+        samples on and below 1,000 of a classification or 400 of a regression; else ``"holdout"`` from 10,000 samples on, else
+        ``"none"``. Samples of your own, ``fit(X, y, X_val=..., y_val=...)``, come before all these.
     validation_fraction : float, default=0.1
         The part set aside, in (0, 1); stratified by class, or by whole groups where `fit` is given ``groups``.
     scoring : str, callable or None, default=None
@@ -265,21 +268,21 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         ``fitness="accuracy"``.
     n_iter_no_change : int, inf or "auto", default="auto"
         Steps without improvement before training stops; infinite for any number. ``"auto"`` is 10 epochs of descent at
-        a constant rate; under a schedule, which improves most at its end, 20 where there is validation and any number
-        elsewhere; 50 generations of evolution.
+        a constant rate; under a schedule, which improves most at its end, 20 where there is validation, with companions at
+        least a fifth of ``max_iter``, and any number elsewhere; 50 generations of evolution.
     tol : float, default=1e-4
         What counts as an improvement, in units of the error function, or of the score.
     l1 : float, default=0.0
         Adds l1 · Σ abs(w) over all but bias weights to the mean error, whatever the batch size.
     l2 : float or "auto", default="auto"
         Adds ½ · l2 · Σ w² over all but bias weights to the mean error, whatever the batch size. ``"auto"`` is 0.0001
-        where validation stops the training; elsewhere 0.002 for classification and 0.0003 for regression.
+        where samples that a network has set aside stop it; elsewhere 0.002 for classification and 0.0003 for regression.
     weight_decay : float, default=0.0
         λ of w ← w − η λ w at each update of descent, on all but bias weights; decoupled from the gradient.
     dropout : float, sequence of float or "auto", default="auto"
         The probability, in [0, 1), that a hidden neuron's output is left out of an update of descent; one for all
-        hidden layers, or one for each. ``"auto"`` is 0.1 for classification where no validation stops the training and
-        an update sees a part of the samples only, so that it is random anyway; else 0.
+        hidden layers, or one for each. ``"auto"`` is 0.1 for classification where a network learns from all samples and
+        an update sees a part of them only, so that it is random anyway; else 0.
     label_smoothing : float, default=0.0
         The share of an expected class, in [0, 1), that descent spreads evenly over all classes.
     clip_norm : float or None, default=None
@@ -334,8 +337,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         given, where the encoding does no more than to bring columns on a scale.
     history_ : pandas.DataFrame
         One row a step: step, error (on the training data, without the penalties), validation_error, validation_score
-        (accuracy or R², or that of ``scoring``), evaluations and seconds so far; evolution adds columns on the
-        population. Of several networks, one row for each and step, with a column network.
+        (accuracy or R², or that of ``scoring``), evaluations, with those of companions, and seconds so far; evolution adds
+        columns on the population. Of several networks, one row for each and step, with a column network. With
+        ``validation="cross"`` the validation error of a network is the mean over the others of its jury.
     n_iter_ : int
         Steps done; the most of all networks.
     stop_reason_ : str
@@ -346,16 +350,17 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         The score of the chosen parameters on the validation data, if there is any; the mean over networks.
     evaluations_ : int
         What training cost: forward passes of one network over one sample, a forward and backward pass counting
-        three; of all networks.
+        three; of all networks, companions included.
     oof_prediction_ : array of shape (n_samples,) or (n_samples, n_outputs)
-        With ``validation="cross"``: for each sample the probabilities (or outputs, or values) by the one network that
-        has not learnt from it; samples of weight 0 have the average of all.
+        With ``validation="cross"``: for each sample the probabilities (or outputs, or values) by the one network, or
+        companion, that has not learnt from it; samples of weight 0 have the answer of the fitted model.
     oof_score_, oof_score_error_ : float
-        Accuracy or R² of that, and half the width of its 95 % interval: an estimate without a test set. Two things pull
-        at it: one network predicts each sample, and the average of all is better; and the fold has chosen the step at
-        which its network stopped, which flatters it on few samples, and more where ``scoring`` chooses.
+        Accuracy or R² of that, and half the width of its 95 % interval: an estimate without a test set. It is a little
+        too low: one network that has learnt from a part predicts each sample, and the average of all, or what has learnt from
+        all, is better. Where evolution brings several candidates a step, the fold has chosen among these, which flatters it.
     temperature_ : float
-        With ``validation="cross"`` and probabilities: what calibrates them, fitted to `oof_prediction_`.
+        With ``validation="cross"`` and probabilities: what calibrates them, fitted to `oof_prediction_`; of a single network
+        it is at least 1.
 
     References
     ----------
@@ -708,6 +713,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 ScikitLearnCallbacks(self, X, y, lambda t: _attributes_of(plan.model_of(t.copy()))),
             ]
         old = None if left is None else left.training
+        if old is not None and len(old.n_iter) > task.problem.n_members:  # what goes on has no companions any more
+            old = old.select(np.arange(task.problem.n_members))
         if old is None and not callbacks:
             return train([task], self.n_jobs)[0]
         if effective_n_jobs(self.n_jobs) > 1 and callbacks:

@@ -38,7 +38,7 @@ Array = NDArray[Any]
 FORMAT = "nnexp"
 VERSION = 1
 # How the fits of checkpoints are told apart.
-_KEYS = 2
+_KEYS = 3
 _TARGETS: dict[str, type[Target]] = {"numbers": Numbers, "classes": Classes, "labels": Labels}
 _ARRAYS = ["parameters_", "oof_prediction_"]
 # Parameters that may hold code of the user's and that no prediction needs.

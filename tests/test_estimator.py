@@ -200,7 +200,7 @@ def test_coefs_and_intercepts_predict_as_the_model_does():
 
 def test_fitted_attributes():
     X = pd.DataFrame(IRIS[0], columns=list("abcd"))
-    model = BackpropMLP(**QUICK).fit(X, IRIS[1])
+    model = BackpropMLP(**QUICK, validation="none").fit(X, IRIS[1])
     assert model.n_features_in_ == 4
     assert list(model.feature_names_in_) == list("abcd")
     assert isinstance(model.network_, Network)
@@ -688,7 +688,9 @@ def test_partial_fits_are_steps_of_a_fit(task, algorithm):
     }  # fmt: skip
     X, y = data[task]
     kind = "regression" if task in ("regression", "outputs") else "classification"
-    model = BackpropMLP(kind, **QUICK | {"n_iter_no_change": 99}, algorithm=algorithm, schedule="constant")
+    model = BackpropMLP(
+        kind, **QUICK | {"n_iter_no_change": 99, "validation": "none"}, algorithm=algorithm, schedule="constant"
+    )
     parts = clone(model)
     classes = None if kind == "regression" else np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
     for i in range(5):
@@ -784,12 +786,13 @@ def test_frames_of_pandas_and_polars():
 
 def test_several_labels():
     X, Y = make_multilabel_classification(n_samples=300, random_state=0)
-    model = BackpropMLP(**LEARN).fit(scale(X), Y)
+    model = BackpropMLP(**LEARN | {"validation": "none"}).fit(scale(X), Y)
     assert model.predict(scale(X)).shape == Y.shape == model.predict_proba(scale(X)).shape
     assert model.score(scale(X), Y) == accuracy_score(Y, model.predict(scale(X))) > 0.6
     assert model.network_.activations[-1].name == "sigmoid"
     np.testing.assert_array_equal(
-        model.predict(scale(X)), BackpropMLP(**LEARN).fit(scale(X), sparse.csr_array(Y)).predict(scale(X))
+        model.predict(scale(X)),
+        BackpropMLP(**LEARN | {"validation": "none"}).fit(scale(X), sparse.csr_array(Y)).predict(scale(X)),
     )
     crossed = BackpropMLP(**LEARN, n_networks=3).fit(scale(X), Y)
     assert crossed.oof_score_ == pytest.approx(accuracy_score(Y, crossed.oof_prediction_ > 0.5))
@@ -870,9 +873,17 @@ def test_more_impossible_parameters_give_a_sentence(settings, said):
 
 
 def test_an_infinite_patience_and_a_schedule_without_validation_run_to_the_end():
-    assert BackpropMLP(**QUICK | {"max_iter": 50}, n_iter_no_change=np.inf, tol=1e9).fit(*IRIS).n_iter_ == 50
-    assert BackpropMLP(**QUICK | {"max_iter": 50}, tol=1e9).fit(*IRIS).n_iter_ == 50
-    assert BackpropMLP(**QUICK | {"max_iter": 50}, tol=1e9, schedule="constant").fit(*IRIS).n_iter_ == 11
+    assert (
+        BackpropMLP(**QUICK | {"max_iter": 50, "validation": "none"}, n_iter_no_change=np.inf, tol=1e9)
+        .fit(*IRIS)
+        .n_iter_
+        == 50
+    )
+    assert BackpropMLP(**QUICK | {"max_iter": 50, "validation": "none"}, tol=1e9).fit(*IRIS).n_iter_ == 50
+    assert (
+        BackpropMLP(**QUICK | {"max_iter": 50, "validation": "none"}, tol=1e9, schedule="constant").fit(*IRIS).n_iter_
+        == 11
+    )
 
 
 def test_without_a_number_of_steps_small_data_have_a_thousand_updates():

@@ -35,7 +35,7 @@ def test_nothing_is_there_before_a_fit():
 
 
 def test_what_a_fit_has_made_is_there_and_cannot_be_set():
-    model = BackpropMLP(**SMALL).fit(X, Y)
+    model = BackpropMLP(**SMALL, validation="none").fit(X, Y)
     check_is_fitted(model)
     for name in OF_A_FIT:
         assert hasattr(model, name)

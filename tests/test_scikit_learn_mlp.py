@@ -172,7 +172,9 @@ def rate_of_step(model, before, after, X, Y):
 def test_a_larger_l2_gives_smaller_weights():
     sizes = []
     for l2 in (0.0, 0.01, 0.1):  # 0.01 is alpha=1 for 100 samples
-        model = BackpropMLP(hidden_layer_sizes=10, activation="relu", l2=l2, random_state=1).fit(*FEW_DIGITS)
+        model = BackpropMLP(hidden_layer_sizes=10, activation="relu", l2=l2, validation="none", random_state=1).fit(
+            *FEW_DIGITS
+        )
         sizes.append([np.abs(weights).sum() for weights in model.coefs_])
     assert (np.diff(sizes, axis=0) < 0).all()
 
@@ -258,7 +260,7 @@ def test_every_activation_learns_digits_with_full_batches(X, y, activation):
 def test_every_activation_learns_a_regression_with_full_batches(activation):
     model = BackpropMLP(
         "regression", hidden_layer_sizes=50, activation=activation, descent="batch", learning_rate=0.02, l2=5e-7,
-        max_iter=1000, n_iter_no_change=100, random_state=1,
+        max_iter=1000, n_iter_no_change=100, validation="none", random_state=1,
     ).fit(*NUMBERS)  # fmt: skip
     assert model.score(*NUMBERS) > (0.80 if activation == "identity" else 0.98)
 
@@ -329,7 +331,13 @@ def test_a_plateau_schedule_lowers_the_rate_until_training_stops():
 
 def test_fit_learns_several_labels():
     model = BackpropMLP(
-        hidden_layer_sizes=50, activation="sigmoid", learning_rate=0.01, l2=2e-7, max_iter=500, random_state=0
+        hidden_layer_sizes=50,
+        activation="sigmoid",
+        learning_rate=0.01,
+        l2=2e-7,
+        max_iter=500,
+        validation="none",
+        random_state=0,
     ).fit(*LABELS)
     assert model.score(*LABELS) > 0.97
 
@@ -395,7 +403,7 @@ def test_partial_fit_learns_a_class_that_comes_later():
 def test_partial_fit_as_often_as_max_iter_equals_a_regression(momentum):
     settings = {
         "activation": "relu", "optimizer": {"name": "nesterov", "momentum": momentum}, "descent": "batch",
-        "learning_rate": 0.01, "schedule": "constant", "l2": 0.003, "random_state": 1,
+        "learning_rate": 0.01, "schedule": "constant", "l2": 0.003, "validation": "none", "random_state": 1,
     }  # fmt: skip
     whole = BackpropMLP("regression", max_iter=100, **NEVER_STOPS, **settings).fit(*NUMBERS)
     parts = BackpropMLP("regression", **settings)
@@ -460,7 +468,13 @@ def test_probabilities_of_several_classes():
 def test_probabilities_of_labels_do_not_add_up_to_1():
     X, Y = LABELS
     model = BackpropMLP(
-        hidden_layer_sizes=30, activation="relu", learning_rate=0.01, l2=2e-6, max_iter=500, random_state=0
+        hidden_layer_sizes=30,
+        activation="relu",
+        learning_rate=0.01,
+        l2=2e-6,
+        max_iter=500,
+        validation="none",
+        random_state=0,
     ).fit(X, Y)
     p = check_logarithms(model, X)
     assert p.shape == Y.shape
@@ -585,7 +599,14 @@ def test_training_stops_after_n_iter_no_change_steps_without_improvement():
     tol, before = 0.01, np.array([])
     for n in (2, 5, 10, 50, 100):
         model = BackpropMLP(
-            activation="relu", optimizer="nesterov", l2=0.0, tol=tol, max_iter=3000, n_iter_no_change=n, random_state=0
+            activation="relu",
+            optimizer="nesterov",
+            l2=0.0,
+            tol=tol,
+            max_iter=3000,
+            n_iter_no_change=n,
+            random_state=0,
+            validation="none",
         ).fit(*FEW_DIGITS)
         error = model.history_.error.to_numpy()
         assert model.n_iter_ == len(error) < model.max_iter
@@ -640,7 +661,8 @@ def test_float32_regresses_like_float64():
     X, y = RAW_DIGITS
 
     def fitted(dtype):
-        return BackpropMLP("regression", **CASTING, max_iter=150, tol=1e-3).fit(X[:300].astype(dtype), y[:300])
+        model = BackpropMLP("regression", **CASTING, max_iter=150, tol=1e-3, validation="none")
+        return model.fit(X[:300].astype(dtype), y[:300])
 
     double, single = fitted(np.float64), fitted(np.float32)
     np.testing.assert_allclose(single.predict(X[300:].astype(np.float32)), double.predict(X[300:]), rtol=5e-4)
@@ -756,7 +778,7 @@ def test_a_linear_poisson_network_equals_the_generalised_linear_model(seed):
     X, y = x[:, np.newaxis], np.random.default_rng(seed).poisson(np.exp(x + 1))
     settings = {
         "hidden_layer_sizes": (), "l2": 0.0, "descent": "batch", "learning_rate": 0.05, "schedule": "cosine",
-        "max_iter": 2000, "random_state": seed + 1,
+        "max_iter": 2000, "validation": "none", "random_state": seed + 1,
     }  # fmt: skip
     expected = PoissonRegressor(alpha=0, tol=1e-7).fit(X, y).predict(X)
     poisson = BackpropMLP("regression", error_function="poisson", **settings, **NEVER_STOPS).fit(X, y)

@@ -140,7 +140,7 @@ def test_what_shares_a_network_and_a_batch_size_is_one_stack(monkeypatch):
     monkeypatch.setattr(stack, "_train", lambda task: (sizes.append(task.problem.n_members), run(task))[1])
     rates = [BackpropMLP(**SMALL | {"learning_rate": r, "random_state": i}) for i, r in enumerate((0.1, 0.01, 0.001))]
     fit_many([*rates, BackpropMLP(**SMALL, batch_size=7)], *IRIS)
-    assert sizes == [3, 1]
+    assert sizes == [3 * 5, 5]  # each with four companions
 
 
 def test_frames_keep_their_names_and_one_that_fails_leaves_all_as_they_were():

@@ -32,7 +32,8 @@ class Blend(BlendedEstimator, _BaseComposition):
     picked, again and again, with which the average of all picked ones has the lowest loss. What is predicted afterwards is the
     weighted average of all that was fitted; probabilities are calibrated.
 
-    A `BackpropMLP` of one network, or of ``cv`` networks, is trained as one stack: each network stops by its own fold.
+    A `BackpropMLP` of one network, or of ``cv`` networks, is trained as one stack: each network stops by the folds of
+    others.
 
     Parameters
     ----------

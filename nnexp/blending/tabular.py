@@ -46,9 +46,9 @@ class TabularMLP(BlendedEstimator):
     """Several kinds of networks for a table, blended by what they say of samples that they have not learnt from.
 
     One line for any table: words, dates, gaps and numbers of any size; see `TableEncoder`. The samples are cut into
-    ``n_networks`` folds. Each candidate is a stack of as many networks, each of which sets its own fold aside and stops by it. By
-    the predictions of these folds weights are chosen, and probabilities are calibrated. What is predicted is the weighted average
-    of all networks.
+    ``n_networks`` folds. Each candidate is a stack of as many networks, each of which sets its own fold aside and stops by the
+    others' folds. By the predictions of these folds weights are chosen, and probabilities are calibrated. What is predicted is the
+    weighted average of all networks.
 
     Parameters
     ----------

@@ -25,19 +25,27 @@ def finish(plan: Plan, training: Training) -> Model:
     them are kept.
     """
     model = plan.model_of(training)
-    return _with_out_of_fold(plan, model) if plan.how == "cross" else model
+    if plan.how != "cross":
+        return model
+    return _with_out_of_fold(plan, model, plan.model_of(training, companions=True) if plan.has_companions else model)
 
 
-def _with_out_of_fold(plan: Plan, model: Model) -> Model:
+def _with_out_of_fold(plan: Plan, model: Model, everyone: Model) -> Model:
+    """Return a model, calibrated, with the predictions out of fold; ``everyone`` has all networks that set samples aside."""
     problem, target, rows = plan.task.problem, plan.target, plan.rows
-    outputs, expected = _outputs_out_of_fold(plan, model)
+    outputs, expected = _outputs_out_of_fold(plan, everyone)
     if target.is_numeric:
         assert problem.validation is not None
         outputs, expected = outputs.astype(np.float64), rows.y
         for member, validation in enumerate(problem.validation):
             outputs[validation] = target.of(member).values(outputs[validation])
     elif target.probabilistic and problem.objective.error_function.name.endswith("cross_entropy"):
-        model = model.calibrated(fit_temperature(outputs, expected, rows.weight))
+        temperature = fit_temperature(outputs, expected, rows.weight)
+        if (
+            plan.has_companions
+        ):  # that all of few samples were right is no reason to be surer than what has learnt from them
+            temperature = max(1.0, temperature)
+        model = model.calibrated(temperature)
         assert model.temperature is not None
         outputs = at_temperature(outputs, model.temperature)
     values = outputs if target.is_numeric else target.as_expected(outputs)

@@ -28,12 +28,15 @@ from nnexp.network.samples import Samples
 from nnexp.targets import Classes, Labels, Numbers, Target
 from nnexp.training import Algorithm, Descent, Problem, Stopping, Training
 from nnexp.training.history import History
+from nnexp.training.juries import Juries
 from nnexp.training.loop import check_room
 from nnexp.training.schedules import Constant
 from nnexp.training.stack import Task
 
 Array = NDArray[Any]
 
+# With companions: for what share of the steps nothing need improve. Of few samples errors rest long before they fall.
+_PATIENCE_SHARE = 5
 # The steps of a training that something else stops.
 _UNLIMITED = 2**31 - 1
 
@@ -149,26 +152,32 @@ class Plan:
         digest.update(repr((problem.objective, problem.l1, problem.l2, problem.score_decides, scores)).encode())
         return digest.hexdigest()
 
-    def model_of(self, training: Training, members: slice = slice(None)) -> Model:
-        """Return what some of the members of a training are, as it stands."""
-        n_members = len(training.parameters[members])
-        return Model(
+    @property
+    def has_companions(self) -> bool:
+        """Whether networks train beside the one asked for, that say when it is to stop."""
+        return self.task.problem.n_members > self.settings.n_networks
+
+    def model_of(self, training: Training, members: slice = slice(None), companions: bool = False) -> Model:
+        """Return what some of the members of a training are, as it stands; with its companions, or without."""
+        everyone = np.arange(len(training.n_iter))
+        numbers = everyone[members]
+        shown = numbers if companions else numbers[: self.settings.n_networks]
+        model = Model(
             network=self.network,
-            parameters=training.parameters[members],
-            target=self.target,
+            parameters=training.parameters[shown],
+            target=self.target if len(shown) == len(numbers) else self.target.of(0),
             algorithm=self.task.algorithm,
-            log=training.log.select(np.arange(len(training.n_iter))[members])
-            if n_members < len(training.n_iter)
-            else training.log.branch(),
-            n_iter=int(training.n_iter[members].max()),
-            evaluations=int(training.evaluations[members].sum()),
-            stop_reasons=tuple(training.stop_reason[members]),
-            judged_from=tuple(int(first) for first in training.judged_from[members]),
+            log=training.log.branch() if len(numbers) == len(everyone) else training.log.select(numbers),
+            n_iter=int(training.n_iter[shown].max()),
+            evaluations=int(training.evaluations[numbers].sum()),
+            stop_reasons=tuple(training.stop_reason[i] for i in shown),
+            judged_from=tuple(int(first) for first in training.judged_from[shown]),
             by_score=self.task.problem.score_decides,
             validated=self.task.problem.validation is not None,
             feature_names=self.feature_names,
             encoder=self.encoder,
         )
+        return model if len(shown) == len(numbers) else replace(model, log=model.log.of_first())
 
 
 class Shared:
@@ -276,6 +285,9 @@ class _Planning:
         how = "none" if self.one_step else "given"
         if chosen is None and not self.one_step:
             how = resolve_validation(settings, len(rows), algorithm)
+            has_begun_alone = left is not None and left.training is not None and len(left.training.n_iter) == 1
+            if how == "cross" and has_begun_alone and settings["validation"] == "auto":
+                how = "none"
         if data.fold is not None:
             split = split_by(data.fold[rows.numbers], settings.n_networks)
         else:
@@ -287,11 +299,11 @@ class _Planning:
         descent = self._descent(algorithm, outputs, split)
         stopping = self._stopping(algorithm, network, descent, split)
         descent = self._laid_out(descent, stopping)
-        rngs = [np.random.default_rng(child) for child in member.spawn(settings.n_networks)]
+        rngs = [np.random.default_rng(child) for child in member.spawn(split.n_members)]
         if left is not None and left.training is None:
             parameters = np.array(left.model.parameters)
         else:
-            parameters = network.initialize(settings.n_networks, rngs, dtype=problem.dtype)
+            parameters = network.initialize(split.n_members, rngs, dtype=problem.dtype)
         task = Task(algorithm, problem, descent, stopping, parameters, rngs)
         plan = Plan(settings, task, target, rows, split.how, data.feature_names, seed, data.encoder)
         if left is not None:
@@ -326,9 +338,7 @@ class _Planning:
         objective = make_objective(network.activations[-1], outputs.error_function)
         if isinstance(objective, SoftmaxCrossEntropy) and target.is_exclusive and not settings["label_smoothing"]:
             objective = replace(objective, one_of_all=True)
-        shift = (
-            np.arange(settings.n_networks) * len(y) if len(targets) > 1 else np.zeros(settings.n_networks, dtype=int)
-        )
+        shift = np.arange(split.n_members) * len(y) if len(targets) > 1 else np.zeros(split.n_members, dtype=int)
         problem = Problem(
             network=network,
             objective=objective,
@@ -338,9 +348,10 @@ class _Planning:
             training=split.training,
             validation=split.validation,
             shift=shift,
-            l1=np.full(settings.n_networks, float(settings["l1"])),
-            l2=np.full(settings.n_networks, self._l2(outputs, split)),
+            l1=np.full(split.n_members, float(settings["l1"])),
+            l2=np.full(split.n_members, self._l2(outputs, split)),
             score_decides=decides(settings, split.validation is not None) is not None,
+            juries=Juries.of_folds(split.n_members) if split.how == "cross" else None,
         )
         if split.validation is None and not problem.score_decides and settings["fitness"] is None:
             return problem, target
@@ -349,7 +360,7 @@ class _Planning:
 
     def _targets(self, outputs: Outputs, rows: Rows, split: Split) -> tuple[list[Any], Target]:
         """Return the targets that networks have, one or one for each, and these as one."""
-        target, networks = outputs.target, self.settings.n_networks
+        target, networks = outputs.target, split.n_members
         if not isinstance(target, Numbers):
             return [target], target
         if self.left is not None and self.left.model.target is target:
@@ -388,16 +399,17 @@ class _Planning:
 
     def _descent(self, algorithm: Algorithm, outputs: Outputs, split: Split) -> Descent:
         classification = not outputs.target.is_numeric
-        free = split.validation is None  # nothing but dropout and l2 holds the weights back
+        # Nothing but dropout and l2 holds the weights back; or little, where companions learn from less than the network does.
+        free = split.validation is None or split.has_companions
         n = len(split.training[0])
         random = algorithm.uses_gradient and self.settings.samples_per_update(n) < n
-        return self.settings.descent(0.1 if free and classification and random else 0.0)
+        return self.settings.descent(split.n_members, 0.1 if free and classification and random else 0.0)
 
     def _l2(self, outputs: Outputs, split: Split) -> float:
         given = self.settings["l2"]
         if not is_auto(given):
             return float(given)
-        if split.validation is not None:
+        if split.validation is not None and not split.has_companions:
             return 1e-4
         return 3e-4 if outputs.target.is_numeric else 2e-3
 
@@ -409,7 +421,7 @@ class _Planning:
         name = decides(settings, split.validation is not None)
         what, judged = ("training", split.training) if split.validation is None else ("validation", split.validation)
         y = rows.y if chosen is None else np.concatenate([rows.y, chosen.y])
-        members = range(settings.n_networks)
+        members = range(split.n_members)
         of = [target.of(i) for i in members]
         shown = [
             Model(
@@ -468,6 +480,8 @@ class _Planning:
             patience = algorithm.patience
             if algorithm.uses_gradient and not settings.schedule.is_constant:
                 patience = 2 * patience if chosen_by else np.inf
+                if split.has_companions:
+                    patience = max(patience, int(max_iter) // _PATIENCE_SHARE)
         return Stopping(int(max_iter), patience, float(settings["tol"]), seconds, budget)
 
 
@@ -528,7 +542,9 @@ def _check_goes_on(plan: Plan, left: Left) -> None:
             "the optimizer or its settings": plan.settings.optimizer == left.optimizer,
             "the schedule or its settings": plan.settings.schedule == left.schedule,
         }
-    same["n_networks"] = task.problem.n_members == model.n_networks
+    same["n_networks"] = plan.settings.n_networks == model.n_networks
+    if training is not None and same["n_networks"] and same["the algorithm or its settings"]:
+        same["validation"] = len(training.n_iter) >= task.problem.n_members
     changed = [name for name, is_same in same.items() if not is_same]
     if changed:
         raise ValueError(

@@ -26,7 +26,10 @@ from nnexp.training import Algorithm
 Array = NDArray[Any]
 
 # From this many samples for each network on, several networks are cross-fitted unless told otherwise.
-_CROSS_SAMPLES = 20
+_CROSS_SAMPLES = 10
+# One network has so many companions where it is cross-fitted; it is, unless told otherwise, from so many samples on and with
+# fewer than so many: what is sure of everything loses more by it than what is off by a number.
+_COMPANIONS, _COMPANION_SAMPLES = 4, {"classification": (40, 1_000), "regression": (40, 400)}
 # From this many samples on, an algorithm that wants validation gets some unless told otherwise; any other from more on.
 _WANTED_SAMPLES, _MANY_SAMPLES = 200, 10_000
 
@@ -39,7 +42,7 @@ class Split:
     ----------
     how : {"none", "given", "holdout", "cross"}
     training : list of arrays of int
-        For each network.
+        For each network, and for its companions.
     validation : list of arrays of int, or None
     """
 
@@ -49,8 +52,18 @@ class Split:
 
     @property
     def n_validation(self) -> int:
-        """How many samples choose the step of the first network."""
-        return 0 if self.validation is None else len(self.validation[0])
+        """How many samples choose: those that one network has set aside."""
+        return 0 if self.validation is None else len(self.validation[-1])
+
+    @property
+    def n_members(self) -> int:
+        """How many networks train."""
+        return len(self.training)
+
+    @property
+    def has_companions(self) -> bool:
+        """Whether the first network learns from all samples, and others beside it set some aside."""
+        return self.validation is not None and not len(self.validation[0])
 
 
 def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: int) -> Split:
@@ -65,19 +78,24 @@ def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: i
     is_asked = settings["validation"] != "auto"
     if how in ("none", "given"):
         return Split(how, [np.arange(n)] * networks, None)
+    n_folds = networks if networks > 1 else _COMPANIONS
     strata = rows.y if target.is_exclusive else None
     fraction = settings["validation_fraction"]
     try:
         if how == "holdout":
             training, validation = _hold_out(n, fraction, strata, rows.groups, seed, keep_single=not is_asked)
             return Split(how, [training] * networks, [validation] * networks)
-        if n < networks:
-            raise ValueError(f"n_networks={networks} folds need at least as many samples.")
-        return Split(how, *_apart(folds(n, networks, strata, rows.groups, seed), networks))
+        if n < n_folds:
+            raise ValueError(f"{n_folds} folds need at least as many samples.")
+        learnt, apart = _apart(folds(n, n_folds, strata, rows.groups, seed), n_folds)
+        if networks > 1:
+            return Split(how, learnt, apart)
+        # The network itself learns from all; its companions set a fold aside, and say when it is to stop.
+        return Split(how, [np.arange(n), *learnt], [np.arange(0), *apart])
     except ValueError as error:
         if not is_asked:
             return Split("none", [np.arange(n)] * networks, None)
-        part = f"validation_fraction={fraction}" if how == "holdout" else f"{networks} folds"
+        part = f"validation_fraction={fraction}" if how == "holdout" else f"{n_folds} folds"
         raise ValueError(f"validation={quoted(how)} cannot set {part} of {n} samples aside: {error}") from error
 
 
@@ -87,6 +105,10 @@ def resolve_validation(settings: Settings, n: int, algorithm: Algorithm) -> str:
         return str(settings["validation"])
     if settings.n_networks > 1:
         return "cross" if n >= _CROSS_SAMPLES * settings.n_networks else "none"
+    least, less = _COMPANION_SAMPLES[settings["task"]]
+    # What names its cost in evaluations is not to spend them on companions.
+    if algorithm.uses_gradient and not algorithm.competes and settings["max_evaluations"] is None and least <= n < less:
+        return "cross"
     return "holdout" if n >= (_WANTED_SAMPLES if algorithm.wants_validation else _MANY_SAMPLES) else "none"
 
 

@@ -415,10 +415,11 @@ class _InTraining:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    values.append(self._whole.score_now(name, model(), X_test, y_test, self._whole.splits[fold][1]))
+                    shown = model()
+                    values.append(self._whole.score_now(name, shown, X_test, y_test, self._whole.splits[fold][1]))
             except Exception:
                 return  # what cannot be scored now says so at its end
-            self._extra_cost += len(self._whole.splits[fold][1]) * len(training.parameters[stood[fold][1]])
+            self._extra_cost += len(self._whole.splits[fold][1]) * shown.model_.n_networks
         value, cost = float(np.mean(values)), float(training.evaluations[members].sum() + self._extra_cost)
         if self._report(step, value, cost):
             self._stop(training, members, f"Pruned at step {step}.")

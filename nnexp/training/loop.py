@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,8 @@ class Members:
     parameters : array of shape (members, D)
         What each has become: its best by the validation rows, or its last.
     best_error : array of shape (members,)
-        The lowest watched error: on the validation rows where there are any, else on the training rows, plus the
-        penalty. The negated score where that decides.
+        The lowest watched error: on the validation rows where there are any, in a jury the mean of the others'; else on
+        the training rows, plus the penalty. The negated score where that decides.
     evaluations, n_iter : array of int, shape (members,)
         What it cost, and the steps done.
     diverged : array of bool, shape (members,)
@@ -74,6 +74,8 @@ class Members:
         The last parameters whose error is known to be finite.
     judged_from : array of int, shape (members,)
         The step after which errors are those on the present data.
+    apart_error, apart_score : arrays of shape (members,)
+        In a jury: the last finite error and score on the rows that each has set aside; NaN where there is none.
     """
 
     parameters: Array
@@ -87,15 +89,29 @@ class Members:
     out_of_patience: Array
     good: Array
     judged_from: Array
+    apart_error: Array
+    apart_score: Array
 
     @staticmethod
     def at_start(parameters: Array) -> Members:
         """Return members that have not begun."""
         n = len(parameters)
         none, infinite = np.zeros(n, dtype=int), np.full(n, np.inf)
-        no = np.zeros(n, dtype=bool)
+        no, unknown = np.zeros(n, dtype=bool), np.full(n, np.nan)
         return Members(
-            parameters, infinite, np.zeros(n, dtype=np.int64), none, no, infinite, infinite, none, no, parameters, none
+            parameters=parameters,
+            best_error=infinite,
+            evaluations=np.zeros(n, dtype=np.int64),
+            n_iter=none,
+            diverged=no,
+            lowest=infinite,
+            mark=infinite,
+            mark_step=none,
+            out_of_patience=no,
+            good=parameters,
+            judged_from=none,
+            apart_error=unknown,
+            apart_score=unknown,
         ).copy()
 
     def arrays(self) -> dict[str, Array]:
@@ -257,11 +273,15 @@ class Training:
                 while self._groups:
                     self._begun = time.perf_counter()
                     for group in self._groups:
-                        self._advance(group)
+                        group.advance(self)
+                    self._confer(problem)
+                    for group in self._groups:
+                        self._take(group)
                     now = time.perf_counter()
                     self.seconds += now - self._begun
+                    tired = self._tired(problem, stopping)
                     for group in self._groups:
-                        group.decide(self, stopping, first, now - begun)
+                        group.decide(self, stopping, first, now - begun, tired)
                     reason = on_step(self) if on_step is not None else None
                     if reason:
                         for member in np.concatenate([group.members for group in self._groups]):
@@ -284,10 +304,11 @@ class Training:
         tables = [self.log.columns(member) for member in range(len(self.stop_reason))]
         return [[dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)] for table in tables]
 
-    def last_row(self) -> dict[str, Any]:
-        """Return the means over the members of what the last step has reported; of evaluations the sum over all."""
-        row: dict[str, Any] = self.log.last(max(1, len(self._groups)))
-        row["step"] = int(self.n_iter.max())
+    def last_row(self, members: int | None = None) -> dict[str, Any]:
+        """Return the means over so many first members of what the last step has reported; of evaluations the sum over all."""
+        count = len(self.n_iter) if members is None else members
+        row: dict[str, Any] = self.log.last(max(1, len(self._groups)), count)
+        row["step"] = int(self.n_iter[:count].max())
         row["evaluations"] = int(self.evaluations.sum())
         return row
 
@@ -317,22 +338,46 @@ class Training:
 
     def _forget(self, problem: Problem, descent: Descent) -> None:
         """Judge the kept parameters by the new data."""
-        for members in problem.groups(np.arange(problem.n_members)):
+        everyone = np.arange(problem.n_members)
+        errors, scores = np.full(len(everyone), np.nan), np.full(len(everyone), np.nan)
+        for members in problem.groups(everyone):
             judge = _Chooser(problem.select(members), self.algorithm)
-            self.best_error[members] = judge.errors(self.parameters[members])
+            self.best_error[members], errors[members], scores[members] = judge.judged(self.parameters[members])
+        if problem.juries is not None:
+            self.members.apart_error[:], self.members.apart_score[:] = errors, scores
+            error, score = map(problem.juries.mean_of_the_others, (errors, scores))
+            decides = -score if problem.score_decides else error
+            is_known = np.isfinite(decides)
+            self.best_error[is_known] = decides[is_known]
         self.members.mark[:] = self.members.lowest[:] = self.best_error
         self.members.mark_step[:] = self.n_iter
         self.judged_from[:] = self.n_iter
         self.algorithm.forget(problem, descent, self.state)
 
-    def _advance(self, group: _Group) -> None:
-        """Do one step of a group."""
-        members, judge = group.members, group.judge
-        start = None if judge.selects else self.parameters[members]
-        progress = group.step()
-        verdict = judge(progress)
+    def _confer(self, problem: Problem) -> None:
+        """Let the others of its jury decide about a member: none of the rows that it has set aside has a say in its step."""
+        if problem.juries is None:
+            return
+        apart = self.members.apart_error, self.members.apart_score
+        for group in self._groups:
+            for known, values in zip(apart, (group.verdict.validation_error, group.verdict.score), strict=True):
+                if values is not None:
+                    finite = np.isfinite(values)
+                    known[group.members[finite]] = values[finite]
+        error, score = map(problem.juries.mean_of_the_others, apart)
+        for group in self._groups:
+            group.verdict = group.verdict.of_jury(error[group.members], score[group.members], problem.score_decides)
+
+    def _take(self, group: _Group) -> None:
+        """Keep what a step of a group has come to."""
+        members, judge, progress, verdict, finite = (
+            group.members,
+            group.judge,
+            group.progress,
+            group.verdict,
+            group.finite,
+        )
         chosen, watched = verdict.chosen, verdict.watched
-        group.finite = finite = np.isfinite(watched) & np.isfinite(chosen).all(axis=-1)
         group.cost = progress.evaluations + judge.evaluations(progress)
         self.evaluations[members] += group.cost
         self.n_iter[members] += 1
@@ -342,8 +387,8 @@ class Training:
         self.best_error[members[better]] = watched[better]
         lowest, good = self.members.lowest, self.members.good
         lowest[members[finite]] = np.minimum(lowest[members[finite]], watched[finite])
-        if start is not None:
-            good[members[finite]] = start[finite]
+        if not judge.selects:
+            good[members[finite]] = group.before[finite]
             self.parameters[members[~finite]] = good[members[~finite]]
         self.algorithm.observe(group.problem, group.descent, group.state, watched, verdict.each)
         nothing = np.full(len(members), np.nan)
@@ -359,9 +404,27 @@ class Training:
         }
         self.log.add(members, columns)
 
+    def _tired(self, problem: Problem, stopping: Stopping) -> Array:
+        """Return who has not improved for as long as patience goes, shape (members,); those of a jury wait for each other."""
+        known, alive = self.members, np.concatenate([group.members for group in self._groups])
+        improved = alive[known.lowest[alive] < known.mark[alive] - stopping.tol]
+        known.mark[improved] = known.lowest[improved]
+        known.mark_step[improved] = self.n_iter[improved]
+        impatient = self.n_iter[alive] - known.mark_step[alive] >= stopping.patience
+        tired = np.zeros(len(self.n_iter), dtype=bool)
+        tired[alive[impatient]] = True
+        if problem.juries is not None:
+            waiting = ~impatient & np.concatenate([group.finite for group in self._groups])
+            tired &= ~problem.juries.that_wait(alive[waiting])
+        return tired
+
 
 class _Group:
     """Members with equally many rows, which train in step."""
+
+    progress: StepReport
+    verdict: _Verdict
+    before: Array
 
     def __init__(self, algorithm: Algorithm, problem: Problem, descent: Descent, state: State, members: Array) -> None:
         self.members = members
@@ -374,15 +437,20 @@ class _Group:
         self.finite = np.ones(len(members), dtype=bool)
         self.cost: Any = 0
 
-    def decide(self, training: Training, stopping: Stopping, first: Array, seconds: float) -> None:
-        """Give the members that stop their reason."""
+    def advance(self, training: Training) -> None:
+        """Do one step, and judge it by the rows of each member."""
+        if not self.judge.selects:
+            self.before = training.parameters[self.members]
+        self.progress = self.step()
+        self.verdict = self.judge(self.progress)
+        self.finite = np.isfinite(self.verdict.watched) & np.isfinite(self.verdict.chosen).all(axis=-1)
+
+    def decide(self, training: Training, stopping: Stopping, first: Array, seconds: float, tired: Array) -> None:
+        """Give the members that stop their reason; ``tired``, shape (all members,), says who no longer improves."""
         members, now, all_members = self.members, training.n_iter[self.members], training.members
-        improved = members[all_members.lowest[members] < all_members.mark[members] - stopping.tol]
-        all_members.mark[improved] = all_members.lowest[improved]
-        all_members.mark_step[improved] = training.n_iter[improved]
         diverged = ~self.finite
         training.diverged[members] = diverged
-        impatient = now - all_members.mark_step[members] >= stopping.patience
+        impatient = tired[members]
         handed = self._algorithm.hand_over(
             self.problem, self.descent, self.state, training.parameters[members], impatient
         )
@@ -428,7 +496,7 @@ class _Group:
         phase = int(self._algorithm.phase(self.state)[handed][0])
         judge = _Chooser(self.problem.select(handed), self._algorithm.at(phase))
         if judge.selects and not self.judge.selects:  # what was kept is the last network, and not the best
-            training.best_error[members] = judge.errors(training.parameters[members])
+            training.best_error[members] = judge.judged(training.parameters[members])[0]
             training.evaluations[members] += judge.n_rows
         elif self.judge.selects and not judge.selects:
             training.best_error[members] = np.inf
@@ -493,7 +561,7 @@ class _Verdict:
     each : array of shape (members, candidates)
         What is watched, of all candidates.
     training_error, validation_error, score : arrays of shape (members,)
-        None where there are no validation rows or no scorers.
+        None where there are no validation rows or no scorers; in a jury the means over the others.
     """
 
     best: Array
@@ -504,39 +572,62 @@ class _Verdict:
     validation_error: Array | None = None
     score: Array | None = None
 
+    def of_jury(self, error: Array, score: Array, by_score: bool) -> _Verdict:
+        """Return the verdict of a jury, by what its other members have come to, shape (members,); NaN where none has anything."""
+        decides = -score if by_score else error
+        return replace(
+            self,
+            watched=np.where(np.isnan(decides), self.watched, decides),
+            validation_error=_or(error, self.validation_error),
+            score=self.score if np.isnan(score).all() else _or(score, self.score),
+        )
+
+
+def _or(values: Array, other: Array | None) -> Array:
+    """Return values, and other ones where they are NaN."""
+    return values if other is None else np.where(np.isnan(values), other, values)
+
 
 class _Chooser:
     """Chooses among the candidates of a step, on the rows that decide."""
 
     def __init__(self, problem: Problem, algorithm: Algorithm) -> None:
         self.selects = problem.validation is not None or algorithm.competes
-        self._validates = problem.validation is not None
+        rows = problem.validation_rows
+        self._validates = rows is not None and rows.shape[1] > 0
+        self._judges = self._validates or algorithm.competes
         self._problem = problem
         self._by_score = problem.score_decides and self.selects
         self.watches = ("validation score" if self._validates else "score") if self._by_score else "error"
-        self._rows = problem.training_rows if problem.validation_rows is None else problem.validation_rows
+        self._rows: Array = problem.training_rows if rows is None or not self._validates else rows
         self._stack: _Rows | None = None
         self._alone: list[_Rows] = []
 
     def evaluations(self, progress: StepReport) -> int:
         """Return what judging cost each member."""
         known = not self._validates and not self._by_score and progress.candidate_errors is not None
-        return 0 if known or not self.selects else self._rows.shape[1] * progress.candidates.shape[1]
+        return 0 if known or not self._judges else self._rows.shape[1] * progress.candidates.shape[1]
 
     @property
     def n_rows(self) -> int:
         """How many rows a network is judged on."""
         return int(self._rows.shape[1])
 
-    def errors(self, parameters: Array) -> Array:
-        """Return what is watched for one network of each member, shape (members,); infinite if nothing decides."""
-        if not self.selects:
-            return np.full(len(parameters), np.inf)
-        return self._watched(parameters[:, np.newaxis], None)[0][:, 0]
+    def judged(self, parameters: Array) -> tuple[Array, Array, Array]:
+        """Return for one network of each member what is watched, shape (members,), infinite if nothing decides.
+
+        Besides it the error and the score on the rows that were set aside; NaN where there are none.
+        """
+        unknown = np.full(len(parameters), np.nan)
+        if not self._judges:
+            return np.full(len(parameters), np.inf), unknown, unknown
+        watched, errors, scores = self._watched(parameters[:, np.newaxis], None)
+        apart = errors[:, 0] if self._validates else unknown
+        return watched[:, 0], apart, unknown if scores is None or not self._validates else scores[:, 0]
 
     def __call__(self, progress: StepReport) -> _Verdict:
         """Choose the best candidate of each member."""
-        if not self.selects:
+        if not self._judges:
             chosen = progress.candidates[:, 0]
             watched = progress.error + self._problem.penalty(chosen)
             first = np.zeros(len(chosen), dtype=np.intp)

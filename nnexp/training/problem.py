@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nnexp.network.error_functions import Objective
 from nnexp.network.network import Network, shares
 from nnexp.network.samples import Samples
+from nnexp.training.juries import Juries
 from nnexp.training.optimizers import Optimizer
 from nnexp.training.schedules import Schedule
 
@@ -160,6 +161,8 @@ class Problem:
     fitness : sequence of callables, or None
         For each member a function of the outputs of a network, shape (n, n_outputs), of its parameters and of the rows
         that they are for, shape (n,), that returns the score by which evolution selects; None for the error.
+    juries : Juries or None
+        Which members decide about each other; None where each decides for itself.
     """
 
     network: Network
@@ -175,6 +178,7 @@ class Problem:
     scorers: Sequence[Scorer] | None = None
     score_decides: bool = False
     fitness: Sequence[Fitness] | None = None
+    juries: Juries | None = None
 
     def __post_init__(self) -> None:
         if self.weight is not None and not self.weight.all():  # what weighs nothing is not there
@@ -237,6 +241,7 @@ class Problem:
         values = {name.name: getattr(self, name.name) for name in fields(self)}
         for name in ("training", "validation", "scorers", "fitness"):
             values[name] = None if values[name] is None else [values[name][i] for i in numbers]
+        values["juries"] = None if self.juries is None else self.juries.select(numbers)
         return Problem(**values | {name: values[name][numbers] for name in ("shift", "l1", "l2")})
 
     def groups(self, members: Array) -> list[Array]:
@@ -286,6 +291,7 @@ class Problem:
             scorers=scorers or None,
             score_decides=first.score_decides,
             fitness=fitness or None,
+            juries=None if first.juries is None else Juries.join([p.juries for p in problems if p.juries is not None]),
         )
 
 

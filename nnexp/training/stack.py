@@ -63,6 +63,7 @@ class Task:
             and (a.scorers is None) == (b.scorers is None)
             and a.score_decides == b.score_decides
             and (a.fitness is None) == (b.fitness is None)
+            and (a.juries is None) == (b.juries is None)
         )
 
 
@@ -134,7 +135,12 @@ def _join(tasks: list[Task]) -> Task:
 
 
 def _train_in_processes(task: Task, jobs: int) -> Training:
-    parts = np.array_split(np.arange(task.problem.n_members), min(jobs, task.problem.n_members))
+    juries = task.problem.juries
+    apart = np.arange(task.problem.n_members)[:, np.newaxis] if juries is None else juries.apart()
+    parts = [
+        np.concatenate([apart[i] for i in share])
+        for share in np.array_split(np.arange(len(apart)), min(jobs, len(apart)))
+    ]
     cut = [
         Task(
             task.algorithm,

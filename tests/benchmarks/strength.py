@@ -15,7 +15,7 @@ CatBoost, LightGBM, and RealMLP and TabM (pytabkit) take part where they are ins
 Prints the loss of each set (log loss, or the root mean squared error in units of the standard deviation), and for all sets: mean
 ranks, means, wins, how much of its loss the best model of each set would save (improvability), an Elo rating with its 95 % interval
 by a bootstrap over sets, CPU seconds; the verdict of nnexp on the two best by loss; and how often the out-of-fold score is within
-its stated error of the test score. `--file` keeps each fit as a line of JSON: what was measured is not measured again.
+its stated error of the test score; and on how many tables one `BackpropMLP` is about as good as the linear model. `--file` keeps each fit as a line of JSON: what was measured is not measured again.
 `--candidates` adds what the defaults of `BackpropMLP` were chosen among.
 """
 
@@ -42,7 +42,7 @@ from threadpoolctl import threadpool_limits
 
 from nnexp import BackpropMLP, TableEncoder, TabularMLP
 from nnexp.experiment.datasets import DataSet, as_categories, load_file, to_text
-from nnexp.report.statistics import signed_rank_probabilities, wilcoxon
+from nnexp.report.statistics import paired_p_value, signed_rank_probabilities, wilcoxon
 
 LINEAR, BOOSTING, PEER = "linear", "gradient boosting", "scikit-learn's MLP"
 DEFAULT, STACK, BLEND, CONTEST = "BackpropMLP", "BackpropMLP, 8 networks", "TabularMLP", "TabularMLP, effort 4"
@@ -175,6 +175,7 @@ def measure(name, data, y, training, test):
     else:
         off = np.mean((model.predict(X_test) - y[test]) ** 2) / np.var(y[test])
         row |= {"score": 1 - float(off), "loss": float(np.sqrt(off))}
+    row |= {"n_train": len(training), "n_test": len(test)}
     return (
         row
         | {name: float(getattr(model, f"oof_{name}_", np.nan)) for name in ("score_error",)}
@@ -283,6 +284,8 @@ def show(rows, tasks, names):
     console.print(table)
     if len(names) > 1:
         console.print(verdict(losses, scores))
+    if {DEFAULT, LINEAR} <= set(names) and "n_train" in rows:
+        console.print(beside_linear(rows, losses))
 
 
 def verdict(losses, scores):
@@ -295,6 +298,26 @@ def verdict(losses, scores):
         said.append(
             f"By {what} {first} is ahead of {second} on {int((ahead > 0).sum())} of {len(ahead)} tables (Wilcoxon's p = {p:.2g}); on a "
             f"further one it is probably ahead by more than 0.01: {better:.0%}, equal {equal:.0%}, behind {behind:.0%}."
+        )
+    return "\n" + "\n".join(said)
+
+
+def beside_linear(rows, losses):
+    """Say on how many tables one network is at most a little behind the linear model by loss, and name the others."""
+    behind = losses[DEFAULT] - losses[LINEAR]
+    within = behind <= np.maximum(0.05 * losses[LINEAR], 0.01)
+    said = [
+        f"{DEFAULT} is at most 5 % or 0.01 behind the linear model by loss on {within.sum()} of {len(within)} tables."
+    ]
+    for label in losses.index[~within]:
+        each = rows[rows["label"] == label].pivot_table(index="fold", columns="model", values="loss")
+        sizes = rows.loc[rows["label"] == label, ["n_train", "n_test"]].mean()
+        p = float(paired_p_value((each[DEFAULT] - each[LINEAR]).to_numpy(), sizes["n_train"], sizes["n_test"]))
+        said.append(f"  {label}: {behind[label] / losses[LINEAR][label]:+.1%}, p = {p:.2g} by the corrected test")
+    if PEER in losses:
+        ahead = losses[DEFAULT] < losses[PEER]
+        said.append(
+            f"It is ahead of {PEER} on {ahead.sum()} of {len(ahead)}; not on {', '.join(losses.index[~ahead]) or 'none'}."
         )
     return "\n" + "\n".join(said)
 

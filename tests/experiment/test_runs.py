@@ -90,7 +90,7 @@ def test_a_row_is_what_the_same_fit_gives_by_hand(small, first, tmp_path):
         hidden_layer_sizes=[6], max_iter=8, batch_size=16, learning_rate=0.01, random_state=int(row["seed"])
     ).fit(preparation.transform(data.X.iloc[own.training]), data.y[own.training])
     assert row["accuracy"] == model.score(preparation.transform(data.X.iloc[own.test]), data.y[own.test])
-    assert row["evaluations"] == model.evaluations_ == 8 * 3 * 100
+    assert row["evaluations"] == model.evaluations_ == 8 * (3 * 100 + 4 * (3 * 75 + 25))  # with four companions
     curve = results.curves.query("data == 'iris' and model == 'mini-batch' and repeat == 1 and fold == 2")
     np.testing.assert_allclose(curve["error"], model.history_["error"], rtol=1e-12)  # folds train as one stack
 

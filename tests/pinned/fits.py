@@ -31,8 +31,11 @@ TWO = IRIS[0][:100], IRIS[1][:100]
 LABELS = IRIS[0], np.stack([IRIS[1] > 0, IRIS[0][:, 0] > 0], axis=1).astype(int)
 PAIR = DIABETES[0], np.stack([DIABETES[1], DIABETES[0][:, 0] ** 2], axis=1)
 GROUPS = np.arange(150) % 30
+TABLE = pd.DataFrame(IRIS[0], columns=list("abcd")).assign(e=np.where(IRIS[0][:, 0] > 0, "long", "short"))
+TABLE.loc[::7, ["b", "e"]] = None
 WEIGHT = np.random.default_rng(3).choice([0.0, 0.5, 1.0, 2.0], 150)
-SMALL = {"encoding": "none", "hidden_layer_sizes": (5,), "max_iter": 4, "random_state": 7}
+SMALL = {"encoding": "none", "hidden_layer_sizes": (5,), "max_iter": 4, "validation": "none", "random_state": 7}
+AUTO = {"validation": "auto"}
 
 EXPERIMENT = """
 question = "Which one?"
@@ -46,6 +49,8 @@ repeats = 1
 trials = 4
 batch_size = 2
 folds = 2
+[defaults]
+validation = "none"
 [model.plain]
 hidden_layer_sizes = [4]
 max_iter = 4
@@ -66,7 +71,8 @@ def fits():
     """Yield the name of each fit, the data, the parameters and the further arguments of `fit`."""
     for name in EVERY:
         for task, data in (("classification", IRIS), ("regression", DIABETES)):
-            yield f"{name}, {task}", data, {"task": task, "algorithm": small(name)}, {}
+            by_itself = AUTO if name in ("pbt", "mixture") else {}  # which set some aside
+            yield f"{name}, {task}", data, {**by_itself, "task": task, "algorithm": small(name)}, {}
             stack = {"task": task, "algorithm": small(name), "n_networks": 3, "validation": "cross", "max_iter": 3}
             yield f"{name}, {task}, cross-fitted", data, stack, {}
     for descent in ("stochastic", "batch"):
@@ -129,9 +135,14 @@ def fits():
     yield "balanced", (IRIS[0][20:], IRIS[1][20:]), {"class_weight": "balanced"}, {}
     yield "sparse X", (sparse.csr_array(np.where(IRIS[0] > 0, IRIS[0], 0.0)), IRIS[1]), {}, {}
     yield "float32", IRIS, {"dtype": "float32", "n_networks": 2, "validation": "none"}, {}
-    yield "two processes", IRIS, {"n_networks": 4, "n_jobs": 2}, {}
+    yield "two processes", IRIS, {**AUTO, "n_networks": 4, "n_jobs": 2}, {}
     yield "callbacks", IRIS, {"callbacks": [lambda state: state.step == 3], "verbose": True, "warm_start": True}, {}
-    yield "defaults", IRIS, {"hidden_layer_sizes": (64, 64), "max_iter": "auto"}, {}
+    yield "defaults", IRIS, {**AUTO, "hidden_layer_sizes": (64, 64), "max_iter": "auto", "encoding": "auto"}, {}
+    yield "companions", IRIS, {**AUTO, "max_iter": 12}, {"sample_weight": WEIGHT}
+    yield "companions, regression", DIABETES, {"validation": "cross", "task": "regression"}, {}
+    yield "eight networks", IRIS, {**AUTO, "n_networks": 8}, {}
+    yield "pieces", DIABETES, {"task": "regression", "encoding": "pieces"}, {}
+    yield "a table", (TABLE, IRIS[1]), {"encoding": "auto"}, {}
 
 
 def of_model(model, X):
@@ -177,7 +188,7 @@ def everything():
         found[f"partial fits, {task}"] = of_model(model, data[0])
         model = BackpropMLP(task, **SMALL).fit(*data).partial_fit(*data)
         found[f"a fit and a partial fit, {task}"] = of_model(model, data[0])
-    stack = BackpropMLP(**SMALL, n_networks=3, algorithm=small("structures")).fit(*IRIS)
+    stack = BackpropMLP(**SMALL | AUTO, n_networks=3, algorithm=small("structures")).fit(*IRIS)
     found["members"] = {"values": [member.predict_proba(IRIS[0][:2]) for member in stack.members_]}
     models = [BackpropMLP(**SMALL | {"random_state": i}, learning_rate=rate) for i, rate in enumerate([0.1, 0.01])]
     for i, own in enumerate(fit_many(models, *IRIS)):
@@ -192,7 +203,7 @@ def everything():
         "rates": search.cv_results_["param_learning_rate"],
     }
     with tempfile.TemporaryDirectory() as folder:
-        model = BackpropMLP(**SMALL, n_networks=2).fit(*IRIS)
+        model = BackpropMLP(**SMALL | AUTO, n_networks=2).fit(*IRIS)
         model.save(Path(folder, "model.nnexp"))
         found["a loaded model"] = of_model(load(Path(folder, "model.nnexp")), IRIS[0])
         path = Path(folder, "pinned.toml")

@@ -39,7 +39,7 @@ def test_a_score_is_what_the_same_fit_gives_by_hand():
         cost += model[-1].evaluations_
     np.testing.assert_allclose(outcome.record["scores"]["neg_log_loss"], losses, rtol=1e-9)
     assert outcome.values == [pytest.approx(np.mean(losses), rel=1e-9)]
-    assert outcome.record["evaluations"] == cost == 12 * 3 * 300
+    assert outcome.record["evaluations"] == cost == 12 * 3 * (3 * 100 + 4 * (3 * 75 + 25))  # with four companions
 
 
 def test_trials_that_train_as_one_stack_are_what_they_are_alone():
@@ -95,7 +95,7 @@ def test_curves_have_a_row_for_each_fold_and_step():
     curve = outcome.curve
     assert sorted(set(curve["fold"])) == [0, 1, 2]
     assert curve["step"] == list(range(1, 13)) * 3
-    assert curve["evaluations"][11] == 12 * 3 * 100
+    assert curve["evaluations"][11] == 12 * (3 * 100 + 4 * (3 * 75 + 25))
     assert {len(values) for values in curve.values()} == {36}
 
 
@@ -139,12 +139,13 @@ def test_worse_trials_are_given_up_and_cost_less(pruner):
 
 def test_what_is_reported_is_the_mean_of_the_folds_scores_at_that_step():
     own = evaluation(pruner=("median", {"n_startup_trials": 99}))
+    constant_rate = {"schedule": "constant", "validation": "none"}
     (outcome,) = own.evaluate(JOBS[2:3])
     assert list(outcome.steps) == [step for step in REPORTS if step < 12]
     for step in (1, 4, 8):
-        shorter = evaluation(make_pipeline(StandardScaler(), BackpropMLP(max_iter=step, schedule="constant")))
+        shorter = evaluation(make_pipeline(StandardScaler(), BackpropMLP(max_iter=step, **constant_rate)))
         constant = evaluation(
-            make_pipeline(StandardScaler(), BackpropMLP(max_iter=12, schedule="constant")), pruner=("median", {"n_startup_trials": 99})
+            make_pipeline(StandardScaler(), BackpropMLP(max_iter=12, **constant_rate)), pruner=("median", {"n_startup_trials": 99})
         )  # fmt: skip
         expected = shorter.evaluate(JOBS[2:3])[0].values[0]
         assert constant.evaluate(JOBS[2:3])[0].steps[step] == pytest.approx(expected, rel=1e-9)

@@ -41,7 +41,9 @@ def test_the_result_has_tables_and_the_best_estimator():
     assert set(result.curves.columns) == {"number", "fold", "step", "error", "validation_error", "evaluations"}
     assert result.curves.groupby("number").size().eq(2 * 6).all()
     assert result.trials["score.accuracy"].between(0, 1).all()
-    assert (result.trials["evaluations"] == 6 * 3 * 150).all()
+    assert (
+        result.trials["evaluations"] == 6 * 2 * (3 * 75 + 3 * 3 * 75 + 75)
+    ).all()  # two folds of 75, and four companions that learn from three quarters
     assert result.is_complete
     assert "6 complete" in repr(result)
     pickle.loads(pickle.dumps(result))
