@@ -24,8 +24,8 @@ from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.study import Settings, Study
-from nnexp.sweep.sweep import check_objectives, known_points, named, run_study, said_of_given_up, space_of
-from nnexp.sweep.tables import best_trial, column_of, curves_table, pareto_front, trial_times_table, trials_table
+from nnexp.sweep.sweep import check_objectives, known_points, named, run_study, said_of_given_up, space_of, table_of
+from nnexp.sweep.tables import best_trial, column_of, curves_table, pareto_front, trial_times_table
 
 KEYS = ["data", "model", "repeat", "fold"]
 UNFINISHED = "Its sweep is not finished."
@@ -195,7 +195,7 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
         if sweep.repeat < 0:
             key |= {"repeat": None, "fold": None}
         evaluation, rows = sweep.study.evaluation, sweep.study.counted()
-        table = trials_table(rows, evaluation.space, list(evaluation.scoring))
+        table = table_of(sweep.study)
         table = table.rename(
             columns={column_of(leaf.name): column_of(sweep.short(leaf.name)) for leaf in evaluation.space.leaves}
         )
@@ -238,7 +238,7 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
         write_atomically(folder / name, table.to_csv(index=False, lineterminator="\n"))
 
 
-_LAST = ["evaluations", "pruned_at", "reused_from", "problem", "made_with"]
+_LAST = ["p_against_best", "evaluations", "pruned_at", "reused_from", "problem", "made_with"]
 
 
 def _in_order(columns: list[str]) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nnexp.report import statistics as st
+import nnexp.statistics as st
 from nnexp.report.tables import Claim, Comparison
-from nnexp.report.words import (
+from nnexp.words import (
     between_in_words,
     count_in_words,
     in_words,

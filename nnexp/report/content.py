@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import nnexp.statistics as st
 from nnexp.experiment.results import Results
-from nnexp.report import statistics as st
 from nnexp.report.tables import Claim, Comparison
 from nnexp.report.tuning import tuning_method
-from nnexp.report.words import (
+from nnexp.words import (
     count_in_words,
     in_words,
     interval_in_words,

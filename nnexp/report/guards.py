@@ -10,7 +10,7 @@ import pandas as pd
 
 from nnexp.experiment.results import MADE_WITH, Results
 from nnexp.report.tables import Claim, Comparison
-from nnexp.report.words import listed, ratio_in_words
+from nnexp.words import listed, ratio_in_words
 
 # Costs that differ by this factor are unequal budgets.
 UNEQUAL = 1.5

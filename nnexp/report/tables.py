@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import nnexp.statistics as st
 from nnexp.experiment.results import Results
-from nnexp.report import statistics as st
-from nnexp.report.words import SHARES
+from nnexp.words import SHARES
 
 
 @dataclass(frozen=True)

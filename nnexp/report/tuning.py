@@ -10,7 +10,7 @@ import pandas as pd
 
 from nnexp.experiment.results import Results
 from nnexp.report.tables import Comparison
-from nnexp.report.words import count_in_words
+from nnexp.words import count_in_words
 
 
 def tuning_tables(results: Results, comparison: Comparison) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def searches(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
 def parameters_of(results: Results, trials: pd.DataFrame, most: int = 3) -> list[str]:
     """Return the parameters that vary in a search, the most important first."""
     fixed = {"data", "model", "repeat", "fold", "number", "state", "is_best", "value", "evaluations", "pruned_at"}
-    fixed |= {"reused_from", "problem", "made_with"}
+    fixed |= {"reused_from", "problem", "made_with", "p_against_best"}
     names = [
         str(n) for n in trials.columns
         if n not in fixed and not str(n).startswith(("score.", "error.")) and len(trials[n].dropna().unique()) > 1

@@ -134,6 +134,12 @@ class TrialScorer:
         """Which way each objective is better."""
         return directions_of(self.objectives)
 
+    @property
+    def fold_sizes(self) -> tuple[float, float]:
+        """Rows of training and of test, the mean over the folds."""
+        training, test = (float(np.mean([len(rows) for rows in part])) for part in zip(*self.splits, strict=True))
+        return training, test
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_folds": {}, "_in_step": None}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnexp.sweep.samplers import frozen, quiet
+from nnexp.sweep.samplers import as_optuna_study, quiet
 from nnexp.sweep.study import Study
 
 # Trials that the importances are computed from at most.
@@ -31,9 +31,8 @@ def importance_of(study: Study) -> dict[str, float]:
         trials = [trials[i] for i in np.linspace(0, len(trials) - 1, _IMPORTANCE_TRIALS).astype(int)]
     with quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        picture = optuna.create_study(direction=evaluation.directions[0])
-        lean = [replace(trial, values=trial.values[:1], steps={}, rungs={}) for trial in trials]
-        picture.add_trials([frozen(trial, evaluation.space) for trial in lean])
+        lean = [replace(trial, values=trial.values[:1], steps={}) for trial in trials]
+        picture = as_optuna_study(lean, evaluation.space, evaluation.directions[:1])
         try:
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
             importances = optuna.importance.get_param_importances(picture, evaluator=evaluator)

@@ -382,6 +382,16 @@ def frozen(trial: Trial, space: Space, places: bool = False, with_rungs: bool = 
     )
 
 
+def as_optuna_study(trials: Sequence[Trial], space: Space, directions: Sequence[Any]) -> Any:
+    """Return trials as a study of Optuna's, in memory."""
+    import optuna
+
+    with quiet():
+        study = optuna.create_study(directions=list(directions))
+        study.add_trials([frozen(trial, space, with_rungs=False) for trial in trials])
+    return study
+
+
 class quiet:  # noqa: N801 - a context manager
     """Keep Optuna from printing a line for each trial."""
 

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,15 @@ from nnexp._names import check_choice, is_integer, is_number, nearest
 from nnexp._processes import scratch_folder
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
+from nnexp.sweep.answer import SweepAnswer, answer_of, gain_over, p_against_best
 from nnexp.sweep.evaluation import COSTS, TrialScorer, directions_of
+from nnexp.sweep.importance import importance_of
 from nnexp.sweep.pruning import Pruning
+from nnexp.sweep.samplers import as_optuna_study
 from nnexp.sweep.space import Point, Space, SpaceError
 from nnexp.sweep.store import JournalStore, Outcome, Store, StoreError, Trial
 from nnexp.sweep.study import BATCH, Settings, Study, StudyError
-from nnexp.sweep.tables import best_trial, curves_table, pareto_front, trial_times_table, trials_table
+from nnexp.sweep.tables import best_trial, column_of, curves_table, pareto_front, trial_times_table, trials_table
 from nnexp.together import last_step
 
 OnTrial = Callable[[Outcome, list[Trial]], None]
@@ -62,6 +66,8 @@ class SweepResult:
         Whether the budget is spent.
     estimator : estimator
         Unfitted, with the best parameters.
+    answer : SweepAnswer
+        What the trials say, as values; ``print(result.answer)`` says it in sentences.
     """
 
     trials: pd.DataFrame
@@ -73,6 +79,15 @@ class SweepResult:
     best_number: int
     is_complete: bool
     estimator: Any = field(repr=False)
+    answer: SweepAnswer = field(repr=False)
+    _trials: list[Trial] = field(repr=False)
+    _space: Space = field(repr=False)
+    _directions: list[Any] = field(repr=False)
+
+    @cached_property
+    def study(self) -> Any:
+        """The trials as an Optuna study in memory, for Optuna's own plots; made when it is asked for."""
+        return as_optuna_study(self._trials, self._space, self._directions)
 
     def __repr__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in self.trials["state"].value_counts().items())
@@ -277,16 +292,49 @@ def said_of_given_up(name: str, trials: Sequence[Trial]) -> str:
     return f"{name}: of trial {numbers} there is no result. {problem}"
 
 
+def table_of(study: Study) -> pd.DataFrame:
+    """Return the table of a study's trials."""
+    trials, evaluation = study.counted(), study.evaluation
+    best = best_trial(trials, evaluation.directions[0])
+    p = p_against_best(trials, best, evaluation.objectives[0], *evaluation.fold_sizes)
+    return trials_table(trials, evaluation.space, list(evaluation.scoring), p)
+
+
+def answer_of_study(study: Study, table: pd.DataFrame) -> SweepAnswer | None:
+    """Return what a study's trials say; None if none was completed."""
+    trials, evaluation = study.counted(), study.evaluation
+    best = best_trial(trials, evaluation.directions[0])
+    if best is None:
+        return None
+    metric, names = evaluation.objectives[0], [leaf.name for leaf in evaluation.space.leaves]
+    gain = None
+    of_estimator = evaluation.estimator.get_params()
+    try:
+        point = evaluation.space.place({name: of_estimator[name] for name in evaluation.space.names})
+    except SpaceError:  # the defaults are no point of the space
+        point = None
+    for trial in trials:
+        if point is not None and trial.state == "complete" and trial is not best and trial.params == point:
+            gain = gain_over(trial, best, metric, *evaluation.fold_sizes)
+            break
+    parameters = evaluation.space.parameters(best.params)
+    importances = {column_of(name): share for name, share in importance_of(study).items()}
+    return answer_of(
+        table, [column_of(name) for name in names], metric, len(evaluation.splits), parameters, importances, gain
+    )
+
+
 def collect(study: Study) -> SweepResult:
     """Return the tables of a study and its best trial."""
     trials, evaluation = study.counted(), study.evaluation
-    metrics = list(evaluation.scoring)
-    table = trials_table(trials, evaluation.space, metrics)
+    table = table_of(study)
     best = best_trial(trials, evaluation.directions[0])
     if best is None:
         problems = table.loc[table["problem"] != "", "problem"]
         why = f" The first one says: {problems.iloc[0]}" if len(problems) else ""
         raise StoreError(f"None of the {len(table)} trials of {quoted(study.name)} was completed.{why}")
+    answer = answer_of_study(study, table)
+    assert answer is not None
     parameters = evaluation.space.parameters(best.params)
     front = [trial.number for trial in pareto_front(trials, evaluation.directions)]
     return SweepResult(
@@ -299,6 +347,10 @@ def collect(study: Study) -> SweepResult:
         best_number=best.number,
         is_complete=study.is_done,
         estimator=clone(evaluation.estimator).set_params(**parameters),
+        answer=answer,
+        _trials=trials,
+        _space=evaluation.space,
+        _directions=evaluation.directions,
     )
 
 

@@ -14,12 +14,14 @@ from nnexp.sweep.store import Trial
 # What a table of trials has besides parameters.
 _OWN = {
     "data", "model", "repeat", "fold", "number", "state", "value", "is_best", "evaluations", "pruned_at", "reused_from", "problem",
-    "made_with",
+    "made_with", "p_against_best",
 }  # fmt: skip
 CURVE_COLUMNS = ["number", "fold", "step", "error", "validation_error", "evaluations"]
 
 
-def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) -> pd.DataFrame:
+def trials_table(
+    trials: Sequence[Trial], space: Space, metrics: Sequence[str], against_best: Sequence[float]
+) -> pd.DataFrame:
     """Return a row for each finished trial: number, state, parameters, scores, cost, and why it ended as it did.
 
     Parameters
@@ -27,14 +29,16 @@ def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) 
     trials : sequence of Trial
     space : Space
     metrics : sequence of str
+    against_best : sequence of float
+        For each trial the p of the test that it differs from the best one, see `p_against_best`.
 
     Returns
     -------
     pandas.DataFrame
         With the columns number, state, value (what the sampler goes by: the first objective), one for each parameter that
-        varies, empty where it took no part, the mean of each score over the folds, its standard error, evaluations, pruned_at
-        (a step), reused_from (the trial that had the same parameters), problem, and made_with, where trials were kept that other
-        versions had made. Nothing in it depends on the machine.
+        varies, empty where it took no part, the mean of each score over the folds, its standard error, p_against_best,
+        evaluations, pruned_at (a step), reused_from (the trial that had the same parameters), problem, and made_with, where
+        trials were kept that other versions had made. Nothing in it depends on the machine.
     """
     finished = [trial for trial in trials if trial.is_finished]
     records = [trial.record for trial in finished]
@@ -51,6 +55,7 @@ def trials_table(trials: Sequence[Trial], space: Space, metrics: Sequence[str]) 
         columns[f"error.{name}"] = [
             float(np.std(name, ddof=1) / np.sqrt(len(name))) if len(name) > 1 else None for name in scores
         ]
+    columns["p_against_best"] = [p for p, trial in zip(against_best, trials, strict=True) if trial.is_finished]
     for name in ("evaluations", "pruned_at", "reused_from"):
         columns[name] = [record.get(name) for record in records]
     columns["problem"] = [record.get("problem", "") for record in records]

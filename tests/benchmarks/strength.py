@@ -42,7 +42,7 @@ from threadpoolctl import threadpool_limits
 
 from nnexp import BackpropMLP, TableEncoder, TabularMLP
 from nnexp.experiment.datasets import DataSet, as_categories, load_file, to_text
-from nnexp.report.statistics import paired_p_value, signed_rank_probabilities, wilcoxon
+from nnexp.statistics import paired_p_value, signed_rank_probabilities, wilcoxon
 
 LINEAR, BOOSTING, PEER = "linear", "gradient boosting", "scikit-learn's MLP"
 DEFAULT, STACK, BLEND, CONTEST = "BackpropMLP", "BackpropMLP, 8 networks", "TabularMLP", "TabularMLP, effort 4"

@@ -5,7 +5,7 @@ import pytest
 
 from nnexp.report import compare
 from tests.report.tables import make_results
-from tests.report.test_statistics import around
+from tests.test_statistics import around
 
 WON = {name: {"x": around(0.95, seed=i), "y": around(0.80, seed=i + 10)} for i, name in enumerate("abcdef")}
 RNG = np.random.default_rng(0)

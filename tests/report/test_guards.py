@@ -8,7 +8,7 @@ import pytest
 
 from nnexp.report import compare
 from tests.report.tables import make_results
-from tests.report.test_statistics import around
+from tests.test_statistics import around
 
 pytestmark = pytest.mark.figures
 

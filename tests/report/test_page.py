@@ -18,7 +18,7 @@ from nnexp.report.figures.curves import best_so_far
 from nnexp.report.markdown import code, plain
 from tests import searched
 from tests.report.tables import make_results
-from tests.report.test_statistics import around
+from tests.test_statistics import around
 
 pytestmark = pytest.mark.figures
 

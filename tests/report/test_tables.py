@@ -6,7 +6,7 @@ from statsmodels.stats.multitest import multipletests
 from nnexp.report import compare
 from nnexp.report.tables import paired_scores
 from tests.report.tables import make_results
-from tests.report.test_statistics import around
+from tests.test_statistics import around
 
 
 def test_cells_and_ranks():

@@ -18,8 +18,7 @@ from nnexp.engine import Engine
 from nnexp.sweep.evaluation import TrialScorer, directions_of
 from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.study import Settings, Study
-from nnexp.sweep.sweep import open_store, run_study, space_of
-from nnexp.sweep.tables import trials_table
+from nnexp.sweep.sweep import open_store, run_study, space_of, table_of
 
 X, y = load_iris(return_X_y=True)
 NETWORK = {
@@ -91,8 +90,7 @@ def toy(**settings):
 
 
 def table(study):
-    own = study.evaluation
-    return trials_table(study.trials(), own.space, list(own.scoring)).to_csv(index=False)
+    return table_of(study).to_csv(index=False)
 
 
 def run(place, own, name="study", workers=1, on_trial=None, **settings):

@@ -457,7 +457,7 @@ def test_a_study_of_other_versions_is_gone_on_with_if_its_trials_are_to_be_kept(
     trials = check_whole(study, 24)
     assert [trial.made_with for trial in trials] == ["numpy 1.99.0"] * 10 + [""] * 14
     assert [t.params for t in trials] == [t.params for t in run(str(tmp_path / "whole"), toy(), n_trials=24).trials()]
-    columns = trials_table(trials, study.evaluation.space, ["score"])
+    columns = trials_table(trials, study.evaluation.space, ["score"], [float("nan")] * len(trials))
     assert list(columns["made_with"].unique()) == ["numpy 1.99.0", ""]
     again = run(place, toy(), n_trials=30)  # once it was said, it need not be said again
     assert [bool(trial.made_with) for trial in again.trials()] == [True] * 10 + [False] * 20

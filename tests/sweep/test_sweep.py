@@ -372,7 +372,8 @@ def test_known_settings_are_the_first_trials(sampler, mode, tmp_path):
     with pytest.raises(StudyError, match="another enqueued"):
         Sweep(RATES, model, **settings).run(X, y)
     again = Sweep(RATES, model, **settings | {"n_trials": 8}, enqueue=KNOWN).run(X, y)
-    pd.testing.assert_frame_equal(again.trials[:6], result.trials)
+    of_all = ["p_against_best"]  # the best one of more trials is another one
+    pd.testing.assert_frame_equal(again.trials[:6].drop(columns=of_all), result.trials.drop(columns=of_all))
 
 
 def test_a_grid_is_whole_after_known_settings():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nnexp.report import statistics as st
+import nnexp.statistics as st
 from nnexp.report.figures.drawing import (
     COLORS,
     GRID,

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+import nnexp.statistics as own
 from nnexp.report import compare
-from nnexp.report import statistics as own
-from nnexp.report.statistics import (
+from nnexp.statistics import (
     are_equal,
     corrected_variance,
     correlated_probabilities,
