@@ -42,9 +42,9 @@ class StepState:
         The step at which it ends at the latest.
     row : dict
         The last row of the history: step, error, validation_error, validation_score, evaluations, seconds and what the
-        algorithm adds. Of several networks the mean of those that still train; evaluations are the sum.
+        algorithm adds. Of several networks the mean of those that still train; evaluations are the sum, with those of companions.
     training : Training
-        The networks themselves: `parameters`, one row each, and `state`, which is whole after `synchronise()`.
+        The networks themselves: `parameters`, one row each, companions last, and `state`, which is whole after `synchronise()`.
     key : str
         A hash of parameters and data: what decides the training.
     model : callable

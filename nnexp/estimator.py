@@ -305,7 +305,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         Objects with a method ``on_step(state)``, or functions of the state, called after each step; what returns True
         stops training. See `ProgressBar` and `Checkpoint`.
     n_jobs : int or None, default=None
-        Processes that the networks are shared out among, as joblib counts them; None is 1.
+        Processes that the networks are shared out among, as joblib counts them, those of a jury together; None is 1.
     random_state : int, numpy RandomState or None, default=None
         An int makes everything that is random repeatable.
     verbose : bool, default=False
@@ -484,7 +484,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Classes of any type, 0 and 1 for each of several labels, or numbers.
         sample_weight : array-like of shape (n_samples,), default=None
-            A weight of 2 equals the sample twice, 0 its absence.
+            A weight of 0 is the sample's absence; 2 equals the sample twice where none are set aside, since a copy may be in
+            another fold.
         X_val, y_val : array-like, default=None
             Samples of your own that stop the training and choose the best parameters; none of them is learnt from.
         groups : array-like of shape (n_samples,), default=None
@@ -513,7 +514,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         encoder = None if left is None else left.model.encoder
         data = self._data(X, y, sample_weight, groups, X_val, y_val, before=_Before(encoder, fold))
         plan = plan_fit(settings, data, self.with_model, left)
-        self._show(self._outcome(plan, self._train(plan, left, X, y), self.warm_start))
+        self._show(self._outcome(plan, self._train(plan, left, X, y), self.warm_start, left))
         return self
 
     @available_if(_streams)
@@ -548,7 +549,7 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             raise ValueError("classes must be given in the first call of partial_fit: all classes that will occur.")
         data = self._data(X, y, sample_weight, classes=classes, before=_Before(model))
         plan = plan_step(settings, data, self.with_model, left)
-        self._show(self._outcome(plan, self._train(plan, left, X, y), goes_on=True))
+        self._show(self._outcome(plan, self._train(plan, left, X, y), True, left))
         return self
 
     def save(self, path: str | Path) -> None:
@@ -714,7 +715,9 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
             ]
         old = None if left is None else left.training
         if old is not None and len(old.n_iter) > task.problem.n_members:  # what goes on has no companions any more
+            spent = old.evaluations.sum()
             old = old.select(np.arange(task.problem.n_members))
+            old.evaluations[-1] += spent - old.evaluations.sum()
         if old is None and not callbacks:
             return train([task], self.n_jobs)[0]
         if effective_n_jobs(self.n_jobs) > 1 and callbacks:
@@ -740,9 +743,11 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
                 task.problem, task.descent, task.stopping, caller if callbacks else None, new_data, resume
             )
 
-    def _outcome(self, plan: Plan, training: Training, goes_on: bool) -> Left:
+    def _outcome(self, plan: Plan, training: Training, goes_on: bool, left: Left | None = None) -> Left:
         """Return what a fit has come to, and with ``goes_on`` what the next one needs to go on from there."""
-        model = finish(plan, training)
+        has_begun = left is not None and left.training is not None
+        is_mixed = left is not None and has_begun and (left.is_mixed or left.rows_key != plan.rows_key)
+        model = finish(plan, training, is_mixed)
         if training.diverged.any():
             reason = next(r for r, bad in zip(training.stop_reason, training.diverged, strict=True) if bad)
             warnings.warn(reason, ConvergenceWarning, stacklevel=5)
@@ -750,7 +755,8 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
         if not goes_on:
             return Left(model, plan.seed)
         settings = plan.settings
-        return Left(model, plan.seed, training, settings.optimizer, settings.schedule, self._key_of_data(plan))
+        parts = settings.optimizer, settings.schedule
+        return Left(model, plan.seed, training, *parts, self._key_of_data(plan), plan.rows_key, is_mixed)
 
     def _show(self, outcome: Left) -> None:
         for name in ("n_features_in_", "feature_names_in_"):

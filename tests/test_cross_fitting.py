@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
-from nnexp import BackpropMLP, Checkpoint, GeneticAlgorithm, load
+from nnexp import BackpropMLP, Chain, Checkpoint, GeneticAlgorithm, load
 from nnexp.estimator import plan_of
 from nnexp.fitting.finish import at_temperature, fit_temperature
 from nnexp.training.stack import train
@@ -296,6 +296,102 @@ def test_a_fit_with_companions_is_saved_and_goes_on_from_a_checkpoint(tmp_path):
     again = BackpropMLP(**SMALL, callbacks=[Checkpoint(file, every=1, resume=True)]).fit(*IRIS)
     np.testing.assert_array_equal(again.parameters_, model.parameters_)
     np.testing.assert_array_equal(again.oof_prediction_, model.oof_prediction_)
+
+
+@pytest.mark.parametrize("algorithm", ["genetic", "snes", "memetic", Chain("snes", "backprop")])
+@pytest.mark.parametrize("decides", [{"scoring": "accuracy"}, {"fitness": "accuracy"}])
+def test_companions_of_evolved_networks_go_by_a_score(algorithm, decides):
+    model = BackpropMLP(**SMALL | {"max_iter": 6}, algorithm=algorithm, validation="cross", **decides).fit(*IRIS)
+    assert model.history_.validation_score.between(0, 1).all()
+    assert model.best_validation_score_ == model.history_.validation_score.max()
+
+
+def test_a_juror_that_explodes_before_it_diverges_does_not_count_any_more():
+    """With a rate of 1 its error is 1e47 before it is infinite."""
+    settings = {
+        "hidden_layer_sizes": (8,),
+        "optimizer": "sgd",
+        "activation": "relu",
+        "schedule": "constant",
+        "max_iter": 40,
+    }
+    model = BackpropMLP("regression", **settings, validation="cross", n_iter_no_change=np.inf, random_state=0)
+    task = plan_of(model, {"X": DIABETES[0][:300], "y": DIABETES[1][:300]}).task
+    task.descent.learning_rate[2] = 1
+    (training,) = train([task])
+    assert training.diverged.tolist() == [False, False, True, False, False]
+    shown = [row["validation_error"] for row in training.history[0]]
+    assert shown[1] > 1e3  # it explodes
+    assert training.best_error[0] == min(shown) < shown[0]
+
+
+def test_what_trains_beside_a_network_stops_with_it():
+    model = BackpropMLP("regression", **ROUGH, validation="cross", activation="relu", n_iter_no_change=np.inf)
+    task = plan_of(model, {"X": DIABETES[0], "y": DIABETES[1]}).task
+    task.descent.learning_rate[0] = 1e300
+    (training,) = train([task])
+    assert training.diverged.tolist() == [True, False, False, False, False]
+    assert len(set(training.n_iter)) == 1
+    assert training.n_iter[0] < 40
+
+
+def test_a_fitted_model_can_be_had_before_the_first_step_and_after_each():
+    sizes = []
+
+    class Looks:
+        def on_start(self, state):
+            sizes.append(len(state.fitted().history_))
+
+        def on_step(self, state):
+            sizes.append(len(state.fitted().history_))
+            assert (
+                state.row["evaluations"] == state.fitted().evaluations_ == state.fitted().history_.evaluations.iloc[-1]
+            )
+
+    BackpropMLP(**SMALL, callbacks=[Looks()]).fit(*IRIS)
+    assert sizes == list(range(16))
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
+def test_a_rare_class_and_a_score_leave_a_network_alone(scoring):
+    X, y = IRIS[0][:100], np.zeros(100, dtype=int)
+    y[:3] = 1
+    model = BackpropMLP(**SMALL, scoring=scoring).fit(X, y)
+    assert not hasattr(model, "oof_score_")
+    assert hasattr(BackpropMLP(**SMALL).fit(X, y), "oof_score_")
+    Y = np.stack([y, IRIS[0][:100, 0] > 0], axis=1).astype(int)
+    assert not hasattr(BackpropMLP(**SMALL, scoring=scoring).fit(X, Y), "oof_score_")
+
+
+def test_what_has_learnt_from_other_samples_has_no_score_out_of_fold():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 5)), np.arange(200) % 2
+    order = rng.permutation(200)
+    for networks in (1, 8):
+        model = BackpropMLP(**SMALL, n_networks=networks, warm_start=True).fit(X, y)
+        assert hasattr(model.fit(X, y), "oof_score_")
+        assert hasattr(model.set_params(l2=0.1).fit(X, y), "oof_score_")
+        assert not hasattr(model.fit(X[order], y[order]), "oof_score_")
+        assert not hasattr(model.fit(X[order], y[order]), "oof_score_")
+    stream = BackpropMLP(**SMALL, n_networks=8, warm_start=True).fit(X, y).partial_fit(X, y).fit(X, y)
+    assert not hasattr(stream, "oof_score_")
+
+
+def test_after_partial_fit_companions_cannot_come_back():
+    model = BackpropMLP(**SMALL, validation="cross", warm_start=True).fit(*IRIS)
+    spent = model.evaluations_
+    model.partial_fit(*IRIS)
+    assert model.evaluations_ == spent + 3 * 150
+    with pytest.raises(ValueError, match="there the network has no companions, which validation='cross' needs"):
+        model.fit(*IRIS)
+    model.set_params(validation="none").fit(*IRIS)
+
+
+def test_a_jury_alone_trains_in_this_process(monkeypatch):
+    from nnexp.training import stack
+
+    monkeypatch.setattr(stack, "Parallel", None)
+    BackpropMLP(**SMALL, n_jobs=2).fit(*IRIS)
 
 
 def test_a_network_does_not_know_the_scale_of_the_fold_it_sets_aside():

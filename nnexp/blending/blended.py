@@ -417,7 +417,8 @@ class BlendedEstimator(BaseEstimator):
 
         They are CV+ intervals: from how far predictions of samples were off that had been set aside, by what had not learnt from
         them. Of new samples like those of the fit they hold about the share asked for, on average over all samples; for a part of
-        the samples it may be less: see `nnexp.coverage_by_group`. In theory it is at least ``1 - 2 * (1 - coverage)``.
+        the samples it may be less: see `nnexp.coverage_by_group`. In theory it is at least ``1 - 2 * (1 - coverage)``,
+        but for one thing: the networks that say when another one stops have learnt from the samples that it has set aside.
 
         Parameters
         ----------

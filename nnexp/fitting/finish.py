@@ -18,14 +18,14 @@ from nnexp.training import Training
 Array = NDArray[Any]
 
 
-def finish(plan: Plan, training: Training) -> Model:
+def finish(plan: Plan, training: Training, is_mixed: bool = False) -> Model:
     """Return what a training has made of a plan.
 
     With cross-fitting the probabilities are calibrated, and the predictions of samples by the network that has not seen
-    them are kept.
+    them are kept; but not where ``is_mixed``, when it has learnt from other samples before, and perhaps from these.
     """
     model = plan.model_of(training)
-    if plan.how != "cross":
+    if plan.how != "cross" or is_mixed:
         return model
     return _with_out_of_fold(plan, model, plan.model_of(training, companions=True) if plan.has_companions else model)
 

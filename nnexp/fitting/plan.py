@@ -92,8 +92,10 @@ class Left:
         None where nothing but the weights is known.
     optimizer, schedule
         Of that fit.
-    key : str
-        A hash of the data.
+    key, rows_key : str
+        A hash of the data, and of the samples alone.
+    is_mixed : bool
+        Whether it has learnt from other samples than the last ones, so that nothing is known of samples that it has not seen.
     """
 
     model: Model
@@ -102,6 +104,8 @@ class Left:
     optimizer: Any = None
     schedule: Any = None
     key: str = ""
+    rows_key: str = ""
+    is_mixed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +142,20 @@ class Plan:
         return self.task.problem.network
 
     @cached_property
-    def data_key(self) -> str:
-        """Return a hash of all that the errors depend on besides the weights, and of the scores that decide."""
+    def rows_key(self) -> str:
+        """Return a hash of the samples, and of which each network learns from."""
         problem = self.task.problem
         digest = hashlib.blake2b(digest_size=16)
         arrays = [*problem.samples.parts, problem.expected, problem.weight, problem.shift]
         for array in (*arrays, *problem.training, *(problem.validation or [])):
             digest.update(b"none" if array is None else np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    @cached_property
+    def data_key(self) -> str:
+        """Return a hash of all that the errors depend on besides the weights, and of the scores that decide."""
+        problem = self.task.problem
+        digest = hashlib.blake2b(self.rows_key.encode(), digest_size=16)
         encoder = self.encoder
         for array in [] if encoder is None else [encoder.fill, encoder.center, encoder.scale, *encoder.edges]:
             digest.update(array.tobytes())
@@ -162,11 +173,12 @@ class Plan:
         everyone = np.arange(len(training.n_iter))
         numbers = everyone[members]
         shown = numbers if companions else numbers[: self.settings.n_networks]
-        model = Model(
+        return Model(
             network=self.network,
             parameters=training.parameters[shown],
             target=self.target if len(shown) == len(numbers) else self.target.of(0),
             algorithm=self.task.algorithm,
+            # That of companions is kept with it: to part with it would take longer the more steps have been done.
             log=training.log.branch() if len(numbers) == len(everyone) else training.log.select(numbers),
             n_iter=int(training.n_iter[shown].max()),
             evaluations=int(training.evaluations[numbers].sum()),
@@ -177,7 +189,6 @@ class Plan:
             feature_names=self.feature_names,
             encoder=self.encoder,
         )
-        return model if len(shown) == len(numbers) else replace(model, log=model.log.of_first())
 
 
 class Shared:
@@ -275,7 +286,6 @@ class _Planning:
         n_inputs = rows.features.shape[1] if data.encoder is None else data.encoder.n_inputs
         network = self.shared.network(settings, outputs, n_inputs, _number(wiring))
         algorithm = settings.algorithm.choose(network)
-        check_room(settings.n_networks, network.n_parameters)
         chosen = None
         if data.more is not None:
             chosen = Chosen.of(*data.more, like=rows.features, outputs=outputs)
@@ -286,7 +296,12 @@ class _Planning:
         if chosen is None and not self.one_step:
             how = resolve_validation(settings, len(rows), algorithm)
             has_begun_alone = left is not None and left.training is not None and len(left.training.n_iter) == 1
-            if how == "cross" and has_begun_alone and settings["validation"] == "auto":
+            if how == "cross" and has_begun_alone and settings.n_networks == 1:
+                if settings["validation"] != "auto":
+                    raise ValueError(
+                        "Training goes on where partial_fit ended, and there the network has no companions, which "
+                        "validation='cross' needs from the first step on. Set validation='none', or warm_start=False to start anew."
+                    )
                 how = "none"
         if data.fold is not None:
             split = split_by(data.fold[rows.numbers], settings.n_networks)
@@ -295,6 +310,7 @@ class _Planning:
         if chosen is not None:
             more = np.arange(len(rows), len(rows) + chosen.features.shape[0])
             split = replace(split, validation=[more] * settings.n_networks)
+        check_room(split.n_members, network.n_parameters)
         problem, target = self._problem(network, outputs, rows, chosen, split)
         descent = self._descent(algorithm, outputs, split)
         stopping = self._stopping(algorithm, network, descent, split)
@@ -420,6 +436,8 @@ class _Planning:
         settings = self.settings
         name = decides(settings, split.validation is not None)
         what, judged = ("training", split.training) if split.validation is None else ("validation", split.validation)
+        if split.has_companions:  # which has no samples of its own to be judged by
+            judged = [split.training[0], *judged[1:]]
         y = rows.y if chosen is None else np.concatenate([rows.y, chosen.y])
         members = range(split.n_members)
         of = [target.of(i) for i in members]

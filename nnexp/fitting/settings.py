@@ -30,7 +30,7 @@ from nnexp.training import (
 from nnexp.training.problem import samples_per_update
 
 VALIDATIONS = {
-    "auto": "cross-fitting for several networks, a part set aside from 10,000 samples on, else none",
+    "auto": "cross for several networks and for one on few samples, holdout from 10,000 samples on, else none",
     "none": "all samples train; nothing is restored",
     "holdout": "validation_fraction of the samples is set aside",
     "cross": "each network sets its own fold aside, so that every sample is unseen by one; beside a single one train four that do",

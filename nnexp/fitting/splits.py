@@ -79,6 +79,8 @@ def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: i
     if how in ("none", "given"):
         return Split(how, [np.arange(n)] * networks, None)
     n_folds = networks if networks > 1 else _COMPANIONS
+    if how == "cross" and networks == 1 and not is_asked and not _can_score(settings, rows, target):
+        return Split("none", [np.arange(n)], None)
     strata = rows.y if target.is_exclusive else None
     fraction = settings["validation_fraction"]
     try:
@@ -97,6 +99,13 @@ def split_rows(settings: Settings, rows: Rows, target: Target, how: str, seed: i
             return Split("none", [np.arange(n)] * networks, None)
         part = f"validation_fraction={fraction}" if how == "holdout" else f"{n_folds} folds"
         raise ValueError(f"validation={quoted(how)} cannot set {part} of {n} samples aside: {error}") from error
+
+
+def _can_score(settings: Settings, rows: Rows, target: Target) -> bool:
+    """Whether a score that chooses has all classes in each fold of the companions, without which many scores are undefined."""
+    if target.is_numeric or (settings["scoring"] is None and settings["fitness"] is None):
+        return True
+    return target.is_exclusive and bool(np.unique(rows.y, return_counts=True)[1].min() >= _COMPANIONS)
 
 
 def resolve_validation(settings: Settings, n: int, algorithm: Algorithm) -> str:

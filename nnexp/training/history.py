@@ -78,8 +78,8 @@ class History:
                 (members, {n: v[-1] for n, v in block.items()})
                 for members, block in self._blocks[max(0, self._n - groups) : self._n]
             ]
-        if any((m < members).any() for m, _ in recent):
-            recent = [(m[m < members], {n: _part(v, m < members) for n, v in c.items()}) for m, c in recent]
+        asked = [(m[m < members], {n: _part(v, m < members) for n, v in c.items()}) for m, c in recent]
+        recent = [(m, columns) for m, columns in asked if len(m)] or recent
         return {
             name: float(np.mean(np.concatenate([np.broadcast_to(c[name], m.shape) for m, c in recent if name in c])))
             for name in recent[-1][1]
@@ -110,16 +110,6 @@ class History:
             if there.any():
                 rows.append((np.flatnonzero(there), {n: v[:, places[there]] for n, v in block.items()}))
         return History(rows)
-
-    def of_first(self) -> History:
-        """Return the history of the first member, with the evaluations of all: the others have trained for it."""
-        alone = self.columns(0)
-        cost = np.zeros(len(alone["step"]))
-        for member in range(1 + max(int(members.max()) for members, _ in self.blocks)):
-            spent = self.columns(member)["evaluations"][: len(cost)]
-            cost += np.pad(spent, (0, len(cost) - len(spent)), mode="edge")
-        alone["evaluations"] = cost.astype(np.int64).tolist()
-        return History([(np.array([0]), {name: np.array(values)[:, np.newaxis] for name, values in alone.items()})])
 
     @staticmethod
     def join(parts: list[History], starts: list[int]) -> History:

@@ -86,6 +86,10 @@ class Juries:
         means[seats[taken]] = np.where(count > 0, others / np.maximum(count, 1), np.nan)[taken]
         return means
 
+    def of(self, member: int) -> Array:
+        """Return a mask of the members of the jury of one of them."""
+        return self.numbers == self.numbers[member]
+
     def that_wait(self, waiting: Array) -> Array:
         """Return a mask of the members in whose jury one of those waiting, by number, sits."""
         numbers = self.numbers[waiting]

@@ -276,12 +276,16 @@ class Training:
                         group.advance(self)
                     self._confer(problem)
                     for group in self._groups:
-                        self._take(group)
+                        group.count(self)
+                    spent = self._spent(problem)
+                    for group in self._groups:
+                        self._take(group, spent[group.members])
                     now = time.perf_counter()
                     self.seconds += now - self._begun
                     tired = self._tired(problem, stopping)
                     for group in self._groups:
                         group.decide(self, stopping, first, now - begun, tired)
+                    self._dismiss(problem)
                     reason = on_step(self) if on_step is not None else None
                     if reason:
                         for member in np.concatenate([group.members for group in self._groups]):
@@ -344,6 +348,7 @@ class Training:
             judge = _Chooser(problem.select(members), self.algorithm)
             self.best_error[members], errors[members], scores[members] = judge.judged(self.parameters[members])
         if problem.juries is not None:
+            errors[~np.isfinite(errors)] = scores[~np.isfinite(scores)] = np.nan
             self.members.apart_error[:], self.members.apart_score[:] = errors, scores
             error, score = map(problem.juries.mean_of_the_others, (errors, scores))
             decides = -score if problem.score_decides else error
@@ -355,7 +360,7 @@ class Training:
         self.algorithm.forget(problem, descent, self.state)
 
     def _confer(self, problem: Problem) -> None:
-        """Let the others of its jury decide about a member: none of the rows that it has set aside has a say in its step."""
+        """Let the others of its jury decide about a member: the rows that it has set aside are not asked."""
         if problem.juries is None:
             return
         apart = self.members.apart_error, self.members.apart_score
@@ -368,8 +373,26 @@ class Training:
         for group in self._groups:
             group.verdict = group.verdict.of_jury(error[group.members], score[group.members], problem.score_decides)
 
-    def _take(self, group: _Group) -> None:
-        """Keep what a step of a group has come to."""
+    def _spent(self, problem: Problem) -> Array:
+        """Return what each member has cost so far, shape (members,), with what has trained for it alone."""
+        if not len(problem.accompanied):
+            return self.evaluations
+        spent = self.evaluations.copy()
+        for member in problem.accompanied:
+            assert problem.juries is not None
+            spent[member] = self.evaluations[problem.juries.of(member)].sum()
+        return spent
+
+    def _dismiss(self, problem: Problem) -> None:
+        """Stop those whose member has stopped, for which alone they train."""
+        for member in problem.accompanied:
+            if reason := self.stop_reason[member]:
+                assert problem.juries is not None
+                for other in np.flatnonzero(problem.juries.of(member)):
+                    self.stop_reason[other] = self.stop_reason[other] or reason
+
+    def _take(self, group: _Group, spent: Array) -> None:
+        """Keep what a step of a group has come to; ``spent`` is what its members have cost, as the history shows it."""
         members, judge, progress, verdict, finite = (
             group.members,
             group.judge,
@@ -378,9 +401,6 @@ class Training:
             group.finite,
         )
         chosen, watched = verdict.chosen, verdict.watched
-        group.cost = progress.evaluations + judge.evaluations(progress)
-        self.evaluations[members] += group.cost
-        self.n_iter[members] += 1
         better = finite & (watched < self.best_error[members])
         kept = better if judge.selects else finite
         self.parameters[members[kept]] = chosen[kept]
@@ -397,7 +417,7 @@ class Training:
             "error": verdict.training_error,
             "validation_error": nothing if verdict.validation_error is None else verdict.validation_error,
             "validation_score": nothing if verdict.score is None else verdict.score,
-            "evaluations": self.evaluations[members],
+            "evaluations": spent,
             "seconds": self.seconds + time.perf_counter() - self._begun,
             **progress.metrics,
             **{n: metric[np.arange(len(members)), verdict.best] for n, metric in progress.candidate_metrics.items()},
@@ -445,11 +465,18 @@ class _Group:
         self.verdict = self.judge(self.progress)
         self.finite = np.isfinite(self.verdict.watched) & np.isfinite(self.verdict.chosen).all(axis=-1)
 
+    def count(self, training: Training) -> None:
+        """Count the step and what it cost."""
+        self.cost = self.progress.evaluations + self.judge.evaluations(self.progress)
+        training.evaluations[self.members] += self.cost
+        training.n_iter[self.members] += 1
+
     def decide(self, training: Training, stopping: Stopping, first: Array, seconds: float, tired: Array) -> None:
         """Give the members that stop their reason; ``tired``, shape (all members,), says who no longer improves."""
         members, now, all_members = self.members, training.n_iter[self.members], training.members
         diverged = ~self.finite
         training.diverged[members] = diverged
+        all_members.apart_error[members[diverged]] = all_members.apart_score[members[diverged]] = np.nan
         impatient = tired[members]
         handed = self._algorithm.hand_over(
             self.problem, self.descent, self.state, training.parameters[members], impatient

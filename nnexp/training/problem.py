@@ -205,6 +205,13 @@ class Problem:
         """The rows that choose, shape (members, n), where all have equally many; or None."""
         return None if self.validation is None else np.stack(self.validation)
 
+    @cached_property
+    def accompanied(self) -> Array:
+        """The members that set no samples aside, about which the others of their jury decide; as numbers."""
+        if self.juries is None or self.validation is None:
+            return np.empty(0, dtype=int)
+        return np.flatnonzero([not len(rows) for rows in self.validation])
+
     def expected_of(self, rows: Array, member: int | None = None) -> Array:
         """Return expected outputs, shape (..., n, n_outputs), for rows (members, n), or (n,) of one member."""
         return self.expected[self._shifted(rows, member)]

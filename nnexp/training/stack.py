@@ -152,6 +152,8 @@ def _train_in_processes(task: Task, jobs: int) -> Training:
         )
         for p in parts
     ]
+    if len(parts) == 1:
+        return _train(task)
     let_workers_leave()
     return Training.join(Parallel(n_jobs=jobs)(delayed(_train)(part) for part in cut))
 

@@ -20,7 +20,7 @@ WORK = {
     "fit, digits, float32": "BackpropMLP(hidden_layer_sizes=(100,), max_iter=10, **PLAIN).fit(DIGITS[0].astype(np.float32), DIGITS[1])",
     "100 small fits, iris": "[BackpropMLP(hidden_layer_sizes=(8,), max_iter=2, **PLAIN).fit(*IRIS) for _ in range(100)]",
     "stack of 16, cross-fitted": "BackpropMLP(hidden_layer_sizes=(32,), max_iter=10, n_networks=16, validation='cross', random_state=0).fit(*DIGITS)",
-    "cross_validate, 10 folds": "cross_validate(BackpropMLP(hidden_layer_sizes=(32,), max_iter=20, random_state=0), *IRIS, cv=10)",
+    "cross_validate, 10 folds": "cross_validate(BackpropMLP(hidden_layer_sizes=(32,), max_iter=20, validation='none', random_state=0), *IRIS, cv=10)",
     "genetic, 30 generations": "BackpropMLP(hidden_layer_sizes=(32,), algorithm='genetic', max_iter=30, random_state=0).fit(*DIGITS)",
     "memetic, 5 generations": "BackpropMLP(hidden_layer_sizes=(32,), algorithm='memetic', max_iter=5, random_state=0).fit(*DIGITS)",
     "snes, 60 generations": "BackpropMLP(hidden_layer_sizes=(32,), algorithm='snes', max_iter=60, random_state=0).fit(*DIGITS)",
