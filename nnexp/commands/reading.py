@@ -160,7 +160,7 @@ def write(results: Results) -> Path:
 
 def show(results: Results, console: Terminal) -> None:
     """Print the answer, the leaderboard and the map."""
-    from nnexp.report import compare, leaderboard_table, map_table, tuning_tables
+    from nnexp.report import compare, leaderboard_table, map_table, sweep_sentences, tuning_tables
 
     comparison = compare(results)
     if not comparison.models:
@@ -189,6 +189,11 @@ def show(results: Results, console: Terminal) -> None:
     console.print("Evaluations, seconds: summed over one fit (the median) on each data set.")
     for caution in comparison.cautions:
         console.print(escape(f"! {caution.text}"), style="yellow")
+    for says in sweep_sentences(results):
+        console.print(f"\n[bold]{escape(says.model)} on {escape(says.data)}[/bold]")
+        console.print(escape("\n".join(says.lines)))
+        if says.settings:
+            console.print(escape(says.as_toml))
     console.print(escape("\n" + "\n".join(claim.text for claim in comparison.answer) + "\n"))
 
 

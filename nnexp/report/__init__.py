@@ -4,7 +4,7 @@ from nnexp.report.comparison import compare
 from nnexp.report.content import claim_of, leaderboard_table, map_table
 from nnexp.report.page import render, report_json, write_report
 from nnexp.report.tables import Claim, Comparison
-from nnexp.report.tuning import tuning_tables
+from nnexp.report.tuning import sweep_sentences, tuning_tables
 
 __all__ = [
     "Claim",
@@ -15,6 +15,7 @@ __all__ = [
     "map_table",
     "render",
     "report_json",
+    "sweep_sentences",
     "tuning_tables",
     "write_report",
 ]

@@ -26,7 +26,7 @@ from nnexp.report.content import (
 from nnexp.report.figures import Figure, figures_of
 from nnexp.report.markdown import code, plain
 from nnexp.report.tables import Claim, Comparison
-from nnexp.report.tuning import tuning_tables
+from nnexp.report.tuning import sweep_sentences, tuning_tables
 
 _TEMPLATES = Path(__file__).parent
 # Tables of more rows than this are folded away, and can be filtered.
@@ -94,7 +94,13 @@ def csv_address(table: pd.DataFrame) -> str:
 def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
     experiment, environment = results.experiment, results.environment
     tuning = tuning_tables(results, comparison)
+    said_of_sweeps = [
+        ["" if i else says.data, "" if i else says.model, line]
+        for says in sweep_sentences(results)
+        for i, line in enumerate([*says.lines, *([says.as_line] if says.settings else [])])
+    ]
     tuned = [
+        Table("sweeps", "What the sweeps say", ["data set", "model", "answer"], said_of_sweeps, kind="text"),
         Table(
             "tuning", "Tuning: what was promised, and what was kept", tuning["head"], tuning["rows"], NOTES["tuning"]
         ),

@@ -14,7 +14,7 @@ from nnexp.sweep.store import Trial
 from nnexp.words import in_words, interval_in_words, listed, p_equals
 
 # What less than this share of the importance falls on hardly matters.
-_LITTLE = 0.05
+LITTLE = 0.05
 # Values that are named; of more their number is.
 _NAMED = 4
 
@@ -127,8 +127,8 @@ class SweepAnswer:
 
     def _decided(self) -> str:
         known = self.ranges.dropna(subset="importance").sort_values("importance", ascending=False, kind="stable")
-        much = known[known["importance"] >= _LITTLE]
-        little = list(known.loc[known["importance"] < _LITTLE, "parameter"])
+        much = known[known["importance"] >= LITTLE]
+        little = list(known.loc[known["importance"] < LITTLE, "parameter"])
         named = [f"{row['parameter']} ({row['importance']:.0%})" for row in much.to_dict("records")]
         text = f"What decided: {listed(named)}"
         return f"{text}; {listed(little)} hardly mattered." if little else f"{text}."
