@@ -82,7 +82,7 @@ class SweepAnswer:
         complete, total = self.states["complete"], sum(self.states.values())
         chosen = ", ".join(f"{name} = {shown(value)}" for name, value in self.parameters.items())
         lines = [
-            f"The best of {total} trials is number {self.number}, with a mean {self.metric} of {self.value:.4g} over "
+            f"The {'only trial' if total == 1 else f'best of {total} trials'} is number {self.number}, with a mean {self.metric} of {self.value:.4g} over "
             f"{self.folds} folds: {chosen}."
         ]
         lost = [(self.states["pruned"], "were pruned"), (self.states["fail"], "failed")]
@@ -93,14 +93,15 @@ class SweepAnswer:
             lines.append(self._decided())
         if self.over_defaults is not None:
             lines.append(self._gained(self.over_defaults))
-        lines.append(
-            "It was chosen for its score, which promises too much: what it keeps is told by samples that no trial has seen."
-        )
+        if complete > 1:
+            lines.append(
+                "It was chosen for its score, which promises too much: what it keeps is told by samples that no trial has seen."
+            )
         return lines
 
     def _others(self, complete: int) -> str:
         if complete == 1:
-            return "No other trial was completed."
+            return "No other trial was completed." if sum(self.states.values()) > 1 else "There was no other."
         if self.good == 0:
             why = "one fold is too few" if self.folds < 2 else "they differ by the same amount on every fold"
             return f"Whether others are worse cannot be told: {why}."

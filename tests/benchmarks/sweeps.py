@@ -70,7 +70,9 @@ def against_optuna(trials=60):
                 seconds.append(time.perf_counter() - start)
             losses.append(-theirs.score(X_test, y_test))
         for dtype, pruner in (("float64", "none"), ("float32", "median")):
-            model = make_pipeline(StandardScaler(), BackpropMLP(max_iter=100, validation="none", dtype=dtype, random_state=0))
+            model = make_pipeline(
+                StandardScaler(), BackpropMLP(max_iter=100, validation="none", dtype=dtype, random_state=0)
+            )
             start = time.perf_counter()
             result = Sweep(SPACE, model, n_trials=trials, cv=cv, scoring="neg_log_loss", pruner=pruner).run(X, y)
             best = result.estimator.fit(X, y)

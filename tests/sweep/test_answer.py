@@ -83,7 +83,7 @@ def test_one_parameter_decides():
 def test_most_are_pruned_and_some_failed():
     trials = [trial(0, 0.01, "tanh", 0.9), *(trial(i, 0.1, "tanh", 0.0, state="pruned") for i in range(1, 9))]
     trials += [trial(9, 0.1, "tanh", 0.0, state="fail")]
-    assert said(trials).sentences[1:] == ["Of these 8 were pruned and 1 failed.", "No other trial was completed.", END]
+    assert said(trials).sentences[1:] == ["Of these 8 were pruned and 1 failed.", "No other trial was completed."]
 
 
 @pytest.mark.parametrize(
