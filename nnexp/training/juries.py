@@ -87,8 +87,12 @@ class Juries:
         return means
 
     def of(self, member: int) -> Array:
-        """Return a mask of the members of the jury of one of them."""
-        return self.numbers == self.numbers[member]
+        """Return the members of the jury of one of them, by number."""
+        return self._by_number[int(self.numbers[member])]
+
+    @cached_property
+    def _by_number(self) -> dict[int, Array]:
+        return {int(self.numbers[seats[0]]): seats[seats >= 0] for seats in self._seats}
 
     def that_wait(self, waiting: Array) -> Array:
         """Return a mask of the members in whose jury one of those waiting, by number, sits."""

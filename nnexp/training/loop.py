@@ -388,7 +388,7 @@ class Training:
         for member in problem.accompanied:
             if reason := self.stop_reason[member]:
                 assert problem.juries is not None
-                for other in np.flatnonzero(problem.juries.of(member)):
+                for other in problem.juries.of(member):
                     self.stop_reason[other] = self.stop_reason[other] or reason
 
     def _take(self, group: _Group, spent: Array) -> None:

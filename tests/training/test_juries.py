@@ -56,5 +56,6 @@ def test_juries_of_several_trainings_stay_apart():
     joined = Juries.join([Juries.of_folds(8), Juries(np.array([-1, -1])), Juries.of_folds(2)])
     assert joined.numbers.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, -1, -1, 2, 2]
     assert [part.tolist() for part in joined.apart()] == [[0, 1, 2, 3], [4, 5, 6, 7], [8], [9], [10, 11]]
+    assert joined.of(6).tolist() == [4, 5, 6, 7]
     waiting = joined.that_wait(np.array([5, 8]))
     assert np.flatnonzero(waiting).tolist() == [4, 5, 6, 7]
