@@ -208,6 +208,7 @@ class TabularMLP(BlendedEstimator):
         given = {**recipe, "encoding": encoding, "class_weight": self.class_weight}
         # Of few samples the precision costs little, and what weighs twice is then the same as what is there twice.
         dtype = "float32" if has_folds else "float64"
+        given["validation"] = "cross" if has_folds else "none"
         return BackpropMLP(self.task, n_networks=n_networks, dtype=dtype, random_state=seed, **given)
 
     def check(self) -> None:
