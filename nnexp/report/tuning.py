@@ -87,6 +87,8 @@ def sweep_sentences(results: Results) -> list[SweepSays]:
     answers = []
     for name, model, trials in searches(results):
         tuned = results.tuned[(results.tuned["data"] == name) & (results.tuned["model"] == model)]
+        if tuned.empty:  # the table is missing
+            continue
         names = parameters_of(results, trials, most=None)
         weights = _importances(results, name, model)
         if tuned["fold"].notna().any():
@@ -95,7 +97,7 @@ def sweep_sentences(results: Results) -> list[SweepSays]:
             continue
         row = tuned.iloc[0]
         folds = int(results.experiment["sweep"]["folds"])
-        settings = json.loads(row["parameters"])
+        settings = _settings(row["parameters"])
         answer = answer_of(trials, names, str(row["objective"]), folds, settings, weights)
         if answer is not None:
             answers.append(SweepSays(name, model, answer.sentences, settings))
@@ -149,7 +151,15 @@ def _of_studies(
             f"To go on with one model: the winner of repeat {one['repeat']}, fold {one['fold']} lies nearest to all winners, "
             "counted in trials between them."
         )
-    return lines, json.loads(of_study["parameters"])
+    return lines, _settings(of_study["parameters"])
+
+
+def _settings(text: Any) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _nearest_to_all(winners: pd.DataFrame, tried: pd.DataFrame, names: list[str]) -> int:

@@ -59,9 +59,10 @@ class SweepAnswer:
     ranges : pandas.DataFrame
         A row for each parameter: ``parameter``; ``best``, the winner's; ``good``, what it is among the trials that are not clearly
         worse; ``tried``, what it is among all that were completed; ``importance``, from 0 to 1.
-    good : int
+    good : int or None
         How many complete trials are not clearly worse than the best, which is one of them: the corrected resampled t-test over
-        the folds, at 5 %, does not find that they are. 0 where there are too few folds to tell.
+        the folds, at 5 %, does not find that they are. 0 where there are too few folds to tell, None where earlier versions
+        did not test it.
     over_defaults : Gain or None
         Over a trial of the estimator's own parameters, if there was one.
     """
@@ -73,7 +74,7 @@ class SweepAnswer:
     folds: int
     states: dict[str, int]
     ranges: pd.DataFrame
-    good: int
+    good: int | None
     over_defaults: Gain | None
 
     @property
@@ -81,15 +82,17 @@ class SweepAnswer:
         """The answer, a sentence each."""
         complete, total = self.states["complete"], sum(self.states.values())
         chosen = ", ".join(f"{name} = {shown(value)}" for name, value in self.parameters.items())
+        which = "only trial" if total == 1 else f"best of {total} trials"
         lines = [
-            f"The {'only trial' if total == 1 else f'best of {total} trials'} is number {self.number}, with a mean {self.metric} of {self.value:.4g} over "
+            f"The {which} is number {self.number}, with a mean {self.metric} of {self.value:.4g} over "
             f"{self.folds} folds: {chosen}."
         ]
         lost = [(self.states["pruned"], "were pruned"), (self.states["fail"], "failed")]
         if any(count for count, _ in lost):
             lines.append(f"Of these {listed([f'{count} {word}' for count, word in lost if count])}.")
-        lines.append(self._others(complete))
-        if self.good < complete and self.ranges["importance"].notna().any():
+        if self.good is not None:
+            lines.append(self._others(self.good, complete))
+        if (self.good is None or self.good < complete) and self.ranges["importance"].notna().any():
             lines.append(self._decided())
         if self.over_defaults is not None:
             lines.append(self._gained(self.over_defaults))
@@ -99,18 +102,18 @@ class SweepAnswer:
             )
         return lines
 
-    def _others(self, complete: int) -> str:
+    def _others(self, good: int, complete: int) -> str:
         if complete == 1:
             return "No other trial was completed." if sum(self.states.values()) > 1 else "There was no other."
-        if self.good == 0:
+        if good == 0:
             why = "one fold is too few" if self.folds < 2 else "they differ by the same amount on every fold"
             return f"Whether others are worse cannot be told: {why}."
-        if self.good == complete:
+        if good == complete:
             return (
                 f"The settings made no clear difference: by the corrected paired test over the folds none of the other "
                 f"{complete - 1} completed trials is clearly worse."
             )
-        if self.good == 1:
+        if good == 1:
             others = f"each of the other {complete - 1} completed trials is clearly worse"
             return f"By the corrected paired test over the folds {others}."
         rows = self.ranges.to_dict("records")
@@ -121,8 +124,8 @@ class SweepAnswer:
         ]
         if free := [row["parameter"] for row in rows if row["good"] == row["tried"]]:
             among.append(f"{listed(free)} {'is' if len(free) == 1 else 'are'} anything that was tried")
-        verb = "is" if self.good == 2 else "are"
-        count = f"{self.good - 1} of the other {complete - 1} completed trials {verb} not clearly worse by the "
+        verb = "is" if good == 2 else "are"
+        count = f"{good - 1} of the other {complete - 1} completed trials {verb} not clearly worse by the "
         count += "corrected paired test over the folds"
         return f"{count}; among these and the best {listed(among)}."
 
@@ -208,7 +211,8 @@ def answer_of(
     complete = table[table["state"] == "complete"]
     if complete.empty:
         return None
-    p = complete["p_against_best"].astype(float)
+    is_tested = "p_against_best" in complete
+    p = complete["p_against_best"].astype(float) if is_tested else pd.Series(np.nan, complete.index)
     place = int(complete["value"].astype(float).to_numpy().argmax())
     best = complete.iloc[place].to_dict()
     good = complete[~(p < st.LEVEL)]
@@ -231,7 +235,7 @@ def answer_of(
         folds=folds,
         states={state: int(counts.get(state, 0)) for state in ("complete", "pruned", "fail")},
         ranges=pd.DataFrame(rows, columns=["parameter", "best", "good", "tried", "importance"]),
-        good=len(good) if p.notna().any() or len(complete) == 1 else 0,
+        good=None if not is_tested else len(good) if p.notna().any() or len(complete) == 1 else 0,
         over_defaults=gain,
     )
 

@@ -102,3 +102,18 @@ def test_one_model_can_be_pasted():
     )
     assert says.as_toml.splitlines()[0] == "[model.best]"
     assert tomllib.loads(says.as_line) == tomllib.loads(says.as_toml) == {"model": {"best": says.settings}}
+
+
+def test_trials_of_earlier_versions_were_not_tested():
+    earlier = results([(0.02, "tanh")], nested=False, importances=[("learning_rate", 0.9), ("activation", 0.1)])
+    earlier.trials = earlier.trials.drop(columns="p_against_best")
+    earlier.tuned["parameters"] = "no JSON"
+    ((_, _, lines, settings),) = sweep_sentences(earlier)
+    assert lines[1:] == [
+        "What decided: learning_rate (90%) and activation (10%).",
+        "It was chosen for its score, which promises too much: what it keeps is told by samples that no trial has seen.",
+    ]
+    assert settings == {}
+    nested = results([(0.02, "tanh")] * 3)
+    nested.trials = nested.trials.drop(columns="p_against_best")
+    assert len(sweep_sentences(nested)[0].lines) == 1
