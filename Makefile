@@ -10,7 +10,7 @@ OTHERS := .venv-others
 N ?= 100
 SEED ?= 0
 # The workers share the cores; threads of linear algebra beside them cost more than they gain.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -q
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -q
 # Where this is set each process compiles nnexp anew, which takes a sixth of its start.
 unexport PYTHONDONTWRITEBYTECODE
 

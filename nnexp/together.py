@@ -326,7 +326,7 @@ def cross_validate(
     >>> from sklearn.datasets import load_iris
     >>> from nnexp import BackpropMLP, cross_validate
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = BackpropMLP(hidden_layer_sizes=(8,), learning_rate=0.01, random_state=0)
+    >>> model = BackpropMLP(hidden_layer_sizes=(8,), learning_rate=0.01, max_iter=60, random_state=0)
     >>> bool(cross_validate(model, X, y, cv=10)["test_score"].mean() > 0.9)
     True
     """

@@ -25,7 +25,7 @@ from tests.plans import problem_of
 ROOT = Path(__file__).parent.parent
 
 IRIS = scale(load_iris().data), load_iris().target
-SMALL = {"hidden_layer_sizes": (6,), "max_iter": 12, "random_state": 0, "n_iter_no_change": 1000}
+SMALL = {"hidden_layer_sizes": (6,), "max_iter": 12, "validation": "none", "random_state": 0, "n_iter_no_change": 1000}
 
 
 class Recorder:
@@ -60,7 +60,7 @@ def test_a_callback_sees_every_step_and_changes_nothing(algorithm):
 
 def test_of_several_networks_a_callback_sees_the_mean_and_the_whole_cost():
     recorder = Recorder()
-    model = BackpropMLP(**SMALL, n_networks=3, validation="cross", callbacks=[recorder]).fit(*IRIS)
+    model = BackpropMLP(**SMALL | {"validation": "cross"}, n_networks=3, callbacks=[recorder]).fit(*IRIS)
     steps = model.history_.groupby("step")
     np.testing.assert_allclose([call[1] for call in recorder.calls[1:-1]], steps.error.mean())
     np.testing.assert_allclose([call[3] for call in recorder.calls[1:-1]], steps.validation_error.mean())
@@ -100,15 +100,26 @@ def test_callbacks_need_one_process():
 
 
 def test_a_progress_bar_says_how_far_it_is(capsys):
-    BackpropMLP(**SMALL, validation="holdout", callbacks=[ProgressBar()]).fit(*IRIS)
+    BackpropMLP(**SMALL | {"validation": "holdout"}, callbacks=[ProgressBar()]).fit(*IRIS)
     out = capsys.readouterr().out
     assert "12/12" in out
     assert "error 0." in out
     assert "validation 0." in out
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
-@pytest.mark.parametrize("more", [{}, {"n_networks": 3, "validation": "cross", "n_iter_no_change": 6, "max_iter": 30}])
+CROSSED = {"n_networks": 3, "validation": "cross", "n_iter_no_change": 6, "max_iter": 30}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "more"),
+    [
+        *((name, {}) for name in EVERY),
+        *(
+            pytest.param(name, CROSSED, marks=() if name in ("backprop", "genetic") else pytest.mark.slow)
+            for name in EVERY
+        ),
+    ],
+)
 def test_a_fit_goes_on_from_a_checkpoint_to_the_same_bits(algorithm, more, tmp_path):
     settings = SMALL | {"algorithm": small(algorithm)} | more
     whole = BackpropMLP(**settings).fit(*IRIS)
@@ -146,9 +157,8 @@ np.save(sys.argv[2], model.parameters_)
 """
 
 
-@pytest.mark.parametrize(
-    "algorithm", ["backprop", pytest.param("genetic", marks=pytest.mark.slow)]
-)  # within one process it is shown for all
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["backprop", "genetic"])  # within one process it is shown for all
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(algorithm, tmp_path):
     def start(checkpoint, out, pause):
         command = [sys.executable, "-c", FIT, tmp_path / checkpoint, tmp_path / out, str(pause), algorithm]
@@ -266,7 +276,7 @@ def test_all_callbacks_are_ended_and_a_strange_answer_is_named():
 def test_members_in_several_groups_count_alike():
     """11 folds of 150 samples have 13 or 14 of them, so they train in two groups."""
     recorder = Recorder()
-    model = BackpropMLP(**SMALL, n_networks=7, validation="cross", callbacks=[recorder])
+    model = BackpropMLP(**SMALL | {"validation": "cross"}, n_networks=7, callbacks=[recorder])
     model.fit(IRIS[0][:148], IRIS[1][:148])
     assert len({len(rows) for rows in problem_of(clone(model), IRIS[0][:148], IRIS[1][:148]).training}) > 1
     means = model.history_.groupby("step").error.mean()
@@ -317,8 +327,14 @@ def kept_in(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("name", ["", "fit-{key}.nnexp"])
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "n_jobs"),
+    [
+        ("", 1),
+        pytest.param("", 2, marks=pytest.mark.slow),
+        *(pytest.param("fit-{key}.nnexp", jobs, marks=pytest.mark.slow) for jobs in (1, 2)),
+    ],
+)
 def test_each_fit_of_a_search_has_a_checkpoint_of_its_own(tmp_path, name, n_jobs):
     checkpoint = Checkpoint(tmp_path / name, every=2, resume=True)
     model = BackpropMLP(**SMALL, callbacks=[checkpoint])

@@ -64,9 +64,11 @@ def wait_for_lines(path, count, process):
 @pytest.mark.parametrize(
     ("name", "jobs"),
     [
-        ("SIGTERM", "2"),
         ("SIGINT", "1"),
-        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("SIGHUP", "2"), ("SIGTERM", "1"))),
+        *(
+            pytest.param(*both, marks=pytest.mark.slow)
+            for both in (("SIGTERM", "2"), ("SIGHUP", "2"), ("SIGTERM", "1"))
+        ),
     ],
 )
 def test_a_signal_ends_a_run_in_order_with_its_tables_and_128_and_its_number(folder, name, jobs):
@@ -106,7 +108,7 @@ def test_a_second_sigterm_does_not_stop_the_writing_of_the_tables(folder):
     assert (folder / "results" / "slow" / "runs.csv").exists()
 
 
-@pytest.mark.parametrize("seconds", [0.2, 1.2])
+@pytest.mark.parametrize("seconds", [0.2, pytest.param(1.2, marks=pytest.mark.slow)])
 def test_ctrl_c_while_the_command_is_loading_is_no_traceback(folder, seconds):
     process = start(folder, "run", "slow.toml", "--jobs", "1", begin=subprocess.Popen)
     time.sleep(seconds)
@@ -165,6 +167,7 @@ def test_a_full_output_costs_no_report_and_is_said(folder, jobs):
     finished(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow)])
 def test_closed_outputs_cost_no_report_and_no_file_takes_their_place(folder, closed):
     line = f"{NNEXP} run fast.toml --jobs 1 {closed}"
@@ -248,6 +251,7 @@ def test_runs_of_other_versions_are_asked_about_on_a_terminal_and_are_an_option_
 ODD = "\x1b]0;owned\x07\x1b[2J\x9b31m‮x"
 
 
+@pytest.mark.slow
 def test_no_name_acts_on_a_terminal(folder):
     text = FAST.replace("Which is better?", json.dumps(ODD)[1:-1]).replace("[model.tree]", f"[model.{json.dumps(ODD)}]")
     (folder / "odd.toml").write_text(text)
@@ -292,6 +296,7 @@ def test_a_module_that_a_file_asks_for_is_asked_about_on_a_terminal(folder, monk
         assert "--allow-module mine" in shown
 
 
+@pytest.mark.slow
 def test_without_a_terminal_a_module_is_refused_and_the_option_lets_it_in(folder):
     (folder / "mine.py").write_text(
         "from sklearn.naive_bayes import GaussianNB\n\n\nclass Mine(GaussianNB):\n    pass\n"
@@ -316,6 +321,7 @@ def test_without_a_terminal_a_module_is_refused_and_the_option_lets_it_in(folder
     assert "equal to the last bit" in out
 
 
+@pytest.mark.slow
 def test_workers_leave_within_five_seconds_of_a_killed_command(folder):
     environment = {**ENVIRONMENT, "TMPDIR": str(folder)}
     process = start(folder, "run", "slow.toml", "--jobs", "2", env=environment)
@@ -331,6 +337,7 @@ def test_workers_leave_within_five_seconds_of_a_killed_command(folder):
     assert not list(folder.glob("nnexp-*"))
 
 
+@pytest.mark.slow
 def test_nothing_of_the_current_folder_is_loaded_or_obeyed(folder):
     """By this process, its workers, or what draws."""
     for name in ("joblib", "numpy", "sitecustomize", "json", "nnexp"):

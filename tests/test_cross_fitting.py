@@ -240,6 +240,7 @@ def test_when_a_network_has_companions(n, settings, has_companions):
     assert len(model.parameters_) == 1
 
 
+@pytest.mark.slow
 def test_a_network_of_few_noisy_samples_is_about_as_sure_as_a_linear_model():
     """Without anything that stops it a network is sure of everything it has seen, and its log loss is a multiple."""
     losses = []
@@ -298,7 +299,13 @@ def test_a_fit_with_companions_is_saved_and_goes_on_from_a_checkpoint(tmp_path):
     np.testing.assert_array_equal(again.oof_prediction_, model.oof_prediction_)
 
 
-@pytest.mark.parametrize("algorithm", ["genetic", "snes", "memetic", Chain("snes", "backprop")])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "snes",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("genetic", "memetic", Chain("snes", "backprop"))),
+    ],
+)
 @pytest.mark.parametrize("decides", [{"scoring": "accuracy"}, {"fitness": "accuracy"}])
 def test_companions_of_evolved_networks_go_by_a_score(algorithm, decides):
     model = BackpropMLP(**SMALL | {"max_iter": 6}, algorithm=algorithm, validation="cross", **decides).fit(*IRIS)
@@ -463,6 +470,7 @@ def test_several_outputs():
     assert model.predict(scale(X), return_std=True)[1].shape == Y.shape
 
 
+@pytest.mark.slow
 def test_the_sum_is_stronger_than_its_parts_and_its_estimate_holds():
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X / 16.0, y, test_size=0.5, random_state=0, stratify=y)

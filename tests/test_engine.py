@@ -75,6 +75,7 @@ def wait_until(happens):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_the_death_of_an_endless_unit_ends_no_other(tmp_path):
     with Engine(2) as engine:
         found = dict(engine.run(die_while_the_other_works, str(tmp_path), [0, 1], endless=True))
@@ -136,6 +137,7 @@ def nap(shared, unit):
     return os.environ.get("PYTHONSAFEPATH")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.0, 1.5])
 def test_a_worker_that_leaves_between_two_units_is_replaced_where_warnings_are_errors(pause):
     """joblib warns of it in the thread that looks after the workers, which must not end by that, whatever is done meanwhile."""

@@ -32,14 +32,17 @@ SETTINGS = {
 FEW = {"hidden_layer_sizes": (8,), "max_iter": 60}
 TASKS = "classification", "regression"
 ESTIMATORS = [
-    *[cls(**FEW) for cls in (BackpropMLPClassifier, BackpropMLPRegressor)],
-    BackpropMLP("regression", n_networks=3, **FEW),
-    BackpropMLP(algorithm=SETTINGS["genetic"], **FEW),
-    BackpropMLP("regression", algorithm="snes", n_networks=3, **FEW),
+    BackpropMLPClassifier(**FEW, validation="none"),
+    BackpropMLPRegressor(**FEW, validation="none"),
+    BackpropMLP(algorithm=SETTINGS["genetic"], **FEW | {"max_iter": 20}, validation="none"),
 ]
 # A generation of the memetic algorithm is as much work as tens of steps of others.
 MORE = [
     *[BackpropMLP(task) for task in TASKS],  # with its defaults
+    *[cls(**FEW) for cls in (BackpropMLPClassifier, BackpropMLPRegressor)],
+    BackpropMLP("regression", n_networks=3, **FEW),
+    BackpropMLP(algorithm=SETTINGS["genetic"], **FEW),
+    BackpropMLP("regression", algorithm="snes", n_networks=3, **FEW),
     # Each algorithm for one task; which one makes no difference to it.
     *[
         BackpropMLP(

@@ -255,6 +255,7 @@ WITHOUT = """
 """
 
 
+@pytest.mark.slow
 def test_without_locks_results_are_refused_with_a_sentence(tmp_path):
     experiment = tmp_path / "e.toml"
     experiment.write_text('question = "q?"\n[data.iris]\n[model.a]\nclass = "sklearn.naive_bayes.GaussianNB"\n')

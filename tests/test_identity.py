@@ -241,6 +241,7 @@ def test_what_holds_itself_has_a_key():
     assert key_of(ring(1)) == key_of(ring(1)) != key_of(ring(2))
 
 
+@pytest.mark.slow
 def test_two_processes_and_two_hash_seeds_agree(tmp_path):
     (tmp_path / "helper.py").write_text("def double(x):\n    return 2 * x\n")
     (tmp_path / "own.py").write_text(

@@ -78,6 +78,7 @@ def test_huge_and_tiny_numbers_keep_their_digits():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coverage", [0.8, 0.9])
 def test_new_samples_are_held_as_often_as_promised(coverage):
     """Least squares by five folds of 100 samples, 400 times: CV+ holds about what it promises, and at least 1 - 2 α."""

@@ -60,6 +60,7 @@ def test_parts_are_listed_and_broken_ones_are_named(installed):
         assert problem in said
 
 
+@pytest.mark.slow
 def test_parts_work_in_estimators_in_clones_and_in_files_without_code(installed, tmp_path):
     code = f"""
 import numpy as np, nnexp
@@ -87,6 +88,7 @@ except ValueError as error:
     assert message.startswith("activation: the plug-in 'absent' cannot be used. nnexp-example-plugin 0.3:")
 
 
+@pytest.mark.slow
 def test_optimizers_schedules_initializers_and_operators_come_from_elsewhere_too(installed, tmp_path):
     code = f"""
 import nnexp, pickle
@@ -137,6 +139,7 @@ algorithm = { name = "random_search", draws = 5 }
     assert "the plug-in of this data set cannot be used. nnexp-example-plugin 0.3" in bad.stdout + bad.stderr
 
 
+@pytest.mark.slow
 def test_an_edited_plugin_is_run_again_and_an_unrelated_one_changes_nothing(installed, tmp_path):
     site = tmp_path / "site"
     shutil.copytree(installed["PYTHONPATH"].split(os.pathsep)[0], site)

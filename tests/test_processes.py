@@ -45,6 +45,7 @@ def workers_of(process):
         return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.01, 600])
 def test_workers_and_what_they_were_sent_do_not_outlive_a_killed_parent(tmp_path, seconds):
     environment = {

@@ -23,7 +23,7 @@ from nnexp.training.mutation import Gaussian
 from nnexp.training.optimizers import Momentum
 from nnexp.training.schedules import Cosine, Plateau
 from nnexp.training.selection import Truncation
-from tests.algorithms import EVERY, small
+from tests.algorithms import EVERY, VARIANTS, small
 
 
 def own_parts():
@@ -36,8 +36,19 @@ def own_parts():
     yield from BUNDLED.values()
 
 
-@parametrize_with_checks(list(own_parts()))
+def is_composed(part):
+    """Whether an algorithm is made of others, or a variant of one that is in the table too."""
+    return part in VARIANTS.values() or hasattr(part, "algorithms")
+
+
+@parametrize_with_checks([part for part in own_parts() if not is_composed(part)])
 def test_a_part_of_nnexp_keeps_the_promises_of_its_kind(part, check):
+    check(part)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([part for part in own_parts() if is_composed(part)])
+def test_an_algorithm_made_of_others_keeps_its_promises(part, check):
     check(part)
 
 
@@ -49,7 +60,10 @@ def every_operator():
 
 
 @pytest.mark.parametrize("algorithm", list(every_operator()), ids=repr)
-@pytest.mark.parametrize("check", [check_memory, check_step, check_masks, check_resumes])
+@pytest.mark.parametrize(
+    "check",
+    [check_step, *(pytest.param(each, marks=pytest.mark.slow) for each in (check_memory, check_masks, check_resumes))],
+)
 def test_a_genetic_algorithm_with_each_operator_keeps_its_promises(algorithm, check):
     check(algorithm)
 

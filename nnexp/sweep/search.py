@@ -77,7 +77,7 @@ class SweepCV(BaseSearchCV):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from nnexp import BackpropMLP, SweepCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), BackpropMLP(hidden_layer_sizes=(8,)))
+    >>> model = make_pipeline(StandardScaler(), BackpropMLP(hidden_layer_sizes=(8,), max_iter=60))
     >>> space = {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}}
     >>> search = SweepCV(model, space, n_trials=6, cv=3, random_state=0).fit(X, y)
     >>> bool(search.score(X, y) > 0.9)

@@ -1,19 +1,23 @@
 """Whether intervals, sets and scores out of fold of `TabularMLP` hold what they promise, by simulation.
 
     python -m tests.benchmarks.sureness [--simulations 100] [--rows 100 200 500] [--coverage 0.9] [--effort 0.4]
-        [--parts coverage chance]
+        [--parts coverage chance] [--file coverage.jsonl]
 
 `coverage` draws data from a known source, fits, and counts how many of 500 new samples are held by intervals (a regression whose
 noise does not depend on x, and one whose noise does) and by sets (three classes); beside them split conformal prediction by the same
 estimator: half of the rows train, the other half tells how far predictions are off (Papadopoulos et al. 2002). Printed are the mean
 coverage with its standard error, and the mean size: the width in standard deviations of y, or classes in a set.
 
+With ``--file`` each simulation of `coverage` is a line of that file as soon as it is done, and what stands there is not done again.
+
 `chance` shuffles y, so that nothing can be learnt, and prints the mean score out of fold beside what it is worth: the share of the
 larger class, or an R² of 0; with its standard error, and the mean of the error that a fit states of itself.
 """
 
 import argparse
+import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -71,25 +75,42 @@ def with_error(values, digits=1):
     return f"{values.mean():.{digits}f} ± {values.std() / np.sqrt(len(values)):.{digits}f} %"
 
 
+def simulated(given, name, n, number):
+    """Return coverage and size of CV+ and of split conformal prediction in one simulation."""
+    task, draw = SOURCES[name]
+    rng = np.random.default_rng([number, n])
+    (X, y), new = draw(rng, n), draw(rng, NEW)
+    settings = {"task": task, "effort": given.effort, "random_state": number}
+    whole = TabularMLP(**settings).fit(X, y)
+    half = TabularMLP(**settings).fit(X[: n // 2], y[: n // 2])
+    scale = np.std(y) if task == "regression" else 1.0
+    share, size = held(whole, *new, given.coverage)
+    other, other_size = held_by_split(half, (X[n // 2 :], y[n // 2 :]), new, given.coverage)
+    return [float(value) for value in (share, size / scale, other, other_size / scale)]
+
+
 def coverage_of(given):
+    kept = {}
+    if given.file is not None and given.file.exists():
+        for line in given.file.read_text().splitlines():
+            *key, row = json.loads(line)
+            kept[tuple(key)] = row
     table = Table(
         box=None, title=f"coverage of {given.coverage:.0%}, {given.simulations} simulations", title_justify="left"
     )
     for name in ("source", "rows", "CV+", "size", "split conformal", "size"):
         table.add_column(name, justify="left" if name == "source" else "right")
-    for name, (task, draw) in SOURCES.items():
+    for name in SOURCES:
         for n in given.rows:
             rows = []
             for number in range(given.simulations):
-                rng = np.random.default_rng([number, n])
-                (X, y), new = draw(rng, n), draw(rng, NEW)
-                settings = {"task": task, "effort": given.effort, "random_state": number}
-                whole = TabularMLP(**settings).fit(X, y)
-                half = TabularMLP(**settings).fit(X[: n // 2], y[: n // 2])
-                scale = np.std(y) if task == "regression" else 1.0
-                share, size = held(whole, *new, given.coverage)
-                other, other_size = held_by_split(half, (X[n // 2 :], y[n // 2 :]), new, given.coverage)
-                rows.append((share, size / scale, other, other_size / scale))
+                key = (name, n, given.coverage, given.effort, number)
+                if key not in kept:
+                    kept[key] = simulated(given, name, n, number)
+                    if given.file is not None:
+                        with given.file.open("a") as file:
+                            file.write(json.dumps([*key, kept[key]]) + "\n")
+                rows.append(kept[key])
             shares, sizes, others, other_sizes = np.array(rows).T
             table.add_row(
                 name, str(n), with_error(shares), f"{sizes.mean():.2f}", with_error(others), f"{other_sizes.mean():.2f}"
@@ -131,6 +152,7 @@ def main():
     parser.add_argument("--coverage", type=float, default=0.9)
     parser.add_argument("--effort", type=float, default=0.4)
     parser.add_argument("--parts", nargs="*", choices=["coverage", "chance"], default=["coverage", "chance"])
+    parser.add_argument("--file", type=Path, default=None)
     given = parser.parse_args()
     if "coverage" in given.parts:
         coverage_of(given)

@@ -331,6 +331,7 @@ def test_bad_input_is_refused_with_a_sentence(model, data, error, sentence):
     assert not hasattr(model, "blended_")
 
 
+@pytest.mark.slow
 def test_processes_give_the_same():
     X, y = iris()
     estimators = [("linear", make_pipeline(StandardScaler(), LogisticRegression())), ("networks", BackpropMLP(**FEW))]

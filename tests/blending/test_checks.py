@@ -12,11 +12,11 @@ from nnexp import BackpropMLP, Blend, TabularMLP
 
 FEW = {"encoding": "none", "hidden_layer_sizes": (8,), "max_iter": 60, "random_state": 0}
 ESTIMATORS = [
-    Blend([("networks", BackpropMLP(**FEW)), ("linear", LogisticRegression())], cv=3),
+    Blend([("linear", LogisticRegression()), ("tree", DecisionTreeClassifier(max_depth=3, random_state=0))], cv=3),
 ]
 MORE = [
     *[TabularMLP(task, n_networks=2, effort=0.3) for task in ("classification", "regression")],
-    Blend([("linear", LogisticRegression()), ("tree", DecisionTreeClassifier(max_depth=3, random_state=0))], cv=3),
+    Blend([("networks", BackpropMLP(**FEW)), ("linear", LogisticRegression())], cv=3),
     Blend([("linear", Ridge()), ("tree", DecisionTreeRegressor(max_depth=3, random_state=0))], cv=3),
 ]
 

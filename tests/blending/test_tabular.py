@@ -228,6 +228,7 @@ def test_candidates_that_share_a_network_train_as_one_stack_and_as_they_would_al
         assert one.training.n_iter.tolist() == [8] * 3
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_killed_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     X, y = load_diabetes(return_X_y=True)
     settings = {"task": "regression", "n_networks": 4, "effort": 4, "random_state": 0}
@@ -264,7 +265,7 @@ def test_time_that_is_over_begins_nothing_more():
 # Files
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("task", ["classification", pytest.param("regression", marks=pytest.mark.slow)])
 def test_a_saved_model_is_the_same(tmp_path, fitted, task):
     model, X, y = fitted
     if task == "regression":

@@ -20,7 +20,7 @@ from nnexp.saving import SavingError
 from tests.plans import problem_of
 
 IRIS = load_iris(return_X_y=True)
-QUICK = {"hidden_layer_sizes": (6,), "max_iter": 8, "random_state": 0}
+QUICK = {"hidden_layer_sizes": (6,), "max_iter": 8, "validation": "none", "random_state": 0}
 
 
 def make_table(n=200, seed=0):
@@ -43,7 +43,16 @@ def make_table(n=200, seed=0):
 TABLE, ANSWERS = make_table()
 
 
-@pytest.mark.parametrize("convert", [lambda t: t, polars.from_pandas, lambda t: polars.from_pandas(t).to_arrow()])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda t: t,
+        *(
+            pytest.param(of, marks=pytest.mark.slow)
+            for of in (polars.from_pandas, lambda t: polars.from_pandas(t).to_arrow())
+        ),
+    ],
+)
 def test_a_table_is_fitted_in_one_line(convert):
     model = BackpropMLP(random_state=0, validation="none").fit(convert(TABLE), ANSWERS)
     assert model.score(convert(TABLE), ANSWERS) > 0.9
@@ -231,7 +240,7 @@ def test_scorers_see_the_table_as_it_was_given():
         assert estimator.predict(X[:3]).shape == (3,)
         return estimator.score(X, y)
 
-    BackpropMLP(**QUICK, scoring=scorer, validation="holdout").fit(TABLE, ANSWERS)
+    BackpropMLP(**QUICK | {"validation": "holdout"}, scoring=scorer).fit(TABLE, ANSWERS)
     BackpropMLP(**QUICK, scoring=scorer).fit(TABLE[:150], ANSWERS[:150], X_val=TABLE[150:], y_val=ANSWERS[150:])
     fitness = BackpropMLP(
         hidden_layer_sizes=(2,), max_iter=2, algorithm=GeneticAlgorithm(population_size=12), fitness=scorer
@@ -305,6 +314,7 @@ def test_a_checkpoint_of_a_fit_to_a_table_goes_on(tmp_path):
     np.testing.assert_array_equal(again.parameters_, whole.parameters_)
 
 
+@pytest.mark.slow
 def test_sparse_columns_are_scaled_and_pieces_of_them_refused():
     X = sparse.random_array((100, 20), density=0.2, random_state=np.random.default_rng(0), format="csr") * 1000
     y = np.asarray(X.sum(axis=1)).ravel() > 2000

@@ -15,6 +15,7 @@ metrics = { classification = ["accuracy", "neg_log_loss"], regression = ["r2"] }
 [defaults]
 hidden_layer_sizes = [6]
 max_iter = 8
+validation = "none"
 
 [model.mini-batch]
 batch_size = 16

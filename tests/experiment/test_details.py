@@ -19,6 +19,7 @@ repeats = 2
 hidden_layer_sizes = [5, 3]
 activation = ["relu", "tanh"]
 max_iter = 15
+validation = "none"
 [model.linear]
 class = { classification = "sklearn.linear_model.LogisticRegression", regression = "sklearn.linear_model.Ridge" }
 """
@@ -28,7 +29,9 @@ class = { classification = "sklearn.linear_model.LogisticRegression", regression
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("details")
     (folder / "shown.toml").write_text(FILE)
-    assert main(["run", str(folder / "shown.toml"), "--results", str(folder), "--jobs", "1"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nnexp.report.page.figures_of", lambda results, comparison: {})
+        assert main(["run", str(folder / "shown.toml"), "--results", str(folder), "--jobs", "1"]) == 0
     return load_results(folder / "shown")
 
 

@@ -44,6 +44,7 @@ def test_two_experiments_become_one_comparison(run, capsys):
     assert main(["verify", "results/both"]) == 3  # what they follow from is in their own folders
 
 
+@pytest.mark.slow
 def test_splits_that_differ_are_left_out_and_said(run, capsys):
     results = joined(run("first", {"a": 2}, repeats=2), run("second", {"b": 8}))
     assert len(results.runs) == 10
@@ -69,6 +70,7 @@ def test_different_data_under_one_name_are_left_out(run, tmp_path):
     assert any("mine is left out: different data under one name" in note for note in results.environment["notes"])
 
 
+@pytest.mark.slow
 def test_models_of_one_name_are_told_apart_unless_they_are_one(run):
     results = joined(run("first", {"a": 2, "same": 4}), run("second", {"a": 8, "same": 4}))
     assert set(results.runs["model"]) == {"a", "a (second)", "same"}
@@ -76,6 +78,7 @@ def test_models_of_one_name_are_told_apart_unless_they_are_one(run):
     assert not results.runs.duplicated(["data", "model", "repeat", "fold"]).any()
 
 
+@pytest.mark.slow
 def test_results_of_an_experiment_are_not_overwritten(run, capsys):
     first, second = run("first", {"a": 2}), run("second", {"b": 8})
     before = load_results(first).runs

@@ -78,7 +78,10 @@ def mend(folder, fault):
     Journal(folder).close()
 
 
-@pytest.mark.parametrize("kind", ["kill before", "torn", "EIO", "full disk", "SIGINT"])
+@pytest.mark.parametrize(
+    "kind",
+    ["torn", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("kill before", "EIO", "full disk", "SIGINT"))],
+)
 def test_whatever_happens_while_a_journal_is_mended_no_whole_record_is_lost(folder, kind):
     whole = lines(folder)
     damaged = b"".join([*whole[:3], b"{}\n", *whole[3:], b"torn"])
@@ -386,11 +389,12 @@ def test_data_without_a_fingerprint_are_not_joined(folder, tmp_path, capsys):
     assert "does not say which data it was" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.figures
 @pytest.mark.parametrize(
     "missing",
     [
-        *(pytest.param([name], marks=pytest.mark.slow) for name in ("trials", "tuned", "confusion")),
+        *([name] for name in ("trials", "tuned", "confusion")),
         [*SWEEP_TABLES, *DETAIL_TABLES],
     ],
     ids=lambda missing: "+".join(missing[:2]),

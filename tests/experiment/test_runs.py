@@ -87,10 +87,15 @@ def test_a_row_is_what_the_same_fit_gives_by_hand(small, first, tmp_path):
     (own,) = [r for r in runs if (r.data, r.model.name, r.repeat, r.fold) == ("iris", "mini-batch", 1, 2)]
     preparation = make_preparation(data.X).fit(data.X.iloc[own.training])
     model = BackpropMLP(
-        hidden_layer_sizes=[6], max_iter=8, batch_size=16, learning_rate=0.01, random_state=int(row["seed"])
+        hidden_layer_sizes=[6],
+        max_iter=8,
+        batch_size=16,
+        learning_rate=0.01,
+        validation="none",
+        random_state=int(row["seed"]),
     ).fit(preparation.transform(data.X.iloc[own.training]), data.y[own.training])
     assert row["accuracy"] == model.score(preparation.transform(data.X.iloc[own.test]), data.y[own.test])
-    assert row["evaluations"] == model.evaluations_ == 8 * (3 * 100 + 4 * (3 * 75 + 25))  # with four companions
+    assert row["evaluations"] == model.evaluations_ == 8 * 3 * 100
     curve = results.curves.query("data == 'iris' and model == 'mini-batch' and repeat == 1 and fold == 2")
     np.testing.assert_allclose(curve["error"], model.history_["error"], rtol=1e-12)  # folds train as one stack
 
@@ -114,6 +119,7 @@ def test_all_models_meet_the_same_stratified_splits(small):
     assert len({r.seed for r in runs if r.data == "iris"}) == 6
 
 
+@pytest.mark.slow
 def test_the_tables_do_not_depend_on_the_number_of_processes(small, first, tmp_path):
     two = run(small, tmp_path / "two", n_jobs=2)
     assert tables(first.folder) == tables(two.folder)
@@ -262,6 +268,7 @@ class = "sklearn.tree.DecisionTreeRegressor"
     assert compare(results).cells["failed"].sum() == 0
 
 
+@pytest.mark.slow
 def test_probabilities_that_are_no_numbers_cost_no_report(tmp_path):
     """Without variance a naive Bayes divides by 0: its classes are what they are, and its probabilities are NaN."""
     (tmp_path / "nb.toml").write_text("""
@@ -337,6 +344,7 @@ class = "sklearn.linear_model.LogisticRegression"
     assert (load_results(folder).runs["f1"] != results.runs["f1"]).all()
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_is_killed_is_tried_again(small, tmp_path, trusted):
     flag = tmp_path / "died"
     other = f'\n[model.dying]\nclass = "tests.experiment.other.MyClassifier"\ndies_once = "{flag}"\n'
@@ -502,6 +510,7 @@ def test_a_damaged_journal_is_mended_once(small, first, tmp_path):
     assert run(small, tmp_path / "results").notes == []
 
 
+@pytest.mark.slow
 def test_what_is_announced_as_finished_is_on_the_disk_by_then(small, tmp_path, monkeypatch):
     """When a run is counted, its line has been written and synced."""
     synced, order = [], []
@@ -599,6 +608,7 @@ def test_runs_of_other_versions_are_kept_and_marked_or_done_again(small, made_el
     assert tables(summary.folder) == tables(tmp_path / "whole" / "small")
 
 
+@pytest.mark.slow
 def test_runs_of_other_versions_are_done_again_with_a_sentence(small, made_elsewhere):
     observer = Answers("redo")
     assert run(small, made_elsewhere.parent, observer=observer).done == 36
@@ -606,6 +616,7 @@ def test_runs_of_other_versions_are_done_again_with_a_sentence(small, made_elsew
     assert "made_with" not in load_results(made_elsewhere).runs
 
 
+@pytest.mark.slow
 def test_runs_in_which_more_has_changed_than_versions_are_not_asked_about(small, made_elsewhere):
     small.write_text(small.read_text().replace("max_iter = ", "max_iter = 1"))
     observer = Answers(None)
@@ -614,6 +625,7 @@ def test_runs_in_which_more_has_changed_than_versions_are_not_asked_about(small,
     assert "because of what has changed since" in observer.again
 
 
+@pytest.mark.slow
 def test_of_two_upgrades_the_first_versions_are_remembered(small, made_elsewhere, monkeypatch):
     run(small, made_elsewhere.parent, other_versions="keep")
     monkeypatch.setattr(runs, "libraries", lambda: {**libraries(), "numpy": "9.0", "pandas": "9.1"})
@@ -628,6 +640,7 @@ def test_of_two_upgrades_the_first_versions_are_remembered(small, made_elsewhere
     assert list(load_results(made_elsewhere).runs["made_with"].unique()) == ["scipy 1.1"]
 
 
+@pytest.mark.slow
 def test_parameters_that_were_others_in_between_do_not_matter(small, made_elsewhere, monkeypatch):
     text = small.read_text()
     with monkeypatch.context() as patch:
@@ -649,6 +662,7 @@ def test_all_versions_of_a_mixed_folder_are_named(small, made_elsewhere, monkeyp
         run(small, made_elsewhere.parent)
 
 
+@pytest.mark.slow
 def test_an_interrupted_redo_says_what_is_done_and_goes_on(small, made_elsewhere):
     run(small, made_elsewhere.parent, other_versions="keep")
 
@@ -673,6 +687,7 @@ def test_an_answer_that_is_none_is_refused(small, made_elsewhere, answer):
         run(small, made_elsewhere.parent, observer=Answers(answer))
 
 
+@pytest.mark.slow
 def test_runs_of_a_version_that_did_not_note_what_decides_cannot_be_kept(small, made_elsewhere):
     journal = made_elsewhere / "journal.jsonl"
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -694,6 +709,7 @@ def test_runs_that_were_kept_are_not_done_again_to_verify_them(small, made_elsew
     assert any("36 runs were made with other versions and kept" in finding.text for finding in findings)
 
 
+@pytest.mark.slow
 def test_data_of_the_other_task_added_later_give_the_tables_of_a_run_from_scratch(small, tmp_path):
     whole = run(small, tmp_path / "whole")
     text = small.read_text()

@@ -197,8 +197,8 @@ BAD = [
     ("[data.iris]", "[data.iris]\ntask = \"regression\"", ["the task of iris is 'classification'"]),
     ("[data.iris]", "[data.iris]\npath = \"x.csv\"", ["needs the target", "needs the task"]),
     ("[data.iris]", "[data.iris]\ntask = \"regresion\"", ["data.iris.task: input should be 'classification' or 'regression'. Got 'regresion'"]),
-    ("learning_rate = 0.01", "learning_rte = 0.01", ["line 19: model.mini-batch.learning_rte: BackpropMLP has no parameter 'learning_rte'. Did you mean 'learning_rate'?"]),
-    ("learning_rate = 0.01", "learning_rate = -1", ["line 19: model.mini-batch.learning_rate: learning_rate must be in (0, inf). Got -1"]),
+    ("learning_rate = 0.01", "learning_rte = 0.01", ["line 20: model.mini-batch.learning_rte: BackpropMLP has no parameter 'learning_rte'. Did you mean 'learning_rate'?"]),
+    ("learning_rate = 0.01", "learning_rate = -1", ["line 20: model.mini-batch.learning_rate: learning_rate must be in (0, inf). Got -1"]),
     ("learning_rate = 0.01", "activation = \"tahn\"", ["Did you mean 'tanh'?"]),
     ("learning_rate = 0.01", "activation = [\"tanh\", \"relu\"]", ["one entry for each hidden layer: 1. Got 2"]),
     ("learning_rate = 0.01", "random_state = 1", ["random_state is set by the experiment's seed"]),
@@ -211,7 +211,7 @@ BAD = [
     ("\"sklearn.neural_network.MLPClassifier\"", "\"sklearn.base.clone\"", ["it is no scikit-learn estimator"]),
     ("\"sklearn.neural_network.MLPClassifier\"", "\"sklearn.preprocessing.StandardScaler\"", ["has no parameter 'hidden_layer_sizes'"]),
     ("\"sklearn.neural_network.MLPClassifier\"", "\"sklearn.neural_network.MLPRegressor\"", ["is no estimator for classification"]),
-    ("hidden_layer_sizes = [6]\nmax_iter = 8\n\n[model.mini", "hidden_layer_sizes = [0]\nmax_iter = 8\n\n[model.mini", ["Each of hidden_layer_sizes must be in [1, inf). Got 0"]),
+    ("hidden_layer_sizes = [6]\nmax_iter = 8\nvalidation", "hidden_layer_sizes = [0]\nmax_iter = 8\nvalidation", ["Each of hidden_layer_sizes must be in [1, inf). Got 0"]),
 ]  # fmt: skip
 
 
@@ -560,6 +560,7 @@ def test_networks_and_boosting_get_columns_as_they_are(shop):
             )
 
 
+@pytest.mark.slow
 def test_a_blend_of_an_experiment_tells_what_it_cost(shop, tmp_path):
     summary = run_experiment(load_specification(shop), tmp_path / "results", n_jobs=1)
     rows = load_results(summary.folder).runs

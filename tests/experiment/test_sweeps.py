@@ -36,6 +36,8 @@ repeats = 1
 trials = 10
 batch_size = 5
 folds = 2
+[defaults]
+validation = "none"
 [model.plain]
 hidden_layer_sizes = [4]
 max_iter = 6
@@ -171,6 +173,7 @@ def test_the_report_shows_the_optimistic_score_beside_the_honest_one(done_once, 
     assert f"| {inner:.4g} | {outer:.4g} | {inner - outer:.4g} |" in row
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_not_nested_says_that_its_scores_are_optimistic(file, tmp_path):
     assert sweep(file, tmp_path / "results", "--set", "sweep.nested=false") == 0
     results = load_results(tmp_path / "results" / "small")

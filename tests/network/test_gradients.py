@@ -1,5 +1,7 @@
 """Finite differences for every activation × error function × connection pattern × outputs × stack × bias."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -76,9 +78,14 @@ def check(network, error_function, n_networks, seed):
     pytest.fail("every draw met a kink")
 
 
-@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
-@pytest.mark.parametrize("n_networks", [1, 4], ids=["alone", "stack"])
-@pytest.mark.parametrize("n_outputs", [1, 3])
+def shapes():
+    """Return numbers of outputs and networks, with and without a bias: each value quickly, all eight together slowly."""
+    quick = [(1, 4, True), (3, 1, False)]
+    both = itertools.product([1, 3], [1, 4], [True, False])
+    return [pytest.param(*each, marks=() if each in quick else pytest.mark.slow) for each in both]
+
+
+@pytest.mark.parametrize(("n_outputs", "n_networks", "bias"), shapes())
 @pytest.mark.parametrize("pattern", CONNECTIONS)
 @pytest.mark.parametrize("error_name", SMOOTH_ERRORS)
 def test_gradient_equals_finite_differences(error_name, pattern, n_outputs, n_networks, bias):

@@ -40,7 +40,7 @@ FIGURES = {
     "sweep": {"inner-outer", "history", "importances", "parallel", "slices"},
     "boundaries": {"boundaries", "networks", "confusion"},
 }  # fmt: skip
-KINDS = [pytest.param(kind, marks=pytest.mark.slow) if kind == "boundaries" else kind for kind in FIGURES]
+KINDS = [kind if kind == "comparison" else pytest.param(kind, marks=pytest.mark.slow) for kind in FIGURES]
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +166,7 @@ def test_numbers_with_units_sort_by_their_size(opened):
     assert values[0] != values[-1]
 
 
+@pytest.mark.slow
 def test_a_table_filters_and_says_how_many_rows_are_left(opened):
     view = opened("sweep")
     view.locator("summary", has_text="The winners of all studies").click()
@@ -181,6 +182,7 @@ def test_a_table_filters_and_says_how_many_rows_are_left(opened):
     assert sum(row.is_visible() for row in table.locator("tbody tr").all()) == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_data_of_every_figure_are_a_click_away(opened, kind, tmp_path):
     view = opened(kind)
@@ -204,6 +206,7 @@ def test_a_claim_leads_to_its_evidence(opened):
     assert "--claim A1" in evidence.inner_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_prints(opened, kind, tmp_path):
     view = opened(kind, scheme="dark")

@@ -30,9 +30,17 @@ ROOT = Path(__file__).parents[2]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    write_report(make_results(SCORES, folder=folder, evaluations={"x": 1000.0, "y": 5000.0, "z": 1000.0}))
+    return folder
+
+
 @pytest.fixture
-def page(tmp_path):
-    return write_report(make_results(SCORES, folder=tmp_path, evaluations={"x": 1000.0, "y": 5000.0, "z": 1000.0}))
+def page(made_once, tmp_path):
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "report.html"
 
 
 class Checker(HTMLParser):
@@ -122,6 +130,7 @@ def test_a_report_of_nothing_yet_and_of_one_model_is_a_page(tmp_path):
 needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium: apt-get install chromium")
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
 def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(page, width, scheme, tmp_path):
@@ -189,12 +198,14 @@ def test_two_models_or_one_data_set_need_no_head_to_head():
     assert head_to_head_table(compare(make_results(two))) == ([], [])
 
 
+@pytest.mark.slow
 def test_data_sets_without_validation_samples_are_left_out_of_the_scores_against_evaluations(tmp_path):
     results = make_results(SCORES, folder=tmp_path, validates=True)
     results.curves.loc[results.curves["data"] == "b", "validation_score"] = float("nan")
     assert '"figure-score-curves"' in write_report(results).read_text()
 
 
+@pytest.mark.slow
 def test_costs_are_drawn_where_they_differ(tmp_path):
     title = 'id="figure-cost-evaluations"'
     assert title not in write_report(make_results(SCORES, folder=tmp_path)).read_text()  # one budget for all

@@ -59,6 +59,7 @@ def test_a_worker_of_the_cluster_that_is_killed_changes_nothing(tmp_path, cluste
     assert all(trial.is_finished for trial in study.trials())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_an_elastic_sweep_on_the_cluster_meets_its_budget(tmp_path, cluster):
     study = on_cluster(str(tmp_path), toy(waits=0.01), cluster, mode="elastic", n_trials=40)

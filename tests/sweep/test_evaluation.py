@@ -114,10 +114,15 @@ def bad_and_good(pruner, **more):
     "pruner",
     [
         ("median", {"n_startup_trials": 3}),
-        ("percentile", {"percentile": 50.0, "n_startup_trials": 3}),
-        ("threshold", {"lower": -0.9, "n_warmup_steps": 2}),
-        ("successive_halving", {"min_resource": 1, "reduction_factor": 2}),
-        ("wilcoxon", {"p_threshold": 0.3, "n_startup_steps": 2}),
+        *(
+            pytest.param(pruner, marks=pytest.mark.slow)
+            for pruner in (
+                ("percentile", {"percentile": 50.0, "n_startup_trials": 3}),
+                ("threshold", {"lower": -0.9, "n_warmup_steps": 2}),
+                ("successive_halving", {"min_resource": 1, "reduction_factor": 2}),
+                ("wilcoxon", {"p_threshold": 0.3, "n_startup_steps": 2}),
+            )
+        ),
     ],
     ids=lambda pruner: pruner[0],
 )
@@ -181,6 +186,7 @@ def test_a_pruner_that_prunes_nothing_changes_nothing():
         assert one.values == other.values
 
 
+@pytest.mark.slow
 def test_hyperband_keeps_its_brackets():
     own = evaluation(pruner=("hyperband", {"min_resource": 1, "max_resource": 12, "reduction_factor": 2}))
     shown = []

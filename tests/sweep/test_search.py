@@ -20,22 +20,30 @@ from nnexp import BackpropMLP, SweepCV
 
 X, y = load_iris(return_X_y=True)
 RATES = {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}}
-MODEL = BackpropMLP(hidden_layer_sizes=(6,), max_iter=15)
+MODEL = BackpropMLP(hidden_layer_sizes=(6,), max_iter=15, validation="none")
 
 
 @parametrize_with_checks(
+    [SweepCV(SVR(), {"C": [1.0, 4.0]}, n_trials=None, sampler="grid", cv=2, random_state=0, error_score="raise")]
+)
+def test_it_is_a_scikit_learn_search(estimator, check):
+    run(estimator, check)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
     [
-        SweepCV(
-            SVR(), {"C": [1.0, 4.0]}, n_trials=None, sampler="grid", cv=2, random_state=0,
-            error_score="raise",
-        ),
         SweepCV(
             make_pipeline(StandardScaler(), BackpropMLP(encoding="none", hidden_layer_sizes=(8,), max_iter=60)),
             {"learning_rate": [0.01, 0.1]}, n_trials=2, cv=2, random_state=0, error_score="raise",
         ),
     ]
 )  # fmt: skip
-def test_it_is_a_scikit_learn_search(estimator, check):
+def test_with_networks_too(estimator, check):
+    run(estimator, check)
+
+
+def run(estimator, check):
     with contextlib.suppress(SkipTest):  # checks of methods that the estimator does not claim to have
         check(estimator)
 
@@ -94,9 +102,10 @@ def test_several_scores_and_the_one_that_decides():
     assert chosen.best_index_ == 2
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_n_jobs_and_repeats():
     def of(n_jobs, seed):
-        search = SweepCV(MODEL, RATES, n_trials=20, cv=3, n_jobs=n_jobs, random_state=seed, batch_size=8).fit(X, y)
+        search = SweepCV(MODEL, RATES, n_trials=8, cv=3, n_jobs=n_jobs, random_state=seed, batch_size=4).fit(X, y)
         return search.cv_results_["mean_test_score"].tolist(), search.cv_results_["params"]
 
     assert of(1, 3) == of(2, 3)

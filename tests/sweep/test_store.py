@@ -109,6 +109,7 @@ def test_a_trial_ends_once(store):
     assert store.trials("one")[0].state == "complete"
 
 
+@pytest.mark.slow
 def test_numbers_are_given_once_to_any_number_of_processes(store, place):
     begin(store, n=0)
     code = (

@@ -73,7 +73,8 @@ def place(request, tmp_path):
     return place_of(request, tmp_path)
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 5])
 def test_the_trials_do_not_depend_on_the_number_of_workers(place, undisturbed, workers):
     assert table(run(place, network(), workers=workers, n_trials=48)) == undisturbed
 
@@ -100,6 +101,7 @@ def test_killed_at_random_moments_the_trials_are_those_of_an_undisturbed_study(p
     assert all(trial.is_finished for trial in study.trials())
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_mid_trial_changes_nothing(place, tmp_path):
     """The first trial above 0.9 kills its process once."""
     plain = table(run(str(tmp_path / "plain"), toy()))
@@ -108,6 +110,7 @@ def test_a_worker_killed_in_mid_trial_changes_nothing(place, tmp_path):
     assert table(study) == plain
 
 
+@pytest.mark.slow
 def test_a_trial_that_always_kills_its_worker_is_a_row_that_says_so(tmp_path):
     study = run(str(tmp_path), toy(dies_at=0.8), workers=2, sampler="random", n_trials=8)
     states = {trial.number: trial for trial in study.counted()}
@@ -221,6 +224,7 @@ def check_whole(study, n, of=Study.counted):
     return trials
 
 
+@pytest.mark.slow
 def test_elastic_workers_join_leave_and_die_and_the_budget_is_exact(place, tmp_path):
     """Three begin, one is killed, one joins; what the dead one had is tried again."""
     signs = [tmp_path / name for name in ("begin", "begin", "begin", "join")]
@@ -304,9 +308,10 @@ def test_workers_in_threads_share_the_budget_exactly(tmp_path):
     check_whole(own[0], 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sampler",
-    ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "grid", "quasi_random", "cma_es"))],
+    ["tpe", "random", "grid", "quasi_random", "cma_es"],
 )
 def test_each_sampler_is_elastic_too(tmp_path, sampler):
     space = {"a": {"low": 0.0, "high": 1.0, "step": 0.125}, "b": {"low": 0, "high": 1}}
@@ -500,7 +505,9 @@ GROWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "quasi_random", "cma_es"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "quasi_random", "cma_es"))]
+)
 @pytest.mark.parametrize("how", GROWN)
 def test_a_space_that_grows_keeps_its_trials(tmp_path, how, sampler):
     small, great = GROWN[how]
@@ -602,6 +609,7 @@ def test_the_key_of_an_evaluation_can_be_had_with_other_versions():
     assert study._key_with("0.0", there["code"], libraries()) != there["evaluation"]
 
 
+@pytest.mark.slow
 def test_a_space_of_networks_grows_with_layers_and_choices(tmp_path):
     grown = {
         "hidden_layer_sizes": {"layers": [1, 3], "neurons": [2, 16]},

@@ -86,7 +86,7 @@ def as_before(study, trials):
         ))  # fmt: skip
 
 
-@pytest.mark.parametrize("where", ["folder", "postgresql"])
+@pytest.mark.parametrize("where", ["folder", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_a_sweep_of_the_version_before_goes_on_as_if_nothing_had_been(tmp_path, where, request):
     """With the same versions of everything, the tables are those of a sweep that was never stopped."""
     whole = run(str(tmp_path / "whole"), toy(), n_trials=24)

@@ -30,7 +30,7 @@ def _quiet():
     optuna.logging.set_verbosity(before)
 
 
-@pytest.fixture(params=["file", "sqlite", "postgresql"])
+@pytest.fixture(params=["file", "sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def view(request, tmp_path):
     """Where the view of a study is."""
     if request.param == "file":
@@ -84,6 +84,7 @@ def test_optuna_sees_what_the_record_has(tmp_path, view, load):
     assert good.duration.total_seconds() == pytest.approx(record["seconds"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_pruned_trials_and_their_curves_are_shown(tmp_path, load):
     """So that the dashboard draws them."""
     place = str(tmp_path / "store")
@@ -138,6 +139,7 @@ def test_waiting_trials_are_run_within_the_budget(tmp_path, view, load, mode, wo
     assert {n: t for n, t in shown(theirs).items() if n not in known} == recorded(study)
 
 
+@pytest.mark.slow
 def test_what_waits_is_the_same_trial_for_any_number_of_workers(tmp_path, load):
     """Also what a waiting trial leaves open is decided by the seed."""
     tables = []

@@ -253,8 +253,13 @@ def test_a_plateau_lowers_the_rate_of_learning():
     np.testing.assert_allclose(state.arrays["population"][0][1], before - 0.25 * gradient, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["memetic", "pbt"])
-@pytest.mark.parametrize("settings", [{"batch_size": 500}, {"descent": "batch"}, {}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{"batch_size": 500}, *(pytest.param(each, marks=pytest.mark.slow) for each in ({"descent": "batch"}, {}))],
+    ids=str,
+)
 def test_a_fit_does_not_depend_on_the_fits_beside_it(algorithm, settings):
     """Also where batches are cut into pieces, and dropout draws for each."""
     rng = np.random.default_rng(0)

@@ -52,7 +52,10 @@ def test_batches_are_drawn_evenly_without_repetition():
     np.testing.assert_allclose(counts / 2000, 0.2, atol=0.04)
 
 
-@pytest.mark.parametrize("algorithm", [name for name in EVOLVING if name != "structures"])
+@pytest.mark.parametrize(
+    "algorithm",
+    ["snes", *(pytest.param(name, marks=pytest.mark.slow) for name in EVOLVING if name not in ("snes", "structures"))],
+)
 def test_accuracy_as_fitness_is_the_zero_one_error_and_leads_to_the_same_networks(algorithm):
     # As many samples as make shares that are exact, so that equal numbers of mistakes are equal errors.
     algorithm = copy.deepcopy(small(algorithm))
@@ -196,6 +199,7 @@ def test_a_budget_without_end_is_none():
     assert model.n_iter_ == 200
 
 
+@pytest.mark.slow
 def test_another_fitness_counts_anew_where_training_goes_on():
     algorithm = GeneticAlgorithm(population_size=16, batch_size=64)
     model = BackpropMLP(**QUICK, algorithm=algorithm, fitness="accuracy", warm_start=True).fit(*CANCER)

@@ -33,8 +33,10 @@ def train(algorithm, problem, descent, stopping=LONG, first=0):
 
 
 @pytest.mark.parametrize(("algorithm", "mode"), MODES)
-@pytest.mark.parametrize("validation", [0, 15])
-@pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "weights"])
+@pytest.mark.parametrize(
+    ("validation", "weighted"),
+    [(15, True), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((0, False), (0, True), (15, False)))],
+)
 def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone(algorithm, mode, validation, weighted):
     weight = np.random.default_rng(2).uniform(0.1, 3, 60) if weighted else None
     problem, descent = problem_of(algorithm, members=8, mode=mode, validation=validation, weight=weight)
