@@ -191,9 +191,9 @@ def show(results: Results, console: Terminal) -> None:
         console.print(escape(f"! {caution.text}"), style="yellow")
     for says in sweep_sentences(results):
         console.print(f"\n[bold]{escape(says.model)} on {escape(says.data)}[/bold]")
-        console.print(escape("\n".join(says.lines)))
+        console.print(escape("\n".join(says.lines)), emoji=False)
         if says.settings:
-            console.print(escape(says.as_toml))
+            console.print(escape(says.as_toml), soft_wrap=True, emoji=False)
     console.print(escape("\n" + "\n".join(claim.text for claim in comparison.answer) + "\n"))
 
 

@@ -15,15 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn import datasets
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import Bunch
 
 from nnexp._errors import ExpectedError, quoted, reason
 from nnexp._names import nearest
 from nnexp._plugins import Plugins
+from nnexp.encoding import Layout, Rules, TableEncoder, as_given, lay_out
 from nnexp.scoring import Scorer
 
 Array = NDArray[Any]
@@ -133,6 +130,18 @@ class DataSet:
     y: Array
     positive: Any = None
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What its columns are to an encoder, by all rows and without y."""
+        return lay_out(as_given(self.X), Rules(), {}, list(self.X))
+
+    def encoder(self) -> TableEncoder:
+        """Return what makes its columns numbers on one scale, to be fitted in each fold; what a column is follows from all rows."""
+        if self.layout.is_numbers:
+            return TableEncoder()
+        kinds = {name: column.kind for name, column in zip(self.X, self.layout.columns, strict=True)}
+        return TableEncoder(kinds=kinds)
 
     def scorer(self, metric: str) -> Scorer:
         """Return a score of scikit-learn's that knows the classes."""
@@ -339,24 +348,6 @@ def _is_numeric(column: pd.Series[Any]) -> bool:
     return pd.api.types.is_numeric_dtype(column) and column.dtype != bool
 
 
-def make_preparation(X: pd.DataFrame) -> Pipeline:
-    """Return the steps that turn mixed columns into numbers, to be fitted inside each fold.
-
-    Numbers: the median for missing cells, then mean 0 and variance 1. Everything else: a word of its own for missing
-    cells, then a column of 0 and 1 for each value; values not seen in training give zeros.
-    """
-    numeric = _numeric(X)
-    numbers = set(numeric)
-    other = [column for column in X.columns if column not in numbers]
-    for_numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
-    for_others = make_pipeline(
-        _as_text(),
-        SimpleImputer(strategy="constant", fill_value="missing", keep_empty_features=True),
-        OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-    )
-    return ColumnTransformer([("numbers", for_numbers, numeric), ("others", for_others, other)])
-
-
 def as_categories() -> Any:
     """Return the step that leaves columns as they are, but for words, which become categories: for models that take these."""
     from sklearn.preprocessing import FunctionTransformer
@@ -375,14 +366,14 @@ def _numeric(X: pd.DataFrame) -> list[Any]:
 
 
 def doubtful_columns(data: DataSet) -> list[str]:
-    """Say which columns of text look like identifiers or dates: each value would become a column of its own."""
-    notes = []
-    for column in data.X.columns.difference(_numeric(data.X), sort=False):
-        values, rows = data.X[column].nunique(), data.X[column].notna().sum()
-        if values > 50 and values > rows / 2:
+    """Say which columns are taken for something else than they may seem, and which words look like identifiers or free text."""
+    notes = [f"data.{data.name}: {note[0].lower()}{note[1:]}" for note in data.layout.notes]
+    for name, column in zip(data.X, data.layout.columns, strict=True):
+        values, rows = data.X[name].nunique(), data.X[name].notna().sum()
+        if column.kind == "category" and values > 50 and values > rows / 2:
             notes.append(
-                f"data.{data.name}: column {quoted(column)} has {values} different values in {rows} rows; each becomes an input. "
-                f"If it is an identifier or a date, leave it out: drop = [{quoted(str(column))}]."
+                f"data.{data.name}: column {quoted(name)} has {values} different values in {rows} rows, as identifiers and free "
+                f"text have. If it is one, leave it out: drop = [{quoted(str(name))}]."
             )
     return notes
 
@@ -434,12 +425,6 @@ def _tells(values: pd.Series[Any], y: Array, task: str) -> bool:
     pairs = pd.DataFrame({"value": values.astype(str).to_numpy(), "class": pd.Series(y).astype(str).to_numpy()})
     kinds = len(pairs.drop_duplicates())
     return kinds == pairs["value"].nunique() == pairs["class"].nunique()
-
-
-def _as_text() -> Any:
-    from sklearn.preprocessing import FunctionTransformer
-
-    return FunctionTransformer(to_text, feature_names_out="one-to-one")
 
 
 def to_text(frame: pd.DataFrame) -> pd.DataFrame:

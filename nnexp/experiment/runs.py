@@ -10,6 +10,7 @@ import math
 import platform
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,7 +37,6 @@ from nnexp._names import check_choice
 from nnexp._threads import one_thread
 from nnexp._version import __version__
 from nnexp.blending import TabularMLP
-from nnexp.encoding import encoder_named
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
 from nnexp.experiment.commit import commit_of
@@ -48,7 +48,6 @@ from nnexp.experiment.datasets import (
     leaks_of,
     load_bundled,
     load_file,
-    make_preparation,
 )
 from nnexp.experiment.details import details_of, write_details
 from nnexp.experiment.results import (
@@ -64,13 +63,21 @@ from nnexp.experiment.results import (
     write_tables,
 )
 from nnexp.experiment.specification import ModelSpecification, Specification, SpecificationError
-from nnexp.experiment.sweeps import UNFINISHED, ModelSweep, UnfinishedError, plan_sweeps, run_sweeps, write_sweep_tables
+from nnexp.experiment.sweeps import (
+    UNFINISHED,
+    ModelSweep,
+    UnfinishedError,
+    plan_sweeps,
+    run_sweeps,
+    said_of_batches,
+    write_sweep_tables,
+)
 from nnexp.parts import plugins_in
 from nnexp.scoring import Guess, Scorer
 from nnexp.sweep.evaluation import cost_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.sweep import open_store, said_of_given_up
-from nnexp.together import Fit, fit_together
+from nnexp.together import Fit, can_stack, fit_together
 
 
 @dataclass(frozen=True)
@@ -139,14 +146,14 @@ def check_models(specification: Specification, data: dict[str, DataSet]) -> None
     problems = []
     for name, data_set in data.items():
         rows = _rows_to_check(data_set)
-        X, y = make_preparation(data_set.X).fit_transform(data_set.X.iloc[rows]), data_set.y[rows]
+        X, y = data_set.X.iloc[rows], data_set.y[rows]
         for model in specification.models:
             if data_set.task not in model.classes:
                 continue
             estimator = model.make(data_set.task, seed=0)
             if isinstance(estimator, BackpropMLP):
                 try:
-                    estimator.check_fit(data_set.X.iloc[rows] if takes_tables(estimator) else X, y)
+                    estimator.check_fit(X, y)
                 except (ValueError, TypeError, MemoryError) as error:
                     problems.append(f"{specification.source.name}: model.{model.name} on {name}: {error}")
     if problems:
@@ -708,6 +715,7 @@ class _Work:
         notes += [sweeps[0].study.store.lost] if sweeps and sweeps[0].study.store.lost else []
         leaks = self.left_out + [note for data_set in self.data.values() for note in leaks_of(data_set)]
         notes += [note for data_set in self.data.values() for note in doubtful_columns(data_set)] + leaks
+        notes += said_of_batches(self.specification)
         environment = _environment(self.specification, self.data, self.command, len(runs))
         if leaks:
             environment["notes"] = leaks
@@ -862,19 +870,13 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
             fit.model = make_model(run.model, data, run.seed)
     made = [fit for fit in fits if fit.error is None]
     with one_thread(everything=True):
-        if len(made) > 1:
+        # One fit too is done so: what a column is then follows from all rows, whether or not others are fitted beside it.
+        if len(made) > 1 or (made and can_stack(made[0].model)):
             fit_together(made)
         elif made:
             with made[0].watched():
                 made[0].model.fit(made[0].X, made[0].y)
         return [_score(run, fit, data) for run, fit in zip(unit, fits, strict=True)]
-
-
-def takes_tables(estimator: Any) -> bool:
-    """Whether a model encodes the columns of a table by itself."""
-    if isinstance(estimator, BackpropMLP):
-        return encoder_named(estimator.encoding) is not None
-    return isinstance(estimator, TabularMLP)
 
 
 def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
@@ -885,11 +887,9 @@ def make_model(model: ModelSpecification, data: DataSet, seed: int) -> Any:
     if data.task == "regression" and not positive and not isinstance(estimator, BackpropMLP | TabularMLP):
         # Networks of ours standardise the target by themselves; so that baselines are not worse off, they get it too.
         whole = TransformedTargetRegressor(estimator, transformer=StandardScaler())
-    if takes_tables(estimator):
+    if isinstance(estimator, BackpropMLP | TabularMLP):  # which say by themselves how they take columns
         return make_pipeline(whole)
-    if model.encoder == "none":
-        return make_pipeline(as_categories(), whole)
-    return make_pipeline(make_preparation(data.X), whole)
+    return make_pipeline(as_categories() if model.encoder == "none" else data.encoder(), whole)
 
 
 def split_of(test: Any) -> str:
@@ -1032,6 +1032,7 @@ def _environment(specification: Specification, data: dict[str, DataSet], command
                 "rows": len(data_set.y),
                 "columns": data_set.X.shape[1],
                 "task": data_set.task,
+                "kinds": dict(Counter(column.kind for column in data_set.layout.columns)),
                 **_facts(data_set),
             }
             for name, data_set in data.items()

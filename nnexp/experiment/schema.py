@@ -398,6 +398,9 @@ _MORE: dict[str, dict[str, str]] = {
         "stop_reason": "text", "made_with": "text",
     },
     "trials": {"made_with": "text?"},
+    "tuned": {
+        "defaults": "count?", "over_defaults": "number?", "over_defaults_half_width": "number?", "p_over_defaults": "number?",
+    },
 }  # fmt: skip
 _OTHERS = {"runs": "number?", "curves": "real?", "times": "number?"}  # of what is named nowhere, such as scores
 

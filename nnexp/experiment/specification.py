@@ -87,8 +87,6 @@ class ModelSpecification:
         """Make the estimator for a task, with its random numbers from the seed."""
         cls = _import(self.classes[task])
         fixed = {"task": task} if cls in _OF_BOTH_TASKS else {}
-        if issubclass(cls, BackpropMLP) and "encoding" not in self.parameters:
-            fixed["encoding"] = "none"  # columns are prepared for all models alike
         estimator = cls(**fixed, **self.parameters)
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=seed)

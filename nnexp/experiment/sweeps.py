@@ -24,7 +24,16 @@ from nnexp.sweep.pruning import Pruning
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.study import Settings, Study
-from nnexp.sweep.sweep import check_objectives, known_points, named, run_study, said_of_given_up, space_of, table_of
+from nnexp.sweep.sweep import (
+    check_objectives,
+    defaults_of,
+    known_points,
+    named,
+    run_study,
+    said_of_given_up,
+    space_of,
+    table_of,
+)
 from nnexp.sweep.tables import best_trial, column_of, curves_table, pareto_front, trial_times_table
 
 KEYS = ["data", "model", "repeat", "fold"]
@@ -159,6 +168,20 @@ def plan_sweeps(
     return sweeps
 
 
+def said_of_batches(specification: Specification) -> list[str]:
+    """Say where a sampler that learns from trials sees none before it has drawn all."""
+    sweep = specification.sweep
+    if sweep is None or sweep.mode != "deterministic" or sweep.n_trials is None or sweep.n_trials > sweep.batch_size:
+        return []
+    sampler, _ = named(sweep.sampler, "sampler")
+    if sampler in ("random", "quasi_random", "grid") or sweep.n_trials < 2:
+        return []
+    return [
+        f"sweep: the sampler {sampler} draws {sweep.batch_size} trials at a time (batch_size), and there are {sweep.n_trials}: it "
+        "learns from none. A smaller batch_size lets it."
+    ]
+
+
 def _part(name: str) -> str:
     """Return a name as a part of a study's name, which are told apart by slashes."""
     return name.replace("%", "%25").replace("/", "%2F")
@@ -217,7 +240,7 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
             **key, "trials": sum(trial.is_finished for trial in rows), "best": None if best is None else best.number,
             "objective": evaluation.objectives[0], "inner_score": None if best is None else best.values[0],
             "tuning_evaluations": sum(known) if known else None,
-            "parameters": json.dumps(chosen, default=str),
+            "parameters": json.dumps(chosen, default=str), **_over_defaults(sweep.study),
         })  # fmt: skip
         importances += [
             {**key, "parameter": sweep.short(n), "importance": v} for n, v in importance_of(sweep.study).items()
@@ -232,10 +255,18 @@ def write_sweep_tables(folder: Path, sweeps: Sequence[ModelSweep]) -> None:
     for name, table in write:
         if name == "trials.csv":  # parameters of different spaces, then scores, then how it ended
             table = table[_in_order(list(table.columns))]
-        for column in ("repeat", "fold", "best", "tuning_evaluations"):
+        for column in ("repeat", "fold", "best", "tuning_evaluations", "defaults"):
             if column in table:
                 table[column] = table[column].astype("Int64")
         write_atomically(folder / name, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _over_defaults(study: Study) -> dict[str, Any]:
+    """Return which trial was of the model's own parameters, and how far the best one is ahead of it."""
+    number, gain = defaults_of(study) or (None, None)
+    of_gain = (None, None, None) if gain is None else (gain.difference, gain.half_width, gain.p)
+    names = "over_defaults", "over_defaults_half_width", "p_over_defaults"
+    return {"defaults": number, **dict(zip(names, of_gain, strict=True))}
 
 
 _LAST = ["p_against_best", "evaluations", "pruned_at", "reused_from", "problem", "made_with"]

@@ -354,11 +354,26 @@ def method_of(results: Results, comparison: Comparison) -> str:
     equal = listed(list(kinds)) if len(kinds) <= 3 else listed(ropes, 8)
     return (
         f"Every model was fitted on the same splits: {evaluation['repeats']} × {evaluation['folds']}-fold cross-validation, "
-        f"stratified by class for classification, seed {results.experiment['seed']}. Numbers had missing cells filled with the "
-        "median and were standardised; other columns became one column of 0 and 1 for each value; both were learnt inside "
-        "each training set. The target of a regression is standardised, but for "
+        f"stratified by class for classification, seed {results.experiment['seed']}. {_columns_method(results)} "
+        "The target of a regression is standardised, but for "
         f"models of positive targets and models told otherwise. {tuning_method(results)} "
         + (f"Differences up to {equal} count as practically none." if ropes else "")
+    )
+
+
+def _columns_method(results: Results) -> str:
+    """Return what became of the columns, in sentences."""
+    facts = results.environment.get("data") or {}
+    if facts and all("kinds" in of_one for of_one in facts.values()):
+        return (
+            "By all rows, without the target, it was found which columns are numbers, words and dates. Inside each training set "
+            "numbers had gaps filled with the median and were standardised; each of the 30 most frequent words of a column became "
+            "a column of 0 and 1; dates became days and circles of the year, the month and the week; gaps have a column of their "
+            "own. This is what TableEncoder does, and a network where its encoding is not set otherwise."
+        )
+    return (
+        "Numbers had missing cells filled with the median and were standardised; other columns became one column of 0 and 1 for "
+        "each value; both were learnt inside each training set."
     )
 
 

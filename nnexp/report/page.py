@@ -31,6 +31,8 @@ from nnexp.report.tuning import sweep_sentences, tuning_tables
 _TEMPLATES = Path(__file__).parent
 # Tables of more rows than this are folded away, and can be filtered.
 FOLDED, FILTERED = 40, 8
+# More sweeps than this are told of in a table.
+_MOST_SWEEPS = 6
 # Characters that need no % in the address of a figure's data.
 _SAFE = "!*'(),;:@=+$/?[]~ "
 
@@ -94,13 +96,15 @@ def csv_address(table: pd.DataFrame) -> str:
 def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
     experiment, environment = results.experiment, results.environment
     tuning = tuning_tables(results, comparison)
-    said_of_sweeps = [
+    says_of_sweeps = sweep_sentences(results)
+    in_a_table = [
         ["" if i else says.data, "" if i else says.model, line]
-        for says in sweep_sentences(results)
-        for i, line in enumerate([*says.lines, *([says.as_line] if says.settings else [])])
+        for says in says_of_sweeps
+        for i, line in enumerate([*says.lines, *([says.as_toml.replace("\n", "; ")] if says.settings else [])])
+        if len(says_of_sweeps) > _MOST_SWEEPS
     ]
     tuned = [
-        Table("sweeps", "What the sweeps say", ["data set", "model", "answer"], said_of_sweeps, kind="text"),
+        Table("sweeps", "What the sweeps say", ["data set", "model", "answer"], in_a_table, kind="text"),
         Table(
             "tuning", "Tuning: what was promised, and what was kept", tuning["head"], tuning["rows"], NOTES["tuning"]
         ),
@@ -109,6 +113,7 @@ def _content(results: Results, comparison: Comparison) -> dict[str, Any]:
     return {
         "name": experiment["name"],
         "question": experiment["question"],
+        "sweeps": says_of_sweeps if len(says_of_sweeps) <= _MOST_SWEEPS else [],
         "answer": comparison.answer,
         "cautions": comparison.cautions,
         "tables": tables_of(results, comparison),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,10 @@ import pandas as pd
 import nnexp.statistics as st
 from nnexp.experiment.results import Results
 from nnexp.report.tables import Comparison
-from nnexp.sweep.answer import LITTLE, answer_of, spread
-from nnexp.words import count_in_words, listed
+from nnexp.sweep.answer import Gain, SweepAnswer, answer_of, decided, gain_of, shown, spread
+from nnexp.words import count_in_words, in_words, interval_in_words, listed, p_equals
 
-# Winners that have more than this share of all trials between them say little about a parameter.
+# Winners that have more than this share of all trials between them, or agree in no more of them, say little about a parameter.
 _WIDE = 0.5
 
 
@@ -63,23 +64,26 @@ class SweepSays(NamedTuple):
     lines : list of str
         Which settings won, what decided, whether studies agree; a sentence or two each.
     settings : dict
-        Those of one model to go on with, by parameter; empty if there is none.
+        One model to go on with, as a file has it: what was chosen and what did not vary; empty if there is none.
+    name : str
+        What it is called there: best, or with the data set and the model where several are tuned.
     """
 
     data: str
     model: str
     lines: list[str]
     settings: dict[str, Any]
+    name: str = "best"
 
     @property
     def as_toml(self) -> str:
         """The settings as a model of an experiment file."""
-        return "\n".join(["[model.best]", *(f"{name} = {_toml(value)}" for name, value in self.settings.items())])
-
-    @property
-    def as_line(self) -> str:
-        """The same in one line, as it may stand at the top of a file."""
-        return f"model.best = {_toml(self.settings)}"
+        return "\n".join(
+            [
+                f"[model.{_toml_key(self.name)}]",
+                *(f"{_toml_key(name)} = {_toml(value)}" for name, value in self.settings.items()),
+            ]
+        )
 
 
 def sweep_sentences(results: Results) -> list[SweepSays]:
@@ -89,46 +93,84 @@ def sweep_sentences(results: Results) -> list[SweepSays]:
         tuned = results.tuned[(results.tuned["data"] == name) & (results.tuned["model"] == model)]
         if tuned.empty:  # the table is missing
             continue
-        names = parameters_of(results, trials, most=None)
-        weights = _importances(results, name, model)
+        short, trials = _with_short_names(trials, parameters_of(results, trials, most=None))
+        weights = {short[n]: share for n, share in _importances(results, name, model).items() if n in short}
+        names = list(short.values())
         if tuned["fold"].notna().any():
-            lines, settings = _of_studies(tuned, trials, names, weights)
-            answers.append(SweepSays(name, model, lines, settings))
-            continue
-        row = tuned.iloc[0]
-        folds = int(results.experiment["sweep"]["folds"])
-        settings = _settings(row["parameters"])
-        answer = answer_of(trials, names, str(row["objective"]), folds, settings, weights)
-        if answer is not None:
-            answers.append(SweepSays(name, model, answer.sentences, settings))
-    return answers
+            lines, row = _of_studies(tuned, trials, names, weights)
+            lines[1:1] = _over_untuned(results, name, model, str(tuned["objective"].iloc[0]))
+        else:
+            row = tuned.iloc[0]
+            answer = _of_one(row, trials, names, weights, int(results.experiment["sweep"]["folds"]))
+            if answer is None:
+                continue
+            lines = answer.sentences
+        answers.append(SweepSays(name, model, lines, _model_of(results, model, row)))
+    n_data, n_models = (len({getattr(says, of) for says in answers}) for of in ("data", "model"))
+    named = []
+    for says in answers:
+        name = "-".join(["best", *([says.data] if n_data > 1 else []), *([says.model] if n_models > 1 else [])])
+        named.append(SweepSays(says.data, says.model, says.lines, says.settings, name))
+    return named
+
+
+def _with_short_names(trials: pd.DataFrame, names: list[str]) -> tuple[dict[str, str], pd.DataFrame]:
+    """Return short names of parameters, and the trials with these: neurons_2 for hidden_layer_sizes.neurons_2."""
+    ends = [name.rpartition(".")[2] for name in names]
+    short = {
+        name: end if ends.count(end) == 1 and end not in trials else name for name, end in zip(names, ends, strict=True)
+    }
+    return short, trials.rename(columns=short)
+
+
+def _of_one(
+    row: pd.Series, trials: pd.DataFrame, names: list[str], weights: dict[str, float], folds: int
+) -> SweepAnswer | None:
+    """Return what one study says."""
+    defaults = None
+    if "defaults" in row and not pd.isna(row["defaults"]):
+        gain = [float(row[n]) for n in ("over_defaults", "over_defaults_half_width", "p_over_defaults")]
+        defaults = int(row["defaults"]), None if np.isnan(gain[0]) else Gain(*gain)
+    return answer_of(trials, names, str(row["objective"]), folds, _settings(row["parameters"]), weights, defaults)
 
 
 def _of_studies(
     tuned: pd.DataFrame, trials: pd.DataFrame, names: list[str], weights: dict[str, float]
-) -> tuple[list[str], dict[str, Any]]:
-    """Return what several studies say together, one for each outer training set, and the settings of one winner."""
+) -> tuple[list[str], pd.Series | None]:
+    """Return what several studies say together, one for each outer training set, and the row of the one to go on with."""
     keys = ["repeat", "fold"]
     complete = trials[trials["state"] == "complete"]
     best = tuned.dropna(subset="best")[[*keys, "best"]].rename(columns={"best": "number"})
     winners = complete.merge(best, on=[*keys, "number"])
     n = len(winners)
     if not n:
-        return ["No trial of any study was completed."], {}
-    lines = [f"{n} of {len(tuned)} studies have a winner."] if n < len(tuned) else []
+        return ["No trial of any study was completed."], None
+    lines = [f"Of {len(tuned)} studies {n} {'has' if n == 1 else 'have'} a winner."] if n < len(tuned) else []
     same = [name for name in names if len(set(winners[name].astype(str))) == 1]
     others = [name for name in names if name not in same]
-    if not others:
+    place = _nearest_to_all(winners, complete, names)
+    one = winners.iloc[place]
+    row = tuned[(tuned["repeat"] == one["repeat"]) & (tuned["fold"] == one["fold"])].iloc[0]
+    if n == 1:
+        lines.append(f"Its winner has {_all_of(winners, names)}.")
+    elif not others:
         lines.append(f"All {n} studies, one for each outer training set, chose the same: {_all_of(winners, names)}.")
     else:
-        agreed = f"all {n} studies chose {_all_of(winners, same)}; " if same else ""
+        chosen = ", ".join(f"{name} = {shown(value)}" for name, value in _settings(row["parameters"]).items())
+        lines.append(
+            f"Of the winners of {n} studies, one for each outer training set, this one lies nearest to all others, counted in "
+            f"trials between them: {chosen}.{' These are the defaults.' if _is_default(row) else ''}"
+        )
+        agreed = f"All chose {_all_of(winners, same)}; " if same else ""
         apart = [f"{name} {spread(winners[name])} (tried: {spread(complete[name])})" for name in others]
-        lines.append(f"One study for each outer training set: {agreed}their winners have {listed(apart, 12)}.")
-    wide = [name for name in others if _share_between(winners[name], complete[name]) > _WIDE]
+        lines.append(f"{agreed}{'the' if agreed else 'The'} winners have {listed(apart, 12)}.")
+    if of_defaults := sum(_is_default(study) for _, study in tuned.iterrows()):
+        lines.append(f"In {of_defaults} of {n} studies nothing that was tried was better than the defaults.")
+    wide = [name for name in others if _disagree(winners[name], complete[name])]
     if wide:
         lines.append(
-            f"The studies disagree about {listed(wide)}: more than half of all that was tried lies between their winners, so that "
-            "one sweep alone says little of it."
+            f"The studies disagree about {listed(wide, 12)}: their winners span more than half of what was tried, or no value has "
+            "the majority. One sweep alone says little of it."
         )
     p = complete["p_against_best"].astype(float) if "p_against_best" in complete else pd.Series(dtype=float)
     if p.notna().any():
@@ -138,20 +180,51 @@ def _of_studies(
             f"Clearly worse than its winner, by the corrected paired test over the inner folds, are on average {worse.mean():.0f} "
             f"of the {others_of.mean():.0f} other completed trials of a study."
         )
-    known = sorted(((weights[name], name) for name in names if name in weights), reverse=True)
-    much = [f"{name} ({share:.0%})" for share, name in known if share >= LITTLE]
-    if much and (not p.notna().any() or (p < st.LEVEL).any()):
-        little = [name for share, name in known if share < LITTLE]
-        lines.append(f"What decided: {listed(much)}" + (f"; {listed(little)} hardly mattered." if little else "."))
-    place = _nearest_to_all(winners, complete, names)
-    one = winners.iloc[place]
-    of_study = tuned[(tuned["repeat"] == one["repeat"]) & (tuned["fold"] == one["fold"])].iloc[0]
-    if others:
-        lines.append(
-            f"To go on with one model: the winner of repeat {one['repeat']}, fold {one['fold']} lies nearest to all winners, "
-            "counted in trials between them."
-        )
-    return lines, _settings(of_study["parameters"])
+    if weights and (not p.notna().any() or (p < st.LEVEL).any()):
+        lines.append(decided(weights, len(complete)))
+    return lines, row
+
+
+def _is_default(row: pd.Series) -> bool:
+    """Whether the winner of a study is the trial of the defaults."""
+    number = row.get("defaults")
+    return not pd.isna(number) and not pd.isna(row["best"]) and int(number) == int(row["best"])
+
+
+def _over_untuned(results: Results, name: str, model: str, metric: str) -> list[str]:
+    """Say what tuning gained on the outer folds, over a model of the same experiment that is the same but not tuned."""
+    models = results.experiment["model"]
+    fixed = {key: value for key, value in models[model].items() if key != "space"}
+    twin = next((other for other, settings in models.items() if settings == fixed), None)
+    if twin is None or metric not in results.runs:
+        return []
+    runs = results.runs[results.runs["data"] == name].set_index(["repeat", "fold"])
+    both = pd.concat([runs.loc[runs["model"] == each, metric] for each in (model, twin)], axis=1).dropna()
+    sizes = runs.loc[runs["model"] == model, ["n_train", "n_test"]].mean()
+    if len(both) < 2:
+        return []
+    gain = gain_of((both.iloc[:, 0] - both.iloc[:, 1]).to_numpy(), *sizes)
+    size, where = (
+        in_words(metric, abs(gain.difference)).removeprefix("+"),
+        "ahead of" if gain.difference >= 0 else "behind",
+    )
+    text = f"On the outer folds the tuned model is {size} of {metric} {where} {twin}, which is the same but not tuned"
+    if np.isnan(gain.p):
+        return [f"{text}."]
+    interval = interval_in_words(metric, gain.difference, gain.half_width)
+    clear = "" if gain.p < st.LEVEL else "; that is no clear difference"
+    return [f"{text} (95 % interval {interval}, {p_equals(gain.p)}){clear}."]
+
+
+def _model_of(results: Results, model: str, row: pd.Series | None) -> dict[str, Any]:
+    """Return the whole of a tuned model with the settings that were chosen, as a file has it; empty if there are none."""
+    chosen = {} if row is None else _settings(row["parameters"])
+    if not chosen:
+        return {}
+    fixed = {key: value for key, value in results.experiment["model"][model].items() if key != "space"}
+    if set(fixed.get("class", {}).values()) == {"nnexp.BackpropMLP"}:
+        del fixed["class"]
+    return fixed | chosen
 
 
 def _settings(text: Any) -> dict[str, Any]:
@@ -169,40 +242,47 @@ def _nearest_to_all(winners: pd.DataFrame, tried: pd.DataFrame, names: list[str]
     """
     away = np.zeros((len(winners), len(winners)))
     for name in names:
+        words = winners[name].astype(str).to_numpy()
+        apart = (words[:, np.newaxis] != words).astype(float)
         numbers = pd.to_numeric(winners[name], errors="coerce").to_numpy(dtype=float)
         known = np.sort(pd.to_numeric(tried[name], errors="coerce").dropna().to_numpy(dtype=float))
-        if len(known) and not np.isnan(numbers).all():
+        if len(known):
             ranks = np.searchsorted(known, numbers) / len(known)
-            apart = np.abs(ranks[:, np.newaxis] - ranks)
-            there = ~np.isnan(numbers)
-            apart[there[:, np.newaxis] != there] = 1.0
-            apart[~there[:, np.newaxis] & ~there] = 0.0
-        else:
-            words = winners[name].astype(str).to_numpy()
-            apart = (words[:, np.newaxis] != words).astype(float)
+            both = ~np.isnan(numbers)[:, np.newaxis] & ~np.isnan(numbers)
+            apart = np.where(both, np.abs(ranks[:, np.newaxis] - ranks), apart)
         away += apart
     return int(away.sum(axis=1).argmin())
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _toml(value: Any) -> str:
     """Return a setting as TOML has it."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
-    if isinstance(value, list):
+        return "{ " + ", ".join(f"{_toml_key(key)} = {_toml(part)}" for key, part in value.items()) + " }"
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(part) for part in value) + "]"
-    return '"none"' if value is None else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and not np.isfinite(value):
+        return "nan" if np.isnan(value) else "inf" if value > 0 else "-inf"
+    return '"none"' if value is None else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_key(key: Any) -> str:
+    return str(key) if _BARE.fullmatch(str(key)) else _toml(str(key))
 
 
 def _all_of(winners: pd.DataFrame, names: list[str]) -> str:
     return listed([f"{name} = {spread(winners[name])}" for name in names], 12)
 
 
-def _share_between(chosen: pd.Series, tried: pd.Series) -> float:
-    """Return which share of all trials has a value between those of the winners, or one of theirs."""
+def _disagree(chosen: pd.Series, tried: pd.Series) -> bool:
+    """Whether winners lie far apart: numbers with more than half of all trials between them, words without a majority."""
     values = pd.to_numeric(chosen, errors="coerce")
     if values.notna().all() and chosen.map(lambda value: not isinstance(value, bool)).all():
-        return float(pd.to_numeric(tried, errors="coerce").between(values.min(), values.max()).mean())
-    return float(tried.astype(str).isin(set(chosen.astype(str))).mean())
+        between = pd.to_numeric(tried, errors="coerce").between(values.min(), values.max()).mean()
+        return bool(between > _WIDE)
+    return bool(chosen.astype(str).value_counts(normalize=True).iloc[0] <= _WIDE)
 
 
 def _importances(results: Results, name: str, model: str) -> dict[str, float]:
@@ -210,7 +290,8 @@ def _importances(results: Results, name: str, model: str) -> dict[str, float]:
     if table.empty:
         return {}
     table = table[(table["data"] == name) & (table["model"] == model)]
-    return {str(n): float(v) for n, v in table.groupby("parameter")["importance"].mean().items()}
+    studies = max(1, table.groupby(["repeat", "fold"], dropna=False).ngroups)
+    return {str(n): float(v) / studies for n, v in table.groupby("parameter")["importance"].sum().items()}
 
 
 def tuning_method(results: Results) -> str:
@@ -275,7 +356,7 @@ def parameters_of(results: Results, trials: pd.DataFrame, most: int | None = 3) 
     fixed |= {"reused_from", "problem", "made_with", "p_against_best"}
     names = [
         str(n) for n in trials.columns
-        if n not in fixed and not str(n).startswith(("score.", "error.")) and len(trials[n].dropna().unique()) > 1
+        if n not in fixed and not str(n).startswith(("score.", "error.")) and len(trials[n].astype(object).drop_duplicates()) > 1
     ]  # fmt: skip
     weights = _importances(results, str(trials["data"].iloc[0]), str(trials["model"].iloc[0]))
     names.sort(key=lambda n: -weights.get(n, 0.0))

@@ -28,7 +28,7 @@ from nnexp._names import check_choice, is_integer, is_number, nearest
 from nnexp._processes import scratch_folder
 from nnexp.engine import Engine, WorkerDiedError
 from nnexp.estimator import BackpropMLP
-from nnexp.sweep.answer import SweepAnswer, answer_of, gain_over, p_against_best
+from nnexp.sweep.answer import Gain, SweepAnswer, answer_of, gain_over, p_against_best
 from nnexp.sweep.evaluation import COSTS, TrialScorer, directions_of
 from nnexp.sweep.importance import importance_of
 from nnexp.sweep.pruning import Pruning
@@ -307,21 +307,34 @@ def answer_of_study(study: Study, table: pd.DataFrame) -> SweepAnswer | None:
     if best is None:
         return None
     metric, names = evaluation.objectives[0], [leaf.name for leaf in evaluation.space.leaves]
-    gain = None
+    parameters = evaluation.space.parameters(best.params)
+    importances = {column_of(name): share for name, share in importance_of(study).items()}
+    return answer_of(
+        table, [column_of(name) for name in names], metric, len(evaluation.splits), parameters, importances,
+        defaults_of(study),
+    )  # fmt: skip
+
+
+def defaults_of(study: Study) -> tuple[int, Gain | None] | None:
+    """Return the completed trial of the estimator's own parameters, and how far the best one is ahead of it.
+
+    None where there is no such trial; no gain where it is the best.
+    """
+    trials, evaluation = study.counted(), study.evaluation
+    best = best_trial(trials, evaluation.directions[0])
     of_estimator = evaluation.estimator.get_params()
     try:
         point = evaluation.space.place({name: of_estimator[name] for name in evaluation.space.names})
     except SpaceError:  # the defaults are no point of the space
-        point = None
+        return None
     for trial in trials:
-        if point is not None and trial.state == "complete" and trial is not best and trial.params == point:
-            gain = gain_over(trial, best, metric, *evaluation.fold_sizes)
-            break
-    parameters = evaluation.space.parameters(best.params)
-    importances = {column_of(name): share for name, share in importance_of(study).items()}
-    return answer_of(
-        table, [column_of(name) for name in names], metric, len(evaluation.splits), parameters, importances, gain
-    )
+        # A parameter that takes no part in the defaults is in the point and not in the trial.
+        is_it = trial.params.items() <= point.items() if trial.state == "complete" else False
+        if best is not None and is_it:
+            if trial.params == best.params:
+                return trial.number, None
+            return trial.number, gain_over(trial, best, evaluation.objectives[0], *evaluation.fold_sizes)
+    return None
 
 
 def collect(study: Study) -> SweepResult:
@@ -484,7 +497,8 @@ def known_points(enqueue: Any, space: Space, estimator: Any) -> list[Point]:
         raise TypeError(f'enqueue must be a list of mappings, or of "defaults". Got {quoted(enqueue)}.')
     points, problems = [], []
     for number, given in enumerate(enqueue):
-        if given == "defaults":
+        is_defaults = given == "defaults"
+        if is_defaults:
             of_estimator = estimator.get_params()
             given = {name: of_estimator[name] for name in space.names}
         if not isinstance(given, Mapping):
@@ -492,6 +506,13 @@ def known_points(enqueue: Any, space: Space, estimator: Any) -> list[Point]:
         try:
             points.append(space.place(given))
         except SpaceError as error:
+            if is_defaults:
+                why = " ".join(str(error).splitlines())
+                problems.append(
+                    f"enqueue[{number}]: the defaults are no point of the space: {why} Give the model itself values that are, or "
+                    'leave out "defaults".'
+                )
+                continue
             problems += [f"enqueue[{number}]: {line}" for line in str(error).splitlines()]
     if problems:
         raise SpaceError("\n".join(problems))

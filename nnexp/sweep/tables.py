@@ -48,7 +48,10 @@ def trials_table(
         "value": [trial.values[0] if trial.values else None for trial in finished],
     }
     for leaf in space.leaves:
-        columns[column_of(leaf.name)] = [trial.params.get(leaf.name) for trial in finished]
+        # A choice of None is a value; what took no part is empty.
+        columns[column_of(leaf.name)] = [
+            "None" if trial.params.get(leaf.name, "") is None else trial.params.get(leaf.name) for trial in finished
+        ]
     for name in metrics:
         scores = [_complete(trial, name) for trial in finished]
         columns[f"score.{name}"] = [float(np.mean(name)) if name else None for name in scores]

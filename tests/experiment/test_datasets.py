@@ -15,7 +15,6 @@ from nnexp.experiment.datasets import (
     leaks_of,
     load_bundled,
     load_file,
-    make_preparation,
 )
 from nnexp.experiment.runs import load_data
 from nnexp.report import compare
@@ -44,20 +43,31 @@ def test_a_file_of_mixed_columns_is_read(tmp_path, suffix):
     data = load_file("mine", path, "kind", "classification", drop=["old"])
     assert list(data.X.columns) == ["size", "color", "empty"]
     assert data.y.tolist() == ["a", "b", "a", "b", "a", "b"]
-    assert make_preparation(data.X).fit_transform(data.X).shape == (6, 1 + 1 + 4)
+    names = ["size", "size_missing", "color_blue", "color_green", "color_red", "color_missing", "empty"]
+    assert data.encoder().fit(data.X).get_feature_names_out().tolist() == names
 
 
-def test_columns_are_prepared_by_their_kind_and_from_the_training_rows_alone():
+def test_columns_are_encoded_by_their_kind_and_from_the_training_rows_alone():
     X = FRAME.drop(columns="kind")
-    preparation = make_preparation(X).fit(X[:4])
-    out = preparation.transform(X)
+    encoder = DataSet("mine", "regression", X, np.arange(6.0)).encoder().set_output(transform="pandas").fit(X[:4])
+    out = encoder.transform(X)
     known = np.array([1.0, 2.0, 2.0, 4.0])  # the missing size is the median
-    np.testing.assert_allclose(out[:4, 0], (known - known.mean()) / known.std())
-    assert out[4, 0] == pytest.approx((6 - known.mean()) / known.std())
-    assert not out[:, 1].any()  # a column without a value
-    color = out[:, 2:5]  # blue, missing, red
-    np.testing.assert_array_equal(color, [[0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0]])
-    np.testing.assert_array_equal(out[:, 5:], [[0, 1], [1, 0], [0, 1], [0, 1], [1, 0], [1, 0]])
+    np.testing.assert_allclose(out["size"][:4], (known - known.mean()) / known.std())
+    assert out["size"][4] == pytest.approx((6 - known.mean()) / known.std())
+    assert out["size_missing"].tolist() == [0, 0, 1, 0, 0, 0]
+    assert out["color_red"].tolist() == [1, 0, 0, 1, 0, 0]
+    assert out["color_missing"].tolist() == [0, 1, 0, 0, 0, 0]
+    assert "color_green" not in out  # which the training rows do not have: none of the colors
+    assert out["old"].tolist() == X["old"].tolist()
+    assert not out["empty"].any()  # a column without a value
+
+
+def test_what_a_column_is_follows_from_all_rows():
+    """In its first rows the code is a number."""
+    X = pd.DataFrame({"code": ["1", "2", "3", "4", "a", "b"], "day": [None] * 4 + ["2020-01-01", "2020-02-01"]})
+    encoder = DataSet("mine", "regression", X, np.arange(6.0)).encoder().fit(X[:4])
+    assert [column.kind for column in encoder.layout_.columns] == ["category", "time"]
+    assert np.isfinite(encoder.transform(X)).all()
 
 
 @pytest.mark.parametrize("name", BUNDLED)

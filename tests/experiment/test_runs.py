@@ -28,7 +28,7 @@ from nnexp.experiment import (
     run_experiment,
     runs,
 )
-from nnexp.experiment.datasets import load_bundled, make_preparation
+from nnexp.experiment.datasets import load_bundled
 from nnexp.experiment.results import Journal
 from nnexp.experiment.runs import load_data, plan
 from nnexp.report import compare
@@ -85,7 +85,6 @@ def test_a_row_is_what_the_same_fit_gives_by_hand(small, first, tmp_path):
     data = load_bundled("iris")
     runs = plan(load_specification(small), load_data(load_specification(small)))
     (own,) = [r for r in runs if (r.data, r.model.name, r.repeat, r.fold) == ("iris", "mini-batch", 1, 2)]
-    preparation = make_preparation(data.X).fit(data.X.iloc[own.training])
     model = BackpropMLP(
         hidden_layer_sizes=[6],
         max_iter=8,
@@ -93,8 +92,8 @@ def test_a_row_is_what_the_same_fit_gives_by_hand(small, first, tmp_path):
         learning_rate=0.01,
         validation="none",
         random_state=int(row["seed"]),
-    ).fit(preparation.transform(data.X.iloc[own.training]), data.y[own.training])
-    assert row["accuracy"] == model.score(preparation.transform(data.X.iloc[own.test]), data.y[own.test])
+    ).fit(data.X.iloc[own.training], data.y[own.training])
+    assert row["accuracy"] == model.score(data.X.iloc[own.test], data.y[own.test])
     assert row["evaluations"] == model.evaluations_ == 8 * 3 * 100
     curve = results.curves.query("data == 'iris' and model == 'mini-batch' and repeat == 1 and fold == 2")
     np.testing.assert_allclose(curve["error"], model.history_["error"], rtol=1e-12)  # folds train as one stack
@@ -332,7 +331,7 @@ class = "sklearn.linear_model.LogisticRegression"
     specification = load_specification(path)
     data = load_data(specification)
     for planned, row in zip(plan(specification, data), results.runs.to_dict("records"), strict=True):
-        preparation = make_preparation(data["t"].X).fit(data["t"].X.iloc[planned.training])
+        preparation = data["t"].encoder().fit(data["t"].X.iloc[planned.training])
         model = LogisticRegression().fit(
             preparation.transform(data["t"].X.iloc[planned.training]), data["t"].y[planned.training]
         )
@@ -788,3 +787,34 @@ def test_models_that_cannot_be_built_on_the_data_are_named_before_anything_runs(
         run_experiment(load_specification(small, changes), tmp_path / "results")
     assert sentence in str(caught.value)
     assert not (tmp_path / "results").exists()
+
+
+def test_a_run_is_the_same_alone_and_beside_others_where_a_level_is_missing_in_its_rows(tmp_path):
+    """What a column gives follows from all rows, however many runs are done together."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"word": rng.choice(["a", "b", "c"], 40), "x": rng.normal(size=40), "y": rng.normal(size=40)})
+    table.loc[[3, 4], ["word", "x"]] = "rare", np.nan
+    table.to_csv(tmp_path / "t.csv", index=False)
+    path = tmp_path / "words.toml"
+    path.write_text("""
+question = "?"
+[evaluation]
+folds = 2
+repeats = 2
+[data.t]
+path = "t.csv"
+target = "y"
+task = "regression"
+[model.net]
+hidden_layer_sizes = [3]
+max_iter = 4
+""")
+    specification = load_specification(path)
+    data = load_data(specification)
+    planned = plan(specification, data)
+    assert any(not (data["t"].X["word"].iloc[run.training] == "rare").any() for run in planned)
+    together = runs.execute(planned, data["t"])
+    for unit, expected in zip(planned, together, strict=True):
+        (alone,) = runs.execute([unit], data["t"])
+        assert alone["row"] == expected["row"]
+        assert alone["curve"]["error"] == pytest.approx(expected["curve"]["error"])

@@ -20,6 +20,7 @@ from nnexp import load_results
 from nnexp.cli import main
 from nnexp.experiment import SpecificationError, load_specification, run_experiment
 from nnexp.experiment.runs import load_data, make_model, outer_splits, sweeps_of
+from nnexp.experiment.sweeps import said_of_batches
 from nnexp.sweep.study import StudyError
 from nnexp.sweep.sweep import open_store
 from tests.forked import Forked
@@ -451,7 +452,7 @@ def test_known_settings_of_a_file_are_the_first_trials(tmp_path):
         (
             "learning_rate = 0.03",
             "learning_rate = 3.0",
-            "sweep.enqueue: model 'net': learning_rate is from 0.01 to 0.1. Got 3.0",
+            "sweep.enqueue: model 'net': the defaults are no point of the space: learning_rate is from 0.01 to 0.1. Got 3.0.",
         ),
         ('"defaults"]', '"default"]', "sweep.enqueue"),
     ],
@@ -462,3 +463,24 @@ def test_known_settings_of_a_file_that_are_none_are_a_sentence(tmp_path, old, ne
     with pytest.raises(SpecificationError) as caught:
         load_specification(path)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_said"),
+    [("", True), ("batch_size = 3\n", False), ('sampler = "random"\n', False), ('mode = "elastic"\n', False)],
+)
+def test_a_sampler_that_sees_no_trial_before_the_last_is_pointed_out(tmp_path, settings, is_said):
+    path = tmp_path / "few.toml"
+    path.write_text(
+        'question = "?"\n[data.iris]\n[sweep]\ntrials = 12\nbatch_size = 16\n'.replace(
+            "batch_size = 16\n" if "batch" in settings else "", ""
+        )
+        + settings
+        + "[model.m]\n[model.m.space]\nl2 = { low = 0.0, high = 1.0 }\n"
+    )
+    notes = said_of_batches(load_specification(path))
+    assert bool(notes) == is_said
+    if is_said:
+        assert notes[0].startswith(
+            "sweep: the sampler tpe draws 16 trials at a time (batch_size), and there are 12: it learns from none."
+        )
