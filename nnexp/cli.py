@@ -141,6 +141,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         help="search the space of a file's [sweep], judge the winners, write tables and report",
         description="Search the spaces of an experiment. What is finished is kept at any interruption; the same command goes on.",
         epilog="examples:\n  nnexp sweep experiments/sweep.toml --workers 4 --trials 100\n"
+        "  nnexp sweep my.toml --refit model.nnexp\n"
         "  nnexp sweep my.toml --mode elastic --storage postgresql+psycopg://me@host/studies\n"
         "  nnexp sweep my.toml --backend dask --scheduler tcp://10.0.0.1:8786\n",
         formatter_class=raw,
@@ -177,6 +178,10 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     sweep.add_argument(
         "--view", metavar="PLACE", default=AUTO,
         help="where Optuna's dashboard can watch: a file, the URL of a database, or none (default: study.log beside the trials)",
+    )  # fmt: skip
+    sweep.add_argument(
+        "--refit", metavar="FILE", default=None,
+        help="fit the winner to all samples and save it there, such as model.nnexp; of several each in a file of its own",
     )  # fmt: skip
     sweep.add_argument("--forget", action="store_true", help="delete the studies of the file, and do nothing else")
     sweep.set_defaults(do="sweep")

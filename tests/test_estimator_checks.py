@@ -48,7 +48,7 @@ MORE = [
         BackpropMLP(
             TASKS[number % 2],
             algorithm=SETTINGS.get(name, name),
-            **FEW | ({"max_iter": 8} if name == "memetic" else {}),
+            **FEW | {"validation": "none"} | ({"max_iter": 8} if name == "memetic" else {}),
         )
         for number, name in enumerate(ALGORITHMS)
         if name != "backprop"

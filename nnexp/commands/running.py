@@ -26,8 +26,11 @@ from nnexp._signals import status as status_of_signal
 from nnexp._terminal import Terminal
 from nnexp.commands.reading import show, write
 from nnexp.experiment import Specification, SpecificationError, load_results, load_specification, run_experiment
-from nnexp.experiment.runs import Beginning, Observer, load_checked, sweeps_of
+from nnexp.experiment.refit import check_refit, refit
+from nnexp.experiment.results import Results
+from nnexp.experiment.runs import Beginning, Observer, load_checked, load_data, sweeps_of
 from nnexp.experiment.sweeps import ModelSweep, work_on_sweeps
+from nnexp.report import sweep_sentences
 from nnexp.sweep import StoreError
 from nnexp.sweep.doctor import examine
 from nnexp.sweep.store import DamagedStoreError, Outcome, Trial, without_password
@@ -39,6 +42,9 @@ from nnexp.sweep.tables import best_trial
 def run(given: argparse.Namespace, console: Terminal) -> int:
     """Run an experiment, and write its tables and its report; return 1 if runs failed."""
     specification = _specification(given)
+    place = as_path(given.refit, "--refit") if getattr(given, "refit", None) is not None else None
+    if place is not None:
+        check_refit(specification, place)
     jobs = given.jobs or _cores()
     with _Shown(console, specification.question) as progress:
         summary = run_experiment(
@@ -72,7 +78,30 @@ def run(given: argparse.Namespace, console: Terminal) -> int:
             style="yellow",
         )
     console.print(f"Report: {escape(str(report))}")
+    if place is not None:
+        _refit(specification, results, place, console)
     return 1 if summary.failed else 0
+
+
+def _refit(specification: Specification, results: Results, place: Path, console: Terminal) -> None:
+    """Fit each winner to all samples of its data set, save it, and say so."""
+    data = load_data(specification)
+    models = {model.name: model for model in specification.models}
+    for says in sweep_sentences(results):
+        if not says.settings:
+            console.print(escape(f"{says.model} on {says.data} has no winner: nothing is fitted."), style="yellow")
+            continue
+        path = (
+            place
+            if says.name == "best"
+            else place.with_name(f"{place.stem}-{says.name.removeprefix('best-')}{place.suffix}")
+        )
+        refit(specification, data[says.data], models[says.model], says.settings, path)
+        console.print(
+            escape(
+                f"Fitted to all {len(data[says.data].y)} samples of {says.data}: {path}. nnexp.load({str(path)!r}) reads it."
+            )
+        )
 
 
 def sweep(given: argparse.Namespace, console: Terminal) -> int:

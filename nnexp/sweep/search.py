@@ -31,6 +31,7 @@ from nnexp.sweep.sweep import (
     check_other_versions,
     check_storage,
     check_view,
+    collect,
     known_points,
     named,
     open_store,
@@ -69,6 +70,8 @@ class SweepCV(BaseSearchCV):
         As scikit-learn's searches have them. ``cv_results_`` has a row for each trial, and besides scikit-learn's columns
         ``state``, how each ended, and ``evaluations``, what it cost; the scores of what failed or was pruned are
         ``error_score``.
+    sweep_ : SweepResult
+        The trials as tables; ``sweep_.answer`` says which one won and how clearly, ``sweep_.study`` is Optuna's study of them.
 
     Examples
     --------
@@ -82,6 +85,8 @@ class SweepCV(BaseSearchCV):
     >>> search = SweepCV(model, space, n_trials=6, cv=3, random_state=0).fit(X, y)
     >>> bool(search.score(X, y) > 0.9)
     True
+    >>> len(search.sweep_.study.trials)
+    6
     """
 
     def __init__(
@@ -237,6 +242,8 @@ class SweepCV(BaseSearchCV):
             with Engine(effective_n_jobs(self.n_jobs)) as engine:
                 run_study(study, engine, place, self._print if self.verbose else None)
             warn_of_given_up(study)
+            if any(trial.state == "complete" for trial in study.counted()):
+                self.sweep_ = collect(study)
             return [trial for trial in study.counted() if trial.is_finished]
         finally:
             if folder is not None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
-from nnexp import load_results
+from nnexp import load, load_results
 from nnexp.cli import main
 from nnexp.experiment import SpecificationError, load_specification, run_experiment
 from nnexp.experiment.runs import load_data, make_model, outer_splits, sweeps_of
@@ -484,3 +485,70 @@ def test_a_sampler_that_sees_no_trial_before_the_last_is_pointed_out(tmp_path, s
         assert notes[0].startswith(
             "sweep: the sampler tpe draws 16 trials at a time (batch_size), and there are 12: it learns from none."
         )
+
+
+ONCE = """
+question = "?"
+[evaluation]
+folds = 2
+repeats = 1
+[data.wine]
+[data.cars]
+path = "cars.csv"
+target = "price"
+task = "regression"
+[sweep]
+trials = 3
+batch_size = 3
+folds = 2
+nested = false
+[defaults]
+max_iter = 5
+validation = "none"
+[model.tuned.space]
+hidden_layer_sizes = { layers = [1, 2], neurons = [2, 8] }
+"""
+
+
+def test_winners_are_fitted_to_all_samples_and_saved(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    cars = pd.DataFrame(
+        {"make": rng.choice(["a", "b"], 60), "age": rng.integers(1, 9, 60), "price": rng.normal(9e3, 1e3, 60)}
+    )
+    cars.to_csv(tmp_path / "cars.csv", index=False)
+    (tmp_path / "once.toml").write_text(ONCE)
+    assert sweep(tmp_path / "once.toml", tmp_path, "--refit", str(tmp_path / "m.nnexp")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"Fitted to all 60 samples of cars: {tmp_path}/m-cars.nnexp." in said
+    results = load_results(tmp_path / "once")
+    for name, y in (("wine", None), ("cars", cars["price"])):
+        model = load(tmp_path / f"m-{name}.nnexp")
+        row = results.tuned.set_index("data").loc[name]
+        assert list(model.hidden_layer_sizes) == json.loads(row["parameters"])["hidden_layer_sizes"]
+        assert model.max_iter == 5
+        if y is not None:
+            by_hand = clone(model).fit(cars.drop(columns="price"), y)
+            np.testing.assert_array_equal(
+                model.predict(cars.drop(columns="price")), by_hand.predict(cars.drop(columns="price"))
+            )
+    before = load(tmp_path / "m-cars.nnexp").parameters_
+    assert sweep(tmp_path / "once.toml", tmp_path, "--refit", str(tmp_path / "m.nnexp")) == 0
+    np.testing.assert_array_equal(load(tmp_path / "m-cars.nnexp").parameters_, before)  # the same command, the same model
+
+
+@pytest.mark.parametrize(
+    ("place", "more", "why"),
+    [
+        ("nowhere/m.nnexp", "", "there is no folder"),
+        (".", "", "that is a folder; name a file"),
+        ("m.nnexp", '[model.tree]\nclass = { classification = "sklearn.tree.DecisionTreeClassifier" }\n[model.tree.space]\n'
+         "max_depth = [1, 2]\n", "saves networks, and model.tree is of 'sklearn.tree.DecisionTreeClassifier'"),
+    ],
+)  # fmt: skip
+def test_a_refit_that_cannot_be_is_refused_before_the_sweep(tmp_path, capsys, place, more, why):
+    (tmp_path / "once.toml").write_text(
+        ONCE.replace('[data.cars]\npath = "cars.csv"\ntarget = "price"\ntask = "regression"\n', "") + more
+    )
+    assert sweep(tmp_path / "once.toml", tmp_path, "--refit", str(tmp_path / place)) == 2
+    assert why in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "once").exists()

@@ -218,3 +218,13 @@ def test_a_regression_without_refit_keeps_its_results():
     search.fit(data.data, data.target)
     assert len(search.cv_results_["params"]) == 6
     assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+
+
+def test_it_has_an_answer_and_a_study_of_optunas():
+    search = SweepCV(MODEL, RATES, n_trials=5, cv=3, random_state=0, enqueue="defaults").fit(X, y)
+    found = search.sweep_
+    assert found.best_params == search.best_params_
+    assert found.answer.number == search.best_index_ == found.study.best_trial.number
+    assert found.study.best_value == pytest.approx(search.best_score_)
+    assert found.answer.defaults == 0
+    assert pickle.loads(pickle.dumps(search)).sweep_.best_value == found.best_value
