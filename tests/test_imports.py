@@ -102,7 +102,7 @@ MAY_IMPORT = {
         "parts",
         "scoring",
     },
-    "report": {"experiment.results", "statistics", "sweep.answer", "words"},
+    "report": {"experiment.results", "statistics", "sweep.answer", "sweep.space", "sweep.tables", "words"},
     "verify": {"experiment", "report", "sweep"},
     "testing": {"network", "training", "experiment.datasets"},
     "_output": set(),

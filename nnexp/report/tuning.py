@@ -93,7 +93,8 @@ def sweep_sentences(results: Results) -> list[SweepSays]:
         tuned = results.tuned[(results.tuned["data"] == name) & (results.tuned["model"] == model)]
         if tuned.empty:  # the table is missing
             continue
-        short, trials = _with_short_names(trials, parameters_of(results, trials, most=None))
+        short = short_names(trials, parameters_of(results, trials, most=None))
+        trials = trials.rename(columns=short)
         weights = {short[n]: share for n, share in _importances(results, name, model).items() if n in short}
         names = list(short.values())
         if tuned["fold"].notna().any():
@@ -114,13 +115,12 @@ def sweep_sentences(results: Results) -> list[SweepSays]:
     return named
 
 
-def _with_short_names(trials: pd.DataFrame, names: list[str]) -> tuple[dict[str, str], pd.DataFrame]:
-    """Return short names of parameters, and the trials with these: neurons_2 for hidden_layer_sizes.neurons_2."""
+def short_names(trials: pd.DataFrame, names: list[str]) -> dict[str, str]:
+    """Return short names of parameters where they are told apart by them: neurons_2 for hidden_layer_sizes.neurons_2."""
     ends = [name.rpartition(".")[2] for name in names]
-    short = {
+    return {
         name: end if ends.count(end) == 1 and end not in trials else name for name, end in zip(names, ends, strict=True)
     }
-    return short, trials.rename(columns=short)
 
 
 def _of_one(

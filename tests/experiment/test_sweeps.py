@@ -533,7 +533,9 @@ def test_winners_are_fitted_to_all_samples_and_saved(tmp_path, capsys):
             )
     before = load(tmp_path / "m-cars.nnexp").parameters_
     assert sweep(tmp_path / "once.toml", tmp_path, "--refit", str(tmp_path / "m.nnexp")) == 0
-    np.testing.assert_array_equal(load(tmp_path / "m-cars.nnexp").parameters_, before)  # the same command, the same model
+    np.testing.assert_array_equal(
+        load(tmp_path / "m-cars.nnexp").parameters_, before
+    )  # the same command, the same model
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ learning_rate = {low = 0.001, high = 0.1, log = true}
 FIGURES = {
     "comparison": {"scores", "differences", "cost-evaluations", "learning-curves", "populations", "confusion", "calibration",
                    "residuals", "networks"},
-    "sweep": {"inner-outer", "history", "importances", "parallel", "slices"},
+    "sweep": {"inner-outer", "history", "importances", "pair", "parallel", "slices"},
     "boundaries": {"boundaries", "networks", "confusion"},
 }  # fmt: skip
 KINDS = [kind if kind == "comparison" else pytest.param(kind, marks=pytest.mark.slow) for kind in FIGURES]

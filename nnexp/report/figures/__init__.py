@@ -43,6 +43,7 @@ def _drawn(results: Results, comparison: Comparison) -> dict[str, Figure]:
         search.trials_front(results),
         search.search_history(results),
         search.importances(results),
+        search.pairs(results),
         search.parallel_coordinates(results),
         search.slices(results),
     ]

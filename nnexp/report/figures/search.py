@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nnexp.experiment.results import Results
+from nnexp.report.figures.axes import ABSENT, Axis, axis_of, leaves_of, lines_of
 from nnexp.report.figures.drawing import (
     COLORS,
     GRID,
@@ -20,20 +21,22 @@ from nnexp.report.figures.drawing import (
     legend,
     range_of,
     short,
-    short_start,
     style_of,
     thinned,
     to_svg,
 )
 from nnexp.report.tables import Comparison
-from nnexp.report.tuning import parameters_of, searches
+from nnexp.report.tuning import parameters_of, searches, short_names
 
 _LINES = 200
+# Cells of a heat map along each axis, how far a trial reaches, and from which sum of weights on a cell is drawn.
+_CELLS, _BANDWIDTH, _NEAR = 20, 0.07, 0.3
 
 
 def search_history(results: Results) -> Figure | None:
     """Draw each trial's value and the best so far, a panel for each data set and tuned model."""
     from matplotlib import rc_context
+    from matplotlib.ticker import MaxNLocator
 
     sweeps = searches(results)[:MOST_PANELS]
     if not sweeps:
@@ -53,6 +56,7 @@ def search_history(results: Results) -> Figure | None:
             panel.set_ylim(*range_of(complete["value"]))
             panel.set_title(short(f"{model} on {name}", 34))
             panel.set_xlabel("trial")
+            panel.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
             panel.set_ylabel(_objective(results, name, model))
             panel.grid(**GRID)
         caption = (
@@ -134,7 +138,8 @@ def importances(results: Results) -> Figure | None:
         for panel, (name, model, curves) in zip(panels, panels_of, strict=False):
             means = curves.groupby("parameter")["importance"].mean().sort_values()
             panel.barh(range(len(means)), means, color=COLORS[0], height=0.6)
-            panel.set_yticks(range(len(means)), [short_start(str(n)) for n in means.index])
+            names = short_names(means.to_frame().T, [str(n) for n in means.index])
+            panel.set_yticks(range(len(means)), [label(names[str(n)]) for n in means.index])
             panel.set_title(short(f"{model} on {name}", 34))
             panel.set_xlabel("share")
         caption = (
@@ -157,17 +162,14 @@ def parallel_coordinates(results: Results) -> Figure | None:
         return None
     drawn = []
     with rc_context(STYLE):
-        figure, panels = grid(len(panels_of), height=2.3, columns=1, width=8.8)
+        figure, panels = grid(len(panels_of), height=2.6, columns=1, width=8.8)
         for panel, (name, model, trials, parameters) in zip(panels, panels_of, strict=False):
-            complete = trials[(trials["state"] == "complete") & trials[parameters].notna().all(axis=1)]
-            complete = complete.sort_values("value", kind="stable")
-            if complete.empty:
-                continue
+            complete = trials[trials["state"] == "complete"].sort_values("value", kind="stable")
             shown = thinned(complete, _LINES)
             columns = [*parameters, "value"]
             drawn.append(shown[["data", "model", "repeat", "fold", "number", *columns]])
-            heights, ticks = zip(*(_axis(complete[c], shown[c]) for c in columns), strict=True)
-            places = np.column_stack(heights)
+            axes = [*_axes(results, model, complete, parameters).values(), axis_of(complete["value"], "", None)]
+            places = np.column_stack([axis.place(shown[column]) for axis, column in zip(axes, columns, strict=True)])
             order = (places[:, -1] - places[:, -1].min()) / max(float(np.ptp(places[:, -1])), 1e-12)
             lines = [np.column_stack([np.arange(len(columns)), row]) for row in places]
             best = shown["value"].to_numpy() >= shown["value"].quantile(0.95)
@@ -176,45 +178,32 @@ def parallel_coordinates(results: Results) -> Figure | None:
                     lines, colors=colormaps["viridis"](0.92 * order, alpha=0.55), linewidths=np.where(best, 1.6, 0.5)
                 )
             )
-            for at, own_ticks in enumerate(ticks):
-                panel.axvline(at, color=INK, linewidth=0.7)
-                for height, text in own_ticks:
+            for at, axis in enumerate(axes):
+                panel.plot([at, at], [0, 1], color=INK, linewidth=0.7)
+                for height, text in axis.ticks:
                     panel.text(at + 0.02, height, text, fontsize=7, va="center")
-            panel.set_xlim(-0.05, len(columns) - 0.6)
-            panel.set_ylim(-0.06, 1.06)
-            panel.set_xticks(
-                range(len(columns)), [short_start(c, 22) for c in [*parameters, _objective(results, name, model)]]
-            )
+            panel.set_xlim(-0.05, len(columns) - 0.5)
+            panel.set_ylim((ABSENT if any(axis.has_absent for axis in axes) else 0) - 0.07, 1.06)
+            names = [*(axis.name for axis in axes[:-1]), _objective(results, name, model)]
+            panel.set_xticks(range(len(columns)), [lines_of(text) for text in names])
             panel.set_yticks([])
             panel.spines[["left", "bottom"]].set_visible(False)
             panel.set_title(short(f"{model} on {name}", 60))
         alt = "Each trial as a line through its parameters to its value at the right; the best twentieth is drawn thicker."
         caption = (
-            f"A line for each completed trial, at most {_LINES}, through its parameters, the most important "
-            "first, to its value at the right; "
-            "the lighter the better, and the best twentieth thicker."
+            f"A line for each completed trial, at most {_LINES}, through its parameters, the most important first, to its value "
+            "at the right; the lighter the better, and the best twentieth thicker. Where a parameter takes no part in a trial "
+            "its line passes below the axis."
         )
-        svg = to_svg(figure, "parallel", alt)
         return Figure(
-            "parallel", "Parallel coordinates", caption, alt, svg, pd.concat(drawn) if drawn else pd.DataFrame()
+            "parallel", "Parallel coordinates", caption, alt, to_svg(figure, "parallel", alt), pd.concat(drawn)
         )
 
 
-def _axis(every: pd.Series, shown: pd.Series) -> tuple[Any, list[tuple[float, str]]]:
-    """Return the places from 0 to 1 of the shown values on an axis of all values, and its ticks."""
-    if not pd.api.types.is_numeric_dtype(every) or pd.api.types.is_bool_dtype(every):
-        words = sorted(every.astype(str).unique())
-        of = {word: i / max(len(words) - 1, 1) for i, word in enumerate(words)}
-        kept = words if len(words) <= 8 else [words[0], words[-1]]
-        return shown.astype(str).map(of).to_numpy(dtype=float), [(of[word], short(word, 14)) for word in kept]
-    values = every.astype(float)
-    is_log = values.min() > 0 and values.max() / values.min() > 50
-    scale = np.log if is_log else np.asarray
-    low, high = float(scale(values.min())), float(scale(values.max()))
-    gap = high - low or 1.0
-    middle = float(np.exp((low + high) / 2)) if is_log else (low + high) / 2
-    ticks = [(0.0, f"{values.min():.3g}"), (0.5, f"{middle:.3g}"), (1.0, f"{values.max():.3g}")]
-    return (scale(shown.to_numpy(dtype=float)) - low) / gap, ticks if high > low else ticks[:1]
+def _axes(results: Results, model: str, trials: pd.DataFrame, parameters: list[str]) -> dict[str, Axis]:
+    """Return the axis of each parameter of a search."""
+    leaves, names = leaves_of(results, model), short_names(trials, parameters)
+    return {name: axis_of(trials[name], label(names[name]), leaves.get(name)) for name in parameters}
 
 
 def slices(results: Results) -> Figure | None:
@@ -230,28 +219,120 @@ def slices(results: Results) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(panels_of), height=1.6)
         for panel, (name, model, trials, parameter) in zip(panels, panels_of, strict=False):
-            complete = trials[(trials["state"] == "complete") & trials[parameter].notna()]
+            complete = trials[trials["state"] == "complete"]
             shown = thinned(complete)
-            values = shown[parameter]
+            axis = _axes(results, model, complete, [parameter])[parameter]
+            settings = shown[parameter].astype(object).where(shown[parameter].notna(), "not there").astype(str)
             drawn.append(
                 shown[["data", "model", "repeat", "fold", "number", "value"]].assign(
-                    parameter=parameter, setting=values.astype(str)
+                    parameter=parameter, setting=settings
                 )
             )
-            if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-                words = sorted(values.astype(str).unique())
-                panel.set_xticks(range(len(words)), [short(word, 14) for word in words])
-                values = values.astype(str).map(words.index)
-            elif values.min() > 0 and values.max() / values.min() > 50:
-                panel.set_xscale("log")
-            panel.scatter(values, shown["value"], s=7, c=shown["number"], cmap="viridis", alpha=0.8, linewidths=0)
+            panel.scatter(
+                axis.place(shown[parameter]),
+                shown["value"],
+                s=7,
+                c=shown["number"],
+                cmap="viridis",
+                alpha=0.8,
+                linewidths=0,
+            )
+            _put_ticks(panel.xaxis, axis)
+            panel.set_xlim((ABSENT if axis.has_absent else 0) - 0.06, 1.06)
             panel.set_ylim(*range_of(complete["value"]))
             panel.set_title(short(f"{model} on {name}", 34))
-            panel.set_xlabel(label(parameter))
+            panel.set_xlabel(axis.name)
             panel.grid(**GRID)
-        caption = "Each point is a trial of any study; later ones are lighter. The lowest tenth of values is left out."
+        caption = (
+            "Each point is a trial of any study; later ones are lighter. The lowest tenth of values is left out. Where a parameter "
+            "takes no part in a trial it is not there."
+        )
         alt = "Value of trials against each of the most important parameters."
         return Figure("slices", "Value by parameter", caption, alt, to_svg(figure, "slices", alt), pd.concat(drawn))
+
+
+def _put_ticks(axis_of_panel: Any, axis: Axis) -> None:
+    places, texts = zip(*axis.ticks, strict=True)
+    # Below a panel it would meet its neighbour.
+    axis_of_panel.set_ticks(places, [text.replace("not there", "not\nthere") for text in texts])
+
+
+def pairs(results: Results) -> Figure | None:
+    """Draw the value over the two most important parameters: its smoothed mean, and the trials on it."""
+    from matplotlib import rc_context
+
+    panels_of = [(n, m, trials, parameters_of(results, trials, 2)) for n, m, trials in searches(results)]
+    panels_of = [item for item in panels_of if len(item[3]) == 2 and (item[2]["state"] == "complete").any()][
+        :MOST_PANELS
+    ]
+    if not panels_of:
+        return None
+    drawn = []
+    with rc_context(STYLE):
+        figure, panels = grid(len(panels_of), height=2.2)
+        for panel, (name, model, trials, parameters) in zip(panels, panels_of, strict=False):
+            complete = trials[trials["state"] == "complete"]
+            axes = _axes(results, model, complete, parameters)
+            places = np.column_stack([axes[parameter].place(complete[parameter]) for parameter in parameters])
+            values = complete["value"].to_numpy(dtype=float)
+            ends = range_of(complete["value"])
+            drawn.append(
+                complete[["data", "model", "repeat", "fold", "number", "value"]].assign(
+                    **{f"{way} parameter": parameter for way, parameter in zip("xy", parameters, strict=True)},
+                    **{
+                        f"{way} setting": complete[p].astype(object).where(complete[p].notna(), "not there").astype(str)
+                        for way, p in zip("xy", parameters, strict=True)
+                    },
+                )
+            )
+            lows = [(ABSENT if axes[parameter].has_absent else 0) - 0.06 for parameter in parameters]
+            edges = [np.linspace(low, 1.06, _CELLS + 1) for low in lows]
+            mesh = panel.pcolormesh(
+                *edges,
+                _smoothed(places, values, edges),
+                cmap="viridis",
+                vmin=ends[0],
+                vmax=ends[1],
+                alpha=0.75,
+                linewidth=0,
+            )
+            panel.scatter(
+                places[:, 0],
+                places[:, 1],
+                c=values,
+                s=9,
+                cmap="viridis",
+                vmin=ends[0],
+                vmax=ends[1],
+                edgecolors=INK,
+                linewidths=0.4,
+            )
+            for at, parameter in enumerate(parameters):
+                _put_ticks((panel.xaxis, panel.yaxis)[at], axes[parameter])
+            panel.set_xlim(edges[0][0], edges[0][-1])
+            panel.set_ylim(edges[1][0], edges[1][-1])
+            panel.set_xlabel(axes[parameters[0]].name)
+            panel.set_ylabel(axes[parameters[1]].name)
+            panel.set_title(short(f"{model} on {name}", 34))
+            bar = figure.colorbar(mesh, ax=panel, pad=0.02, aspect=30)
+            bar.outline.set_visible(False)
+            bar.ax.tick_params(labelsize=7)
+        caption = (
+            "The mean of the values of trials near each place, by a normal kernel; empty where there are none. Points are trials, "
+            "the lighter the better; the two most important parameters of each search."
+        )
+        alt = "Value of trials over the two most important parameters of each search."
+        return Figure("pair", "Value by two parameters", caption, alt, to_svg(figure, "pair", alt), pd.concat(drawn))
+
+
+def _smoothed(places: Any, values: Any, edges: list[Any]) -> Any:
+    """Return the kernel-weighted mean of the values in each cell; NaN where no trial is near."""
+    centres = np.stack(np.meshgrid(*[(edge[:-1] + edge[1:]) / 2 for edge in edges]), axis=-1)
+    away = ((centres[:, :, np.newaxis] - places) ** 2).sum(axis=-1)
+    weights = np.exp(-away / (2 * _BANDWIDTH**2))
+    total = weights.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.where(total > _NEAR, (weights * values).sum(axis=-1) / np.maximum(total, 1e-300), np.nan)
 
 
 def trials_front(results: Results) -> Figure | None:
