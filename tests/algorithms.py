@@ -1,5 +1,7 @@
 """Every algorithm with settings for small problems. A new one in the table needs a line here; many tests go over all."""
 
+import pytest
+
 from nnexp import GeneticAlgorithm
 from nnexp.training import ALGORITHMS
 
@@ -47,4 +49,7 @@ def small(name):
 
 
 EVERY = [*ALGORITHMS, *VARIANTS]
+# The same for tests of which those that are made of others, and variants, run with the slow ones.
+SLOWER = ("chain", "alternate", *VARIANTS)
+PARTLY = [pytest.param(name, marks=pytest.mark.slow) if name in SLOWER else name for name in EVERY]
 EVOLVING = [name for name in EVERY if not small(name).uses_gradient]

@@ -18,7 +18,7 @@ from sklearn.preprocessing import scale
 
 from nnexp import BackpropMLP, Checkpoint, ProgressBar, SweepCV, cross_validate
 from nnexp.saving import SavingError
-from tests.algorithms import EVERY, small
+from tests.algorithms import EVERY, PARTLY, SLOWER, small
 from tests.forked import Forked
 from tests.plans import problem_of
 
@@ -44,7 +44,7 @@ class Recorder:
         self.calls.append("end")
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
+@pytest.mark.parametrize("algorithm", PARTLY)
 def test_a_callback_sees_every_step_and_changes_nothing(algorithm):
     recorder = Recorder()
     algorithm = small(algorithm)
@@ -113,7 +113,7 @@ CROSSED = {"n_networks": 3, "validation": "cross", "n_iter_no_change": 6, "max_i
 @pytest.mark.parametrize(
     ("algorithm", "more"),
     [
-        *((name, {}) for name in EVERY),
+        *(pytest.param(name, {}, marks=pytest.mark.slow if name in SLOWER else ()) for name in EVERY),
         *(
             pytest.param(name, CROSSED, marks=() if name in ("backprop", "genetic") else pytest.mark.slow)
             for name in EVERY

@@ -55,6 +55,7 @@ def test_a_regression_gives_the_mean_and_the_standard_deviation_of_its_members()
         BackpropMLP(**SMALL).fit(*IRIS).predict(IRIS[0], return_std=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["backprop", GeneticAlgorithm(population_size=12)])
 def test_a_network_is_the_same_in_a_stack_of_any_size_and_in_any_number_of_processes(algorithm):
     model = BackpropMLP(**SMALL, algorithm=algorithm, validation="none", n_networks=3)

@@ -197,7 +197,13 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("algorithm", "found_by"), FAULTS, ids=[type(own).__name__ for own, _ in FAULTS])
+@pytest.mark.parametrize(
+    ("algorithm", "found_by"),
+    [
+        pytest.param(own, by, id=type(own).__name__, marks=pytest.mark.slow if is_composed(own) else ())
+        for own, by in FAULTS
+    ],
+)
 def test_a_planted_fault_of_an_algorithm_is_found_and_said(algorithm, found_by):
     with pytest.raises(AssertionError) as caught:
         check_algorithm(algorithm)

@@ -67,6 +67,8 @@ class SweepSays(NamedTuple):
         One model to go on with, as a file has it: what was chosen and what did not vary; empty if there is none.
     name : str
         What it is called there: best, or with the data set and the model where several are tuned.
+    task : {"classification", "regression"}
+        That of the data set.
     """
 
     data: str
@@ -74,16 +76,22 @@ class SweepSays(NamedTuple):
     lines: list[str]
     settings: dict[str, Any]
     name: str = "best"
+    task: str = "classification"
 
     @property
     def as_toml(self) -> str:
-        """The settings as a model of an experiment file."""
-        return "\n".join(
-            [
-                f"[model.{_toml_key(self.name)}]",
-                *(f"{_toml_key(name)} = {_toml(value)}" for name, value in self.settings.items()),
-            ]
-        )
+        """The settings as a model of an experiment file, and as a comment in Python."""
+        lines = [f"{_toml_key(name)} = {_toml(value)}" for name, value in self.settings.items()]
+        in_python = [f"# in Python: {self.as_python}"] if all(map(str.isidentifier, self.settings)) else []
+        return "\n".join([f"[model.{_toml_key(self.name)}]", *lines, *in_python])
+
+    @property
+    def as_python(self) -> str:
+        """The model in Python."""
+        path = self.settings.get("class", {}).get(self.task, "nnexp.BackpropMLP")
+        task = [repr(self.task)] if path.startswith("nnexp.") and self.task == "regression" else []
+        settings = {name: value for name, value in self.settings.items() if name not in ("class", "encoder")}
+        return f"{path.rpartition('.')[2]}({', '.join([*task, *(f'{name}={value!r}' for name, value in settings.items())])})"
 
 
 def sweep_sentences(results: Results) -> list[SweepSays]:
@@ -111,7 +119,9 @@ def sweep_sentences(results: Results) -> list[SweepSays]:
     named = []
     for says in answers:
         name = "-".join(["best", *([says.data] if n_data > 1 else []), *([says.model] if n_models > 1 else [])])
-        named.append(SweepSays(says.data, says.model, says.lines, says.settings, name))
+        of_data = results.runs[results.runs["data"] == says.data]
+        tasks = [str(task) for task in of_data["task"]] if "task" in of_data else []
+        named.append(SweepSays(*says[:4], name, tasks[0] if tasks else says.task))
     return named
 
 

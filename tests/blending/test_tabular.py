@@ -187,6 +187,7 @@ def cost_of(model):
     return float((rows["evaluations"] * (hidden + 100)).sum())
 
 
+@pytest.mark.slow
 def test_a_contest_gives_up_the_worse_half_and_costs_what_was_asked_for():
     X, y = load_diabetes(return_X_y=True)
     settings = {"task": "regression", "n_networks": 4, "random_state": 0}

@@ -53,6 +53,7 @@ def test_splits_that_differ_are_left_out_and_said(run, capsys):
     assert said in " ".join((results.folder / "report.md").read_text().split())
 
 
+@pytest.mark.slow
 def test_nothing_in_common_is_a_sentence_and_writes_nothing(run, capsys, tmp_path):
     first, second = run("first", {"a": 2}), run("second", {"b": 8}, seed=1)
     assert main(["compare", first, second, "--name", "both"]) != 0
@@ -60,6 +61,7 @@ def test_nothing_in_common_is_a_sentence_and_writes_nothing(run, capsys, tmp_pat
     assert not (tmp_path / "results" / "both").exists()
 
 
+@pytest.mark.slow
 def test_different_data_under_one_name_are_left_out(run, tmp_path):
     frame = pd.DataFrame({"u": np.arange(60.0), "y": ["p", "q"] * 30})
     own = '[data.iris]\n[data.mine]\npath = "{}"\ntarget = "y"\ntask = "classification"\n'

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
+from nnexp import BackpropMLP
 from nnexp.report import sweep_sentences
 from nnexp.report.tuning import SweepSays
 
@@ -142,7 +143,9 @@ def test_without_a_completed_trial_there_is_no_answer():
     none = results([(0.02, "tanh")])
     none.trials["state"] = "fail"
     none.tuned["best"] = pd.NA
-    assert sweep_sentences(none) == [("iris", "tuned", ["No trial of any study was completed."], {}, "best")]
+    assert sweep_sentences(none) == [
+        ("iris", "tuned", ["No trial of any study was completed."], {}, "best", "classification")
+    ]
     once = results([(0.02, "tanh")], nested=False)
     once.trials["state"] = "fail"
     assert sweep_sentences(once) == []
@@ -160,7 +163,19 @@ values = st.recursive(
 def test_what_is_to_be_pasted_is_read_back_as_it_is(settings):
     says = SweepSays("iris", "tuned", [], settings, "best-a b")
     assert tomllib.loads(says.as_toml) == {"model": {"best-a b": settings}}
-    assert says.as_toml.count("\n") == len(settings)
+    assert says.as_toml.count("\n") == len(settings) + all(map(str.isidentifier, settings))
+
+
+def test_the_model_stands_there_in_python_too():
+    says = SweepSays("cars", "tuned", [], {"hidden_layer_sizes": [8, 4], "optimizer": "adam"}, task="regression")
+    assert (
+        says.as_toml.splitlines()[-1]
+        == "# in Python: BackpropMLP('regression', hidden_layer_sizes=[8, 4], optimizer='adam')"
+    )
+    made = eval(says.as_python, {"BackpropMLP": BackpropMLP})
+    assert made.get_params() == BackpropMLP("regression", hidden_layer_sizes=[8, 4], optimizer="adam").get_params()
+    tree = {"class": {"classification": "sklearn.tree.DecisionTreeClassifier"}, "encoder": "none", "max_depth": 2}
+    assert SweepSays("iris", "tuned", [], tree).as_python == "DecisionTreeClassifier(max_depth=2)"
 
 
 def test_none_is_a_word_in_a_file():

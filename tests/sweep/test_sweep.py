@@ -354,8 +354,9 @@ RATES = {"learning_rate": {"low": 0.001, "high": 0.1, "log": True}, "batch_size"
 @pytest.mark.parametrize(
     ("sampler", "mode"),
     [
-        ("tpe", "deterministic"), ("random", "deterministic"), ("quasi_random", "deterministic"), ("cma_es", "deterministic"),
-        ("tpe", "elastic"), ("random", "elastic"),
+        ("tpe", "deterministic"), ("random", "elastic"),
+        *(pytest.param(name, "deterministic", marks=pytest.mark.slow) for name in ("random", "quasi_random", "cma_es")),
+        pytest.param("tpe", "elastic", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_known_settings_are_the_first_trials(sampler, mode, tmp_path):

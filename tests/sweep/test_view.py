@@ -177,7 +177,7 @@ def test_a_grid_smaller_than_a_batch_is_done_as_a_whole_too(tmp_path, load):
     assert len({tuple(t.params.items()) for t in study.trials()}) == 6
 
 
-@pytest.mark.parametrize("mode", ["deterministic", "elastic"])
+@pytest.mark.parametrize("mode", ["deterministic", pytest.param("elastic", marks=pytest.mark.slow)])
 def test_what_others_do_there_is_left_alone(tmp_path, view, load, request, mode):
     place = str(tmp_path / "store")
     run(place, toy(), view=view, n_trials=4, mode=mode)

@@ -9,12 +9,12 @@ import pytest
 from nnexp import Algorithm, GeneticAlgorithm, Network
 from nnexp.training import Backprop, Stopping, Training
 from nnexp.training.algorithm import State, StepReport
-from tests.algorithms import EVERY, EVOLVING, small
+from tests.algorithms import EVERY, EVOLVING, PARTLY, SLOWER, small
 from tests.training.problems import make_both, seeds
 
 # The mode of descent says nothing to what has no gradient.
 MODES = [
-    (name, mode)
+    pytest.param(name, mode, marks=pytest.mark.slow if name in SLOWER else ())
     for name in EVERY
     for mode in (["stochastic", "mini-batch", "batch"] if name not in EVOLVING else ["mini-batch"])
 ]
@@ -49,7 +49,7 @@ def test_a_network_trained_in_a_stack_of_8_equals_the_same_network_trained_alone
         assert together.n_iter[i] == alone.n_iter[0]
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
+@pytest.mark.parametrize("algorithm", PARTLY)
 def test_members_that_stop_early_do_not_disturb_the_others(algorithm):
     problem, descent = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
     stopping = Stopping(max_iter=60, patience=3, tol=0.0)
@@ -64,7 +64,7 @@ def test_members_that_stop_early_do_not_disturb_the_others(algorithm):
         assert len(together.history[i]) == together.n_iter[i]
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
+@pytest.mark.parametrize("algorithm", PARTLY)
 @pytest.mark.parametrize("between", [copy.deepcopy, lambda training: pickle.loads(pickle.dumps(training))])
 def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, between):
     problem, descent = problem_of(algorithm, optimizer="adam")
@@ -75,7 +75,7 @@ def test_training_interrupted_and_saved_goes_on_to_the_same_bits(algorithm, betw
     assert [row["error"] for row in parts.history[0]] == [row["error"] for row in whole.history[0]]
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
+@pytest.mark.parametrize("algorithm", PARTLY)
 def test_a_stack_whose_members_stopped_at_different_steps_goes_on_like_each_alone(algorithm):
     """Patience is set so that members stop by it at different steps; then all go on for some steps."""
     problem, descent = problem_of(algorithm, members=4, validation=15, learning_rate=0.05)
@@ -103,7 +103,7 @@ def test_patience_counts_on_where_training_goes_on():
     assert steps(30, 30) == 12 + 10  # stopped by patience, it has all of it again
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
+@pytest.mark.parametrize("algorithm", PARTLY)
 def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm):
     problem, descent = problem_of(algorithm, validation=20, learning_rate=0.05)
     turned, _ = problem_of(algorithm, validation=20, learning_rate=0.05)
@@ -119,7 +119,7 @@ def test_with_other_data_the_errors_on_the_old_ones_count_for_nothing(algorithm)
     assert new < 0.95 * old
 
 
-@pytest.mark.parametrize("algorithm", EVERY)
+@pytest.mark.parametrize("algorithm", PARTLY)
 def test_the_parameters_kept_are_those_with_the_lowest_validation_error(algorithm):
     problem, descent = problem_of(algorithm, validation=20, learning_rate=0.1, n=40)
     training = train(small(algorithm), problem, descent, Stopping(80, 1000, 0.0))
