@@ -172,6 +172,22 @@ def iman_davenport(chi2: float, n: int, k: int) -> float:
     return float((n - 1) * chi2 / rest) if rest > 1e-9 * n else float("inf")
 
 
+def sign_test(differences: Array) -> float:
+    """Return the two-sided p of the exact sign test; 1 where all differences are 0.
+
+    Zeros are dropped. How large a difference is does not count, so that differences of several kinds may stand together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sign_test(np.array([0.1, 20.0, 3.0, 1.0, 0.2, 0.1]))
+    0.03125
+    """
+    differences = np.asarray(differences, dtype=float)
+    n = int((differences != 0).sum())
+    return float(stats.binomtest(int((differences > 0).sum()), n).pvalue) if n else 1.0
+
+
 def wilcoxon(differences: Array) -> float:
     """Return the two-sided p of Wilcoxon's signed-rank test; 1 where all differences are 0.
 

@@ -22,6 +22,7 @@ from nnexp.statistics import (
     median_interval,
     paired_p_value,
     repeats_needed,
+    sign_test,
     signed_rank_probabilities,
     wilcoxon,
 )
@@ -278,6 +279,35 @@ def test_equal_models_on_ten_data_sets_are_told_apart_at_most_as_often_as_the_le
         plain.append(stats.ttest_1samp((sets[..., 0] - sets[..., 1]).ravel(), 0).pvalue < 0.05)
     assert np.mean(said) <= 0.05
     assert np.mean(plain) > 0.10
+
+
+@pytest.mark.slow
+def test_equal_models_on_data_sets_of_two_kinds_are_told_apart_at_most_as_often_as_the_level_says(monkeypatch):
+    """Twelve data sets, half of them with another score, and three models of which none is better."""
+    monkeypatch.setattr(own, "signed_rank_probabilities", lambda differences, rope: (np.nan,) * 3)
+    monkeypatch.setattr(own, "median_interval", lambda differences: (0.0, 0.0))
+    rng, said = np.random.default_rng(8), []
+    for _ in range(150):
+        results = make_results(
+            {
+                f"s{i}": {model: list(0.8 + rng.normal(0, 0.03) + rng.normal(0, 0.02, 5)) for model in "xyz"}
+                for i in range(12)
+            },
+            repeats=1,
+        )
+        runs = results.runs
+        of_numbers = runs["data"].isin([f"s{i}" for i in range(6)])
+        runs["task"] = np.where(of_numbers, "regression", "classification")
+        runs["r2"], runs["accuracy"] = runs["accuracy"].where(of_numbers), runs["accuracy"].mask(of_numbers)
+        said.append(verdict(results))
+    assert np.mean(said) <= 0.05
+
+
+def test_the_sign_test_is_scipys_and_counts_no_ties():
+    assert sign_test(np.array([1.0, 2.0, 3.0, -1.0, 0.0])) == pytest.approx(
+        2 * (1 + 4) / 2**4
+    )  # by hand: at most one of four
+    assert sign_test(np.zeros(5)) == 1.0
 
 
 def correlated_differences(rng, trials, mean, spread=0.02, n=10, ratio=0.25):

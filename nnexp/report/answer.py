@@ -30,6 +30,10 @@ _WILCOXON = (
     "Wilcoxon's signed-rank test with the data sets as the sample, one mean score each, adjusted by Holm's method over all pairs "
     "of models; the interval is that of the median difference, by a bootstrap over the data sets."
 )
+_SIGNS = (
+    "Sign test: on how many data sets each of two models has the higher mean score, whichever score that is; adjusted by Holm's "
+    "method over all pairs of models."
+)
 _RANKS = "Mean over the data sets of the rank of each model's mean score."
 _BAYES = "Bayesian correlated t-test (Corani and Benavoli 2015)."
 # With this probability models are said to be practically equal.
@@ -169,15 +173,8 @@ def _on_several(comparison: Comparison) -> Claim:
         return _claim(
             comparison, text, f"{_RANKS} The p is the smallest that Wilcoxon's signed-rank test can have.", numbers
         )
-    if len(kinds) > 1:
-        text = (
-            f"No best model is shown across the data sets: their scores are of several kinds ({listed(kinds)}), which no test of "
-            f"means can put together. {lead}."
-        )
-        tested = [_across_part(pair, comparison) for _, pair in row.iterrows() if not np.isnan(pair["p_holm"])]
-        if tested:
-            text += f" By kind: {'; '.join(tested)}."
-        return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers)
+    if len(kinds) > 1 and len(comparison.by_rank):
+        return _by_rank(comparison, lead, kinds, numbers)
     if row.empty:
         failed = (comparison.cells["failed"] > 0).any()
         why = "failed runs" if failed else "missing runs"
@@ -209,6 +206,34 @@ def _on_several(comparison: Comparison) -> Claim:
     else:
         text = f"No best model is shown across the {n} data sets: {lead}, but chance could explain that: {typical}."
     return _claim(comparison, text, f"{_RANKS} {_WILCOXON}", numbers, [best, second])
+
+
+def _by_rank(comparison: Comparison, lead: str, kinds: list[str], numbers: dict[str, Any]) -> Claim:
+    """Say who is better where scores are of several kinds: by who is ahead on how many data sets."""
+    best, second, n = str(comparison.best), str(comparison.second), len(comparison.data)
+    table = comparison.by_rank
+    pair = table[(table["model"] == best) & (table["other"] == second)].iloc[0]
+    numbers |= {key: _plain(pair[key]) for key in ("wins", "ties", "losses", "p", "p_holm")}
+    models = int(comparison.leaderboard["mean_rank"].notna().sum())
+    of = "" if models == 2 else f", the next best of {models} models,"
+    ties = f", equal on {pair['ties']}" if pair["ties"] else ""
+    tested = f"sign test, {p_equals(pair['p_holm'])}"
+    if pair["p_holm"] < st.LEVEL:
+        text = f"{best} is better than {second}{of} on data sets like these: ahead on {pair['wins']} of {n}{ties} ({tested})."
+    else:
+        text = f"No best model is shown across the {n} data sets: {lead}, but chance could explain that ({tested})."
+    text += (
+        f" The scores are of several kinds ({listed(kinds)}): only who is ahead counts, not by how much, which shows less than a "
+        "test of one score would."
+    )
+    across = comparison.across
+    rows = (
+        across[across["model"].isin([best, second]) & across["other"].isin([best, second])] if len(across) else across
+    )
+    parts = [_across_part(row, comparison) for _, row in rows.iterrows() if not np.isnan(row["p_holm"])]
+    if parts:
+        text += f" By kind: {'; '.join(parts)}."
+    return _claim(comparison, text, f"{_RANKS} {_SIGNS}" + (f" {_WILCOXON}" if parts else ""), numbers, [best, second])
 
 
 def _across_part(lead: Any, comparison: Comparison) -> str:

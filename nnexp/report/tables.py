@@ -62,6 +62,9 @@ class Comparison:
         A row for each metric that decides on two data sets or more and each pair of models that have a mean on all of them: wins,
         ties, losses, whom the signed ranks favour (1, 0, or -1 for the other), the median difference with its bootstrap
         interval, Wilcoxon's p, adjusted over the pairs of the metric, and Bayesian probabilities for the pairs of the best model.
+    by_rank : pandas.DataFrame
+        Where the scores of the data sets are of several kinds, a row for each pair of models that have a mean on all data sets:
+        wins, ties, losses, and the p of the sign test, adjusted over the pairs. Empty for one kind, or fewer than 6 data sets.
     friedman : pandas.DataFrame
         A row for each such metric: the models and data sets that took part, Friedman's test, Nemenyi's critical difference.
     design : pandas.DataFrame
@@ -82,6 +85,7 @@ class Comparison:
     leaderboard: pd.DataFrame
     differences: pd.DataFrame
     across: pd.DataFrame
+    by_rank: pd.DataFrame
     friedman: pd.DataFrame
     design: pd.DataFrame
     best: str | None
@@ -116,7 +120,21 @@ def numbers_of(results: Results) -> tuple[Comparison, pd.DataFrame]:
     across, friedman = across_data_sets(cells, [str(m) for m in board.index], metric, rope)
     design = _design(differences, runs, best, second, data, experiment) if best and second else pd.DataFrame()
     comparison = Comparison(
-        models, data, metric, rope, cells, board, differences, across, friedman, design, best, second, [], []
+        models,
+        data,
+        metric,
+        rope,
+        cells,
+        board,
+        differences,
+        across,
+        by_ranks(cells, order, metric),
+        friedman,
+        design,
+        best,
+        second,
+        [],
+        [],
     )
     return comparison, runs
 
@@ -299,6 +317,26 @@ def across_data_sets(
             })  # fmt: skip
     friedman = pd.DataFrame(tests, columns=["metric", "data_sets", "models", "chi2", "f", "p", "critical_difference"])
     return pd.DataFrame(rows, columns=_ACROSS), friedman
+
+
+_BY_RANK = ["data_sets", "model", "other", "wins", "ties", "losses", "p", "p_holm"]
+
+
+def by_ranks(cells: pd.DataFrame, models: list[str], metric: dict[str, str]) -> pd.DataFrame:
+    """Test all pairs of models by who is ahead on each data set, where scores are of several kinds; see `Comparison`."""
+    if len(set(metric.values())) < 2 or len(metric) < st.FEWEST_DATA_SETS:
+        return pd.DataFrame(columns=_BY_RANK)
+    means = cells.pivot_table(index="data", columns="model", values="mean", sort=False, dropna=False, observed=False)
+    complete = [model for model in models if model in means and means[model].notna().all()]
+    rows = []
+    for i, j in zip(*np.triu_indices(len(complete), k=1), strict=True):
+        gap = np.round((means[complete[i]] - means[complete[j]]).to_numpy(dtype=float), 12)
+        rows.append({
+            "data_sets": len(gap), "model": complete[i], "other": complete[j], "wins": int((gap > 0).sum()),
+            "ties": int((gap == 0).sum()), "losses": int((gap < 0).sum()), "p": st.sign_test(gap),
+        })  # fmt: skip
+    adjusted = st.holm(np.array([row["p"] for row in rows], dtype=float))
+    return pd.DataFrame([{**row, "p_holm": p} for row, p in zip(rows, adjusted, strict=True)], columns=_BY_RANK)
 
 
 def _design(
