@@ -194,7 +194,8 @@ def show(results: Results, console: Terminal) -> None:
         console.print(escape("\n".join(says.lines)), emoji=False)
         if says.settings:
             console.print(escape(says.as_toml), soft_wrap=True, emoji=False)
-    console.print(escape("\n" + "\n".join(claim.text for claim in comparison.answer) + "\n"))
+    first, *rest = (escape(claim.text) for claim in comparison.answer)
+    console.print("\n" + "\n".join([f"[bold]{first}[/bold]", *rest]) + "\n")
 
 
 def _print_table(head: list[str], rows: Sequence[list[str]], console: Terminal) -> None:

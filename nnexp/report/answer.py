@@ -65,10 +65,10 @@ def _claims(comparison: Comparison) -> list[Claim]:
         return [_said("Fewer than two models finished on all data sets, so that there is no ranking.")]
     claims = [_on_one(comparison) if len(comparison.data) == 1 else _on_several(comparison)]
     if len(comparison.data) > 1:
-        claims += [sentence for sentence in (_single_sets(comparison),) if sentence]
-    claims += [
-        sentence for sentence in (_against_others(comparison), _cost(comparison), _beyond(comparison)) if sentence
-    ]
+        further = [_grouped(comparison), _single_sets(comparison), _against_others(comparison)]
+    else:
+        further = [_grouped(comparison)]
+    claims += [claim for claim in (*further, _cost(comparison), _beyond(comparison)) if claim]
     return claims
 
 
@@ -234,6 +234,41 @@ def _by_rank(comparison: Comparison, lead: str, kinds: list[str], numbers: dict[
     if parts:
         text += f" By kind: {'; '.join(parts)}."
     return _claim(comparison, text, f"{_RANKS} {_SIGNS}" + (f" {_WILCOXON}" if parts else ""), numbers, [best, second])
+
+
+def _grouped(comparison: Comparison) -> Claim | None:
+    """Say of each further model whether it can be told from the best one."""
+    best, second = str(comparison.best), comparison.second
+    if len(comparison.data) == 1:
+        table, where, test = comparison.differences, "", _T_TEST
+        rows = table[table["model"] == best].assign(sign=lambda t: np.sign(t["difference"]))
+    else:
+        is_by_rank = len(comparison.by_rank) > 0
+        table = comparison.by_rank if is_by_rank else comparison.across
+        where, test = "Across the data sets ", _SIGNS if is_by_rank else _WILCOXON
+        if table.empty or (not is_by_rank and len(set(comparison.metric.values())) > 1):
+            return None
+        sign = table["wins"] - table["losses"] if is_by_rank else table["favours"]
+        turned = table["other"] == best
+        rows = table.assign(
+            sign=np.sign(np.where(turned, -sign, sign)), other=np.where(turned, table["model"], table["other"])
+        )
+        rows = rows[(table["model"] == best) | turned]
+    rows = rows[(rows["other"] != second) & rows["p"].notna()]
+    if rows.empty:
+        return None
+    is_clear = rows["p_holm"] < st.LEVEL
+    groups = [
+        ("is clearly better than", rows.loc[is_clear & (rows["sign"] > 0), "other"]),
+        ("is clearly worse than", rows.loc[is_clear & (rows["sign"] < 0), "other"]),
+        ("cannot be told from", rows.loc[~(is_clear & (rows["sign"] != 0)), "other"]),
+    ]
+    parts = [
+        f"{verb} {listed([str(name) for name in names], 8, 'more models')}" for verb, names in groups if len(names)
+    ]
+    numbers = {"clear": int(is_clear.sum()), "tested": len(rows)}
+    text = f"{where}{best} {'; it '.join(parts)}."
+    return _claim(comparison, text, test, numbers, [best, *map(str, rows["other"])])
 
 
 def _across_part(lead: Any, comparison: Comparison) -> str:

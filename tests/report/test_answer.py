@@ -45,6 +45,7 @@ GOLDEN = {
         "No best model is shown across the 6 data sets: x has the best mean rank, 1.0 of 3, and is ahead of y, the next, on 6 of 6 "
         "data sets, but chance could explain that: the median difference in accuracy is +15.2 points (95 % interval +14.4 to +15.3 "
         "points, p = 0.094). "
+        "Across the data sets x cannot be told from z. "
         "On single data sets, x is clearly better than y on a (+15.3 points of accuracy, 95 % interval +13.1 to +17.5 points), "
         "b (+15.3 points of accuracy, 95 % interval +12.4 to +18.2 points), c (+14.6 points of accuracy, 95 % interval +10.1 to "
         "+19.2 points) and 3 more data sets. "
@@ -55,6 +56,15 @@ GOLDEN = {
         lambda: make_results({"a": {"x": around(0.901, seed=1), "y": around(0.900, seed=2)}}),
         "No best model is shown on a: x has the highest mean accuracy, but chance could explain its lead over y, the other model: "
         "+0.6 points of accuracy (95 % interval -1.5 to +2.6 points, p = 0.548). "
+        "The cost of x, for a fit: 1 k evaluations, 500 ms. "
+        "One data set says nothing about others.",
+    ),
+    "four models on one": (
+        lambda: make_results(
+            {"a": {"x": around(0.9, seed=1), "y": around(0.899, seed=2), "v": around(0.6, seed=3), "w": around(0.89, seed=4)}}
+        ),
+        "No best model is shown on a: x has the highest mean accuracy, but chance could explain its lead over y, the next best of 4 "
+        "models: +0.6 points of accuracy (95 % interval -1.5 to +2.6 points, p = 1.000). x is clearly better than v; it cannot be told from w. "
         "The cost of x, for a fit: 1 k evaluations, 500 ms. "
         "One data set says nothing about others.",
     ),
@@ -112,6 +122,7 @@ GOLDEN = {
         "No best model is shown across the 6 data sets: x has the best mean rank, 1.0 of 3, and is ahead of y, the next, on 6 of 6 data "
         "sets, but chance could explain that (sign test, p = 0.094). The scores are of several kinds (accuracy and r2): only who is "
         "ahead counts, not by how much, which shows less than a test of one score would. "
+        "Across the data sets x cannot be told from z. "
         "On single data sets, x is clearly better than y on a (+15.3 points of accuracy, 95 % interval +13.1 to +17.5 points), "
         "b (+15.3 points of accuracy, 95 % interval +12.4 to +18.2 points), c (+14.6 points of accuracy, 95 % interval +10.1 to "
         "+19.2 points) and 3 more data sets. "
