@@ -36,6 +36,8 @@ _SIGNS = (
 )
 _RANKS = "Mean over the data sets of the rank of each model's mean score."
 _BAYES = "Bayesian correlated t-test (Corani and Benavoli 2015)."
+# Data sets that a sentence names with their difference.
+_NAMED = 3
 # With this probability models are said to be practically equal.
 _SURE = 0.95
 
@@ -293,20 +295,24 @@ def _single_sets(comparison: Comparison) -> Claim | None:
         return _claim(comparison, text, _T_TEST, {}, [best, second])
     clear = pairs[pairs["clear"]].copy()
     clear["size"] = clear["difference"].abs()
-    numbers = {"clear": len(clear), "tested": int(pairs["p"].notna().sum())}
+    numbers: dict[str, Any] = {"clear": len(clear), "tested": int(pairs["p"].notna().sum())}
     if clear.empty:
         text = f"On no single data set is the difference of {best} and {second} clear: chance could explain each."
         return _claim(comparison, text, _T_TEST, numbers, [best, second])
     parts = []
     for sign, word in ((1, "better"), (-1, "worse")):
         side = clear[np.sign(clear["difference"]) == sign]
-        named = []
+        named: list[str] = []
         for _, row in side.iterrows():
             metric = comparison.metric[row["data"]]
             interval = interval_in_words(metric, row["difference"], row["half_width"])
+            if len(named) <= _NAMED:  # so many are named where there are no more
+                numbers |= {
+                    f"{key} on {row['data']}": _plain(row[key]) for key in ("difference", "half_width", "p_holm")
+                }
             named.append(f"{row['data']} ({in_words(metric, row['difference'])} of {metric}, 95 % interval {interval})")
         if named:
-            parts.append(f"clearly {word} than {second} on {listed(named, 3, 'more data sets')}")
+            parts.append(f"clearly {word} than {second} on {listed(named, _NAMED, 'more data sets')}")
     text = f"On single data sets, {best} is {' and '.join(parts)}."
     return _claim(comparison, text, _T_TEST, numbers, [best, second])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,6 +166,9 @@ def tables_of(results: Results, comparison: Comparison) -> dict[str, Table]:
             NOTES["head_to_head"],
             "map",
         ),
+        Table(
+            "settings", "What the models differ in", *differing(results.experiment["model"]), NOTES["settings"], "text"
+        ),
         _differences_table(comparison),
         _across_table(comparison),
         _design_table(comparison),
@@ -295,6 +299,10 @@ def design_sentences(results: Results, comparison: Comparison) -> list[str]:
 
 
 NOTES = {
+    "settings": (
+        "Settings that are the same for all are left out; — is what a model's class has by itself. All of them stand below, where "
+        "it is told how this was made."
+    ),
     "leaderboard": (
         "Scores are means over the data sets of a task, ± half of the 95 % confidence interval over splits. Evaluations and "
         "seconds add up one fit, the median, on each data set; the folds of a BackpropMLP train together, and the seconds of "
@@ -487,6 +495,35 @@ def problem_tables(results: Results) -> list[Table]:
             )
         )
     return rows
+
+
+def differing(models: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return a head and a row for each model with the settings in which they differ; no row where they differ in none.
+
+    Examples
+    --------
+    >>> differing({"a": {"max_iter": 5, "algorithm": "snes"}, "b": {"max_iter": 5, "space": {"l2": [0, 1]}}})
+    (['model', 'algorithm', 'space.l2'], [['a', '"snes"', '—'], ['b', '—', '[0, 1]']])
+    """
+    flat = {name: _flat(settings) for name, settings in models.items()}
+    keys = dict.fromkeys(key for settings in flat.values() for key in settings)
+    apart = [key for key in keys if len({settings.get(key) for settings in flat.values()}) > 1]
+    if not apart:
+        return [], []
+    return ["model", *apart], [[name, *(settings.get(key, "—") for key in apart)] for name, settings in flat.items()]
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings as texts, those of a mapping each by itself; of classes the last part of their names."""
+    texts: dict[str, str] = {}
+    for name, value in settings.items():
+        if name == "class":
+            texts[name] = " / ".join(dict.fromkeys(str(path).rpartition(".")[2] for path in value.values()))
+        elif isinstance(value, dict) and value:
+            texts |= {f"{name}.{part}": json.dumps(of, ensure_ascii=False, default=str) for part, of in value.items()}
+        else:
+            texts[name] = json.dumps(value, ensure_ascii=False, default=str)
+    return texts
 
 
 def settings_of(model: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nnexp.report import compare
+from nnexp.report.content import evidence_of
 from tests.report.tables import make_results
 from tests.test_statistics import around
 
@@ -218,3 +219,15 @@ def test_the_best_by_ranks_may_be_behind_by_the_test():
     said = comparison.answer[0].text
     assert said.startswith("No best model is shown across the 40 data sets")
     assert said.endswith("clearly favour y.")
+
+
+def test_the_evidence_of_a_sentence_about_single_data_sets_has_their_numbers():
+    comparison = compare(make_results(dict(list(WON.items())[:4])))
+    (claim,) = [claim for claim in comparison.answer if claim.text.startswith("On single data sets")]
+    table = comparison.differences.set_index("data")
+    for name in ("a", "b", "c"):
+        for key in ("difference", "half_width", "p_holm"):
+            assert claim.numbers[f"{key} on {name}"] == table.loc[name, key]
+    assert "difference on d" in claim.numbers
+    shown = {e["id"]: e for e in evidence_of(make_results(dict(list(WON.items())[:4])), comparison)}[claim.id]
+    assert "difference on a" in shown["numbers"]

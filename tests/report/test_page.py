@@ -277,3 +277,21 @@ print(hashlib.sha256((page + twin).encode()).hexdigest())
         assert done.returncode == 0, done.stderr
         seen.add(done.stdout)
     assert len(seen) == 1
+
+
+def test_settings_are_shown_where_models_differ_in_them(tmp_path):
+    results = make_results(SCORES, folder=tmp_path)
+    network = {"classification": "nnexp.BackpropMLP", "regression": "nnexp.BackpropMLP"}
+    tree = {"classification": "sklearn.tree.DecisionTreeClassifier", "regression": "sklearn.tree.DecisionTreeRegressor"}
+    results.experiment["model"] = {
+        "x": {"class": network, "max_iter": 5, "algorithm": {"name": "snes", "population_size": 8}},
+        "y": {"class": network, "max_iter": 5, "algorithm": {"name": "snes", "population_size": 16}},
+        "z": {"class": tree, "max_iter": 5, "algorithm": {"name": "snes"}, "note": "a | b"},
+    }
+    lines = write_report(results).with_suffix(".md").read_text().split("## What the models differ in")[1].splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
+    assert [name.replace("\\", "") for name in table[0]] == ["model", "class", "algorithm.population_size", "note"]
+    assert table[2] == ["x", "BackpropMLP", "8", "—"]
+    assert table[4][:3] == ["z", "DecisionTreeClassifier / DecisionTreeRegressor", "—"]
+    results.experiment["model"] = {name: {"class": network} for name in "xyz"}
+    assert "What the models differ in" not in write_report(results).read_text()
