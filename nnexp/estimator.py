@@ -505,14 +505,22 @@ class BackpropMLP(CallbackSupportMixin, BaseEstimator):
 
     @with_callbacks
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any, fold: Array | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any,
+        y_val: Any,
+        groups: Any,
+        fold: Array | None = None,
+        known: Any = None,
     ) -> BackpropMLP:
         left = vars(self).get("_left") if self.warm_start else None
         if left is not None and left.training is None:  # it ended in a way that nothing can go on from
             left = None
         settings = Settings.of(self._given())
-        encoder = None if left is None else left.model.encoder
-        data = self._data(X, y, sample_weight, groups, X_val, y_val, before=_Before(encoder, fold))
+        known = known if left is None else left.model.encoder
+        data = self._data(X, y, sample_weight, groups, X_val, y_val, before=_Before(known, fold))
         plan = plan_fit(settings, data, self.with_model, left)
         self._show(self._outcome(plan, self._train(plan, left, X, y), self.warm_start, left))
         return self
@@ -1071,6 +1079,11 @@ def settings_of(estimator: BackpropMLP) -> Settings:
 def fit_by_folds(estimator: BackpropMLP, X: Any, y: Any, sample_weight: Any, fold: Array) -> None:
     """Fit an estimator with ``validation="cross"`` by given folds: one for each sample, as many as there are networks."""
     estimator._fit(X, y, sample_weight, None, None, None, fold)
+
+
+def fit_laid_out(estimator: BackpropMLP, X: Any, y: Any, whole: Any) -> None:
+    """Fit an estimator to a part of a table; what a column is follows from the whole."""
+    estimator._fit(X, y, None, None, None, None, known=layout_of(estimator, whole))
 
 
 def key_of_plan(estimator: BackpropMLP, plan: Plan) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,8 +185,12 @@ def sign_test(differences: Array) -> float:
     0.03125
     """
     differences = np.asarray(differences, dtype=float)
-    n = int((differences != 0).sum())
-    return float(stats.binomtest(int((differences > 0).sum()), n).pvalue) if n else 1.0
+    return _sign_p(int((differences > 0).sum()), int((differences != 0).sum()))
+
+
+@lru_cache(10_000)  # of all pairs of many models
+def _sign_p(ahead: int, n: int) -> float:
+    return float(stats.binomtest(ahead, n).pvalue) if n else 1.0
 
 
 def wilcoxon(differences: Array) -> float:

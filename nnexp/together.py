@@ -29,7 +29,7 @@ from nnexp._errors import quoted
 from nnexp._names import is_number
 from nnexp._processes import let_workers_leave
 from nnexp.encoding import Layout
-from nnexp.estimator import BackpropMLP, layout_of, layout_rules, outcome_of, plan_of, show
+from nnexp.estimator import BackpropMLP, fit_laid_out, layout_of, layout_rules, outcome_of, plan_of, show
 from nnexp.fitting import Left, Plan, Settings, Shared
 from nnexp.fitting.settings import check_jobs
 from nnexp.training.loop import Training
@@ -177,6 +177,17 @@ def fit_together(
         return
     for fit, outcome in outcomes:
         show(fit.network, outcome)
+
+
+def fit_alone(fit: Fit) -> None:
+    """Fit one model as it fits itself; what the columns of a network are follows from the whole table there too."""
+    last = last_step(fit.model)
+    is_network = isinstance(last, BackpropMLP) and type(last).fit is BackpropMLP.fit
+    has_steps = isinstance(fit.model, Pipeline) and len(fit.model.steps) > 1
+    if fit.whole is None or not is_network or has_steps or fit.params:
+        fit.model.fit(fit.X, fit.y, **fit.params)
+    else:
+        fit_laid_out(last, fit.X, fit.y, fit.whole)
 
 
 def _watch(fits: Sequence[Fit], ready: list[tuple[Fit, Plan, Any]], watch: WatchFits) -> Any:

@@ -78,30 +78,43 @@ def run(given: argparse.Namespace, console: Terminal) -> int:
             style="yellow",
         )
     console.print(f"Report: {escape(str(report))}")
-    if place is not None:
-        _refit(specification, results, place, console)
+    if place is not None and not _refit(specification, results, place, console):
+        return 1
     return 1 if summary.failed else 0
 
 
-def _refit(specification: Specification, results: Results, place: Path, console: Terminal) -> None:
-    """Fit each winner to all samples of its data set, save it, and say so."""
+def _refit(specification: Specification, results: Results, place: Path, console: Terminal) -> bool:
+    """Fit each winner to all samples of its data set, save it, and say so; return whether all could be."""
     data = load_data(specification)
     models = {model.name: model for model in specification.models}
-    for says in sweep_sentences(results):
-        if not says.settings:
-            console.print(escape(f"{says.model} on {says.data} has no winner: nothing is fitted."), style="yellow")
-            continue
-        path = (
-            place
-            if says.name == "best"
-            else place.with_name(f"{place.stem}-{says.name.removeprefix('best-')}{place.suffix}")
-        )
-        refit(specification, data[says.data], models[says.model], says.settings, path)
-        console.print(
-            escape(
-                f"Fitted to all {len(data[says.data].y)} samples of {says.data}: {path}. nnexp.load({str(path)!r}) reads it."
+    told = {(says.data, says.model): says for says in sweep_sentences(results)}
+    refitted = True
+    for name, data_set in data.items():
+        for model in models.values():
+            if not model.space or data_set.task not in model.classes:
+                continue
+            says = told.get((name, model.name))
+            if says is None or not says.settings:
+                console.print(escape(f"{model.name} on {name} has no winner: nothing is fitted."), style="yellow")
+                refitted = False
+                continue
+            of = "" if says.name == "best" else f"-{says.name.removeprefix('best-')}"
+            path = place.with_name(f"{place.stem}{of}{place.suffix}")
+            try:
+                refit(specification, data_set, model, says.settings, path)
+            except Exception as error:  # of one winner: the others are fitted all the same
+                why = printable(str(error).strip().partition("\n")[0])
+                console.print(
+                    escape(f"{model.name} on {name} could not be fitted to all samples: {why}"), style="yellow"
+                )
+                refitted = False
+                continue
+            console.print(
+                escape(
+                    f"Fitted to all {len(data_set.y)} samples of {name}: {path}. nnexp.load({str(path)!r}) reads it."
+                )
             )
-        )
+    return refitted
 
 
 def sweep(given: argparse.Namespace, console: Terminal) -> int:

@@ -77,7 +77,7 @@ from nnexp.scoring import Guess, Scorer
 from nnexp.sweep.evaluation import cost_of
 from nnexp.sweep.store import Outcome, Store, Trial
 from nnexp.sweep.sweep import open_store, said_of_given_up
-from nnexp.together import Fit, can_stack, fit_together
+from nnexp.together import Fit, can_stack, fit_alone, fit_together
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,11 @@ def load_data(specification: Specification) -> dict[str, DataSet]:
     for name in specification.data:
         try:
             loaded[name] = _load(specification, name)
+            _ = loaded[name].layout  # which the columns decide
         except DataError as error:
             problems.append(str(error))
+        except (ValueError, TypeError) as error:  # of the columns
+            problems.append(f"data.{name}: {_first_line(error)}")
     if problems:
         raise DataError("\n".join(problems))
     return loaded
@@ -875,7 +878,7 @@ def execute(unit: list[Run], data: DataSet) -> list[dict[str, Any]]:
             fit_together(made)
         elif made:
             with made[0].watched():
-                made[0].model.fit(made[0].X, made[0].y)
+                fit_alone(made[0])
         return [_score(run, fit, data) for run, fit in zip(unit, fits, strict=True)]
 
 

@@ -220,7 +220,12 @@ def _by_rank(comparison: Comparison, lead: str, kinds: list[str], numbers: dict[
     of = "" if models == 2 else f", the next best of {models} models,"
     ties = f", equal on {pair['ties']}" if pair["ties"] else ""
     tested = f"sign test, {p_equals(pair['p_holm'])}"
-    if pair["p_holm"] < st.LEVEL:
+    if pair["p_holm"] < st.LEVEL and pair["wins"] < pair["losses"]:
+        text = (
+            f"No best model is shown across the {n} data sets: {lead}, but {second} is clearly ahead of it on more of them "
+            f"({pair['losses']} of {n}; {tested})."
+        )
+    elif pair["p_holm"] < st.LEVEL:
         text = f"{best} is better than {second}{of} on data sets like these: ahead on {pair['wins']} of {n}{ties} ({tested})."
     else:
         text = f"No best model is shown across the {n} data sets: {lead}, but chance could explain that ({tested})."

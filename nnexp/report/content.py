@@ -300,8 +300,8 @@ def design_sentences(results: Results, comparison: Comparison) -> list[str]:
 
 NOTES = {
     "settings": (
-        "Settings that are the same for all are left out; — is what a model's class has by itself. All of them stand below, where "
-        "it is told how this was made."
+        "Settings that are the same for all are left out; — is what a model's class has by itself, or is not tuned. All of them "
+        "stand below, where it is told how this was made."
     ),
     "leaderboard": (
         "Scores are means over the data sets of a task, ± half of the 95 % confidence interval over splits. Evaluations and "
@@ -505,7 +505,11 @@ def differing(models: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[lis
     >>> differing({"a": {"max_iter": 5, "algorithm": "snes"}, "b": {"max_iter": 5, "space": {"l2": [0, 1]}}})
     (['model', 'algorithm', 'space.l2'], [['a', '"snes"', '—'], ['b', '—', '[0, 1]']])
     """
-    flat = {name: _flat(settings) for name, settings in models.items()}
+    paths = {path for settings in models.values() for path in settings.get("class", {}).values()}
+    is_plain = len({path.rpartition(".")[2] for path in paths}) == len(
+        paths
+    )  # else classes are told apart by their modules
+    flat = {name: _flat(settings, is_plain) for name, settings in models.items()}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     apart = [key for key in keys if len({settings.get(key) for settings in flat.values()}) > 1]
     if not apart:
@@ -513,12 +517,14 @@ def differing(models: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[lis
     return ["model", *apart], [[name, *(settings.get(key, "—") for key in apart)] for name, settings in flat.items()]
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as texts, those of a mapping each by itself; of classes the last part of their names."""
+def _flat(settings: Mapping[str, Any], is_plain: bool) -> dict[str, str]:
+    """Return settings as texts, those of a mapping each by itself; of classes the last part of their names, if that is plain."""
     texts: dict[str, str] = {}
     for name, value in settings.items():
         if name == "class":
-            texts[name] = " / ".join(dict.fromkeys(str(path).rpartition(".")[2] for path in value.values()))
+            texts[name] = " / ".join(
+                dict.fromkeys(path.rpartition(".")[2] if is_plain else path for path in value.values())
+            )
         elif isinstance(value, dict) and value:
             texts |= {f"{name}.{part}": json.dumps(of, ensure_ascii=False, default=str) for part, of in value.items()}
         else:

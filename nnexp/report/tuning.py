@@ -17,6 +17,8 @@ from nnexp.words import count_in_words, in_words, interval_in_words, listed, p_e
 
 # Winners that have more than this share of all trials between them, or agree in no more of them, say little about a parameter.
 _WIDE = 0.5
+# Letters of the name of a model to paste, which is also a part of the name of a file.
+_LONGEST = 80
 
 
 def tuning_tables(results: Results, comparison: Comparison) -> dict[str, Any]:
@@ -89,9 +91,10 @@ class SweepSays(NamedTuple):
     def as_python(self) -> str:
         """The model in Python."""
         path = self.settings.get("class", {}).get(self.task, "nnexp.BackpropMLP")
-        task = [repr(self.task)] if path.startswith("nnexp.") and self.task == "regression" else []
+        name = path.rpartition(".")[2]
+        task = [repr(self.task)] if name in ("BackpropMLP", "TabularMLP") and self.task == "regression" else []
         settings = {name: value for name, value in self.settings.items() if name not in ("class", "encoder")}
-        return f"{path.rpartition('.')[2]}({', '.join([*task, *(f'{name}={value!r}' for name, value in settings.items())])})"
+        return f"{name}({', '.join([*task, *(f'{setting}={_python(value)}' for setting, value in settings.items())])})"
 
 
 def sweep_sentences(results: Results) -> list[SweepSays]:
@@ -116,13 +119,17 @@ def sweep_sentences(results: Results) -> list[SweepSays]:
             lines = answer.sentences
         answers.append(SweepSays(name, model, lines, _model_of(results, model, row)))
     n_data, n_models = (len({getattr(says, of) for says in answers}) for of in ("data", "model"))
-    named = []
+    named: dict[str, SweepSays] = {}
     for says in answers:
-        name = "-".join(["best", *([says.data] if n_data > 1 else []), *([says.model] if n_models > 1 else [])])
+        parts = ["best", *([says.data] if n_data > 1 else []), *([says.model] if n_models > 1 else [])]
+        name = plain = re.sub(r"[^\w.-]+", "_", "-".join(parts))[:_LONGEST]
+        number = 2
+        while name in named:
+            name, number = f"{plain}-{number}", number + 1
         of_data = results.runs[results.runs["data"] == says.data]
         tasks = [str(task) for task in of_data["task"]] if "task" in of_data else []
-        named.append(SweepSays(*says[:4], name, tasks[0] if tasks else says.task))
-    return named
+        named[name] = SweepSays(*says[:4], name, tasks[0] if tasks else says.task)
+    return list(named.values())
 
 
 def short_names(trials: pd.DataFrame, names: list[str]) -> dict[str, str]:
@@ -161,12 +168,12 @@ def _of_studies(
     place = _nearest_to_all(winners, complete, names)
     one = winners.iloc[place]
     row = tuned[(tuned["repeat"] == one["repeat"]) & (tuned["fold"] == one["fold"])].iloc[0]
+    chosen = ", ".join(f"{name} = {shown(value)}" for name, value in _settings(row["parameters"]).items())
     if n == 1:
-        lines.append(f"Its winner has {_all_of(winners, names)}.")
+        lines.append(f"Its winner has {chosen}.")
     elif not others:
-        lines.append(f"All {n} studies, one for each outer training set, chose the same: {_all_of(winners, names)}.")
+        lines.append(f"All {n} studies, one for each outer training set, chose the same: {chosen}.")
     else:
-        chosen = ", ".join(f"{name} = {shown(value)}" for name, value in _settings(row["parameters"]).items())
         lines.append(
             f"Of the winners of {n} studies, one for each outer training set, this one lies nearest to all others, counted in "
             f"trials between them: {chosen}.{' These are the defaults.' if _is_default(row) else ''}"
@@ -182,6 +189,8 @@ def _of_studies(
             f"The studies disagree about {listed(wide, 12)}: their winners span more than half of what was tried, or no value has "
             "the majority. One sweep alone says little of it."
         )
+    if "reused_from" in complete:  # what had been tried before is no further trial
+        complete = complete[complete["reused_from"].isna()]
     p = complete["p_against_best"].astype(float) if "p_against_best" in complete else pd.Series(dtype=float)
     if p.notna().any():
         worse = (p < st.LEVEL).groupby([complete[key] for key in keys]).sum()
@@ -276,6 +285,15 @@ def _toml(value: Any) -> str:
     if isinstance(value, float) and not np.isfinite(value):
         return "nan" if np.isnan(value) else "inf" if value > 0 else "-inf"
     return '"none"' if value is None else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _python(value: Any) -> str:
+    """Return a setting as Python has it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {_python(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_python, value)) + "]"
+    return f'float("{value}")' if isinstance(value, float) and not np.isfinite(value) else repr(value)
 
 
 def _toml_key(key: Any) -> str:

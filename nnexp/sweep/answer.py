@@ -72,6 +72,8 @@ class SweepAnswer:
         How many distinct complete trials are not clearly worse than the best, which is one of them: the corrected resampled
         t-test over the folds, at 5 %, does not find that they are. 0 where there are too few folds to tell, None where earlier
         versions did not test it. One that is behind by the same amount on every fold counts as worse.
+    constant : int
+        How many are behind the best by the same amount on every fold, so that no test can tell.
     is_clear : bool
         Whether any is worse where it is taken into account how many are compared (Holm 1979).
     following : list of tuple
@@ -91,6 +93,7 @@ class SweepAnswer:
     distinct: int
     ranges: pd.DataFrame
     good: int | None
+    constant: int
     is_clear: bool
     following: list[tuple[int, float]]
     defaults: int | None
@@ -101,10 +104,9 @@ class SweepAnswer:
         """The answer, a sentence each."""
         complete, total = self.distinct, sum(self.states.values())
         chosen = ", ".join(f"{name} = {shown(value)}" for name, value in self.parameters.items())
-        which = "only trial is" if total == 1 else f"best of {total} trials is trial"
-        number = "" if total == 1 else f" {self.number}"
+        which = "only trial has" if total == 1 else f"best of {total} trials is trial {self.number}, with"
         folds = "1 fold" if self.folds == 1 else f"{self.folds} folds"
-        lines = [f"The {which}{number}, with a mean {self.metric} of {self.value:.4g} over {folds}: {chosen}."]
+        lines = [f"The {which} a mean {self.metric} of {self.value:.4g} over {folds}: {chosen}."]
         if self.defaults is not None:
             lines.append(self._gained(self.defaults))
         if self.following:
@@ -143,7 +145,8 @@ class SweepAnswer:
                 f"is clearly worse.{self._few()}"
             )
         if good == 1:
-            return f"{test[0].upper()}{test[1:]} {others if complete == 2 else f'each of {others}'} is clearly worse."
+            each = others if complete == 2 else f"each of {others}"
+            return f"{test[0].upper()}{test[1:]} {each} is clearly worse{self._by_the_same()}."
         rows = self.ranges.to_dict("records")
         among = [f"{row['parameter']} is {row['good']} (tried: {row['tried']})" for row in rows if row["is_narrower"]]
         if free := [row["parameter"] for row in rows if not row["is_narrower"]]:
@@ -152,7 +155,13 @@ class SweepAnswer:
         which = f"among these and the best {listed(among, 12)}"
         if not any(row["is_narrower"] for row in rows):
             which = "every value that was tried is among them"
-        return f"{good - 1} of {others} {verb} not clearly worse {test}; {which}.{self._few()}"
+        return f"{good - 1} of {others} {verb} not clearly worse {test}{self._by_the_same()}; {which}.{self._few()}"
+
+    def _by_the_same(self) -> str:
+        if not self.constant:
+            return ""
+        verb = "is" if self.constant == 1 else "are"
+        return f" ({self.constant} {verb} behind by the same amount on every fold, which no test can tell)"
 
     def _few(self) -> str:
         return (
@@ -264,7 +273,8 @@ def answer_of(
     values = complete["value"].astype(float)
     place = int(values.to_numpy().argmax())
     best = complete.iloc[place].to_dict()
-    is_worse = (p < st.LEVEL) | (p.isna() & (values < values.iloc[place]) & bool(p.notna().any()))
+    is_constant = p.isna() & (values < values.iloc[place]) & bool(p.notna().any())
+    is_worse = (p < st.LEVEL) | is_constant
     good = complete[~is_worse]
     behind = values.drop(values.index[place]).sort_values(ascending=False, kind="stable")[:_NEXT]
     rows = [
@@ -288,6 +298,7 @@ def answer_of(
         distinct=len(complete),
         ranges=pd.DataFrame(rows, columns=["parameter", "best", "good", "tried", "is_narrower", "importance"]),
         good=None if not is_tested else len(good) if p.notna().any() or len(complete) == 1 else 0,
+        constant=int(is_constant.sum()),
         is_clear=bool((st.holm(p.to_numpy()) < st.LEVEL).any()),
         following=[(int(complete.loc[at, "number"]), float(value)) for at, value in behind.items()],
         defaults=None if defaults is None else defaults[0],

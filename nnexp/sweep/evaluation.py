@@ -35,7 +35,7 @@ from nnexp.sweep.pruning import REPORTS, Pruning, PruningJudge
 from nnexp.sweep.samplers import seed_of
 from nnexp.sweep.space import Direction, Space
 from nnexp.sweep.store import Outcome, Trial
-from nnexp.together import Fit, can_stack, fit_together, last_step
+from nnexp.together import Fit, can_stack, fit_alone, fit_together, last_step
 from nnexp.training import ALGORITHMS
 from nnexp.training.loop import Training
 
@@ -221,8 +221,8 @@ class TrialScorer:
         """Fit and score each fold as a trial does, and let what goes wrong be raised."""
         for fold in range(len(self.splits)):
             X, y, _, _ = self._fold(fold)
-            fit = Fit(self._model(Job(0, parameters), fold), X, y, self._fit_params(fold))
-            fit.model.fit(fit.X, fit.y, **fit.params)
+            fit = Fit(self._model(Job(0, parameters), fold), X, y, self._fit_params(fold), whole=self._whole)
+            fit_alone(fit)
             self._train_and_test(fit, fold)
 
     def _fold(self, number: int) -> tuple[Any, Any, Any, Any]:
@@ -262,6 +262,11 @@ class TrialScorer:
         if any("random_state" in name for name in self.estimator[:-1].get_params()):
             return None
         return self.estimator[:-1]
+
+    @property
+    def _whole(self) -> Any:
+        """The table that folds are parts of, where the model is given it as it is."""
+        return self.X if self._head is None else None
 
     def _model(self, job: Job, fold: int) -> Any:
         model = clone(self.estimator).set_params(**job.parameters)
@@ -317,7 +322,7 @@ class TrialScorer:
                 except Exception as error:
                     trial.error = error
                     break
-                fits.append(Fit(model, X, y, self._fit_params(fold), whole=self.X if self._head is None else None))
+                fits.append(Fit(model, X, y, self._fit_params(fold), whole=self._whole))
                 trial.fits.append(len(fits) - 1)
         taking_part = [trial for trial in trials if trial.error is None]
         watched = self.pruning.is_on or self.max_seconds is not None
@@ -349,10 +354,10 @@ class TrialScorer:
             with _no_longer_than(self.max_seconds):
                 for fold in range(len(self.splits)):
                     X, y, _, _ = self._fold(fold)
-                    fit = Fit(self._model(job, fold), X, y, self._fit_params(fold))
+                    fit = Fit(self._model(job, fold), X, y, self._fit_params(fold), whole=self._whole)
                     reasons.append(fit)
                     with fit.watched():
-                        fit.model.fit(fit.X, fit.y, **fit.params)
+                        fit_alone(fit)
                     if isinstance(fit.error, _TooLongError):
                         raise fit.error
                     if fit.error is not None:

@@ -818,3 +818,38 @@ max_iter = 4
         (alone,) = runs.execute([unit], data["t"])
         assert alone["row"] == expected["row"]
         assert alone["curve"]["error"] == pytest.approx(expected["curve"]["error"])
+
+
+@pytest.mark.parametrize("settings", ["", "max_seconds = 60\n", 'algorithm = "snes"\n'], ids=["stack", "alone", "snes"])
+def test_what_a_column_is_follows_from_all_rows_however_a_network_is_fitted(tmp_path, settings):
+    """All but one cell of a column are numbers written as words; the one is in the test rows of one fold only."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"code": rng.permutation(90).astype(str), "x": rng.normal(size=90), "y": rng.normal(size=90)})
+    table.loc[5, "code"] = "x"
+    table.to_csv(tmp_path / "t.csv", index=False)
+    path = tmp_path / "codes.toml"
+    path.write_text(f"""
+question = "?"
+[evaluation]
+folds = 3
+repeats = 1
+[data.t]
+path = "t.csv"
+target = "y"
+task = "regression"
+[sweep]
+trials = 2
+folds = 2
+[defaults]
+hidden_layer_sizes = [3]
+max_iter = 4
+validation = "none"
+{settings}
+[model.net]
+[model.tuned]
+[model.tuned.space]
+l2 = [0.0, 0.1]
+""")
+    results = load_results(run(path, tmp_path).folder)
+    assert (results.runs["status"] == "ok").all(), results.runs["problem"].tolist()
+    assert (results.trials["state"] == "complete").all(), results.trials["problem"].tolist()

@@ -16,8 +16,8 @@ EVEN = {
 }
 
 
-def mixed(scores=None):
-    results = make_results(WON if scores is None else scores)
+def mixed(scores=None, **settings):
+    results = make_results(WON if scores is None else scores, **settings)
     runs, of_numbers = results.runs, results.runs["data"].isin(["d", "e", "f"])
     runs["task"] = np.where(of_numbers, "regression", "classification")
     runs["r2"] = runs["accuracy"].where(of_numbers)
@@ -231,3 +231,18 @@ def test_the_evidence_of_a_sentence_about_single_data_sets_has_their_numbers():
     assert "difference on d" in claim.numbers
     shown = {e["id"]: e for e in evidence_of(make_results(dict(list(WON.items())[:4])), comparison)}[claim.id]
     assert "difference on a" in shown["numbers"]
+
+
+def test_the_one_with_the_best_rank_is_no_winner_where_the_test_favours_another():
+    """B is first on 19 of 20 data sets and last on one, A second on 19 and first on that one: A has the better mean rank of 25."""
+    others = [f"m{i}" for i in range(23)]
+    scores = {}
+    for i in range(20):
+        order = ["A", *others, "B"] if i == 7 else ["B", "A", *others]
+        scores["def"[i] if i < 3 else f"s{i}"] = {name: [0.9 - 0.01 * place] * 2 for place, name in enumerate(order)}
+    comparison = compare(mixed(scores, repeats=1))
+    assert (comparison.best, comparison.second) == ("A", "B")
+    assert comparison.answer[0].text.startswith(
+        "No best model is shown across the 20 data sets: A has the best mean rank, 1.9 of 25, and is ahead of B, the next, on 1 of 20 "
+        "data sets, but B is clearly ahead of it on more of them (19 of 20; sign test, p = 0.012)."
+    )

@@ -63,7 +63,7 @@ def test_studies_that_agree():
     )
     assert (says.data, says.model, says.name) == ("iris", "tuned", "best")
     assert says.lines == [
-        "All 4 studies, one for each outer training set, chose the same: learning_rate = 0.02 and activation = tanh.",
+        "All 4 studies, one for each outer training set, chose the same: learning_rate = 0.02.",
         "Clearly worse than its winner, by the corrected paired test over the inner folds, are on average 1 of the 3 other completed "
         "trials of a study.",
         "What tells good trials from others: learning_rate (97%); activation hardly matters. Of 16 completed trials this is a rough "
@@ -206,3 +206,25 @@ def test_trials_of_earlier_versions_were_not_tested():
     nested = results([(0.02, "tanh")] * 3)
     nested.trials = nested.trials.drop(columns="p_against_best")
     assert len(sweep_sentences(nested)[0].lines) == 1
+
+
+def test_studies_with_nothing_that_varied_say_what_they_chose():
+    swept = results([(0.02, "tanh")] * 3)
+    swept.trials = swept.trials.assign(learning_rate=0.02, activation="tanh")
+    (says,) = sweep_sentences(swept)
+    assert says.lines[0] == "All 3 studies, one for each outer training set, chose the same: learning_rate = 0.02."
+
+
+def test_names_of_models_to_paste_are_files_names_and_differ():
+    one, two = results([(0.02, "tanh")], nested=False), results([(0.02, "tanh")], nested=False)
+    for of, name in ((one, "a b"), (two, "a/b")):
+        of.trials["data"] = of.tuned["data"] = name
+    one.trials, one.tuned = pd.concat([one.trials, two.trials]), pd.concat([one.tuned, two.tuned])
+    assert [says.name for says in sweep_sentences(one)] == ["best-a_b", "best-a_b-2"]
+
+
+def test_a_class_of_one_task_needs_no_task_in_python():
+    says = SweepSays(
+        "cars", "tuned", [], {"class": {"regression": "nnexp.BackpropMLPRegressor"}, "tol": math.inf}, task="regression"
+    )
+    assert says.as_python == 'BackpropMLPRegressor(tol=float("inf"))'

@@ -81,7 +81,9 @@ def test_no_setting_makes_a_difference():
 
 def test_one_parameter_decides():
     good = [trial(i, 0.01 + 0.002 * i, ["tanh", "relu"][i % 2], 0.9 - 0.001 * i, np.roll(NOISE, i)) for i in range(4)]
-    bad = [trial(i, 0.05 + 0.01 * i, ["tanh", "relu"][i % 2], 0.5, NOISE * (1 + i % 3)) for i in range(4, 8)]
+    bad = [
+        trial(i, 0.05 + 0.01 * i, ["tanh", "relu"][i % 2], 0.5, np.roll(NOISE, i) * (1 + i % 3)) for i in range(4, 8)
+    ]
     answer = said(good + bad, {"learning_rate": 0.97, "activation": 0.03}, defaults=0)
     assert answer.sentences[1:5] == [
         "These are the defaults: nothing that was tried is better than they are.",
@@ -119,9 +121,21 @@ def test_chance_among_many_trials_is_no_difference():
 def test_a_trial_that_is_behind_by_the_same_on_every_fold_is_not_as_good():
     """As a model that always answers the same, against one that makes no mistake."""
     same = np.zeros(5)
-    trials = [trial(0, 0.01, "tanh", 1.0, same), trial(1, 0.02, "relu", 0.3, same), trial(2, 0.03, "tanh", 0.9)]
-    assert said(trials).good == 1
-    assert said(trials).ranges["good"].tolist() == ["0.01", "tanh"]
+    trials = [trial(0, 0.01, "tanh", 1.0, same), trial(1, 0.02, "relu", 0.3, same), trial(2, 0.03, "tanh", 0.7)]
+    answer = said(trials)
+    assert (answer.good, answer.constant) == (1, 1)
+    assert answer.ranges["good"].tolist() == ["0.01", "tanh"]
+    assert answer.sentences[2] == (
+        "By the corrected paired test over the folds each of the other 2 completed trials is clearly worse (1 is behind by the same "
+        "amount on every fold, which no test can tell)."
+    )
+
+
+def test_one_trial_is_a_sentence():
+    assert said([trial(0, 0.01, "tanh", 0.9)]).sentences == [
+        "The only trial has a mean accuracy of 0.9 over 5 folds: learning_rate = 0.01, activation = tanh.",
+        "There was no other.",
+    ]
 
 
 def test_settings_that_are_tried_again_count_once():

@@ -271,8 +271,9 @@ def pairs(results: Results) -> Figure | None:
     with rc_context(STYLE):
         figure, panels = grid(len(panels_of), height=2.2)
         for panel, (name, model, trials, parameters) in zip(panels, panels_of, strict=False):
-            complete = trials[trials["state"] == "complete"]
-            axes = _axes(results, model, complete, parameters)
+            every = trials[trials["state"] == "complete"]
+            axes = _axes(results, model, every, parameters)
+            complete = thinned(every)
             places = np.column_stack([axes[parameter].place(complete[parameter]) for parameter in parameters])
             values = complete["value"].to_numpy(dtype=float)
             ends = range_of(complete["value"])
