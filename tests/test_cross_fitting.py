@@ -138,6 +138,7 @@ def test_the_others_of_a_jury_choose_the_step_of_a_network(scoring):
         np.testing.assert_allclose(got, others[:, member], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_of_a_jury_stop_together_and_processes_change_nothing():
     model = BackpropMLP(hidden_layer_sizes=(8,), n_networks=9, validation="cross", random_state=0, tol=1e-3)
     alone = clone(model).fit(*CANCER)

@@ -47,6 +47,7 @@ def test_a_unit_whose_process_dies_is_tried_again(tmp_path, times):
     assert len(os.listdir(tmp_path)) == times
 
 
+@pytest.mark.slow
 def test_a_unit_whose_process_always_dies_says_so_and_the_others_are_done(tmp_path):
     with Engine(2) as engine:
         found = dict(engine.run(die, (str(tmp_path), 99), range(12)))

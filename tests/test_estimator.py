@@ -771,6 +771,7 @@ def test_sparse_x_is_never_dense_as_a_whole():
     assert peak < 200e6
 
 
+@pytest.mark.slow
 def test_training_on_a_large_table_takes_little_more_than_a_copy_of_it():
     """Of 100,000 × 50 float32, the table, its copy and all the rest together: at most 2.5 times the table."""
     rng = np.random.default_rng(0)

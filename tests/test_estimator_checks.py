@@ -34,7 +34,6 @@ TASKS = "classification", "regression"
 ESTIMATORS = [
     BackpropMLPClassifier(**FEW, validation="none"),
     BackpropMLPRegressor(**FEW, validation="none"),
-    BackpropMLP(algorithm=SETTINGS["genetic"], **FEW | {"max_iter": 20}, validation="none"),
 ]
 # A generation of the memetic algorithm is as much work as tens of steps of others.
 MORE = [

@@ -1,6 +1,7 @@
 """Data flows one way, and so do imports."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ BELOW = (
     "_version",
 )
 ANYWHERE = {f"nnexp.{name}" for name in BELOW}
+
+
+@cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
 # For each part, what it may import of the others.
 MAY_IMPORT = {
     "network": set(),
@@ -138,7 +146,7 @@ FOREIGN = {
 
 
 def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -234,7 +242,7 @@ def names_made_in(tree):
 
 def private_names_of_others(path):
     """Yield the private names of others that a module uses, with what they are names of."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     own = set(names_made_in(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -284,7 +292,7 @@ def test_no_function_but_a_public_one_has_more_than_8_parameters():
     found = set()
     for path in ROOT.rglob("*.py"):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for name, function in functions(ast.parse(path.read_text())):
+        for name, function in functions(parsed(path)):
             every = function.args
             own = [a.arg for a in (*every.posonlyargs, *every.args, *every.kwonlyargs) if a.arg not in ("self", "cls")]
             if len(own) > 8:
@@ -305,7 +313,7 @@ def test_locals_are_named_for_what_they_hold():
     """And not for where they come from."""
     vague = {}
     for path in sorted(ROOT.rglob("*.py")):
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         given = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
         vague[path.name] = {"own", "found", "said"} & (stored | given)

@@ -25,6 +25,7 @@ def numbers():
     return json.loads(done.stdout), json.loads(KEPT.read_text())
 
 
+@pytest.mark.slow
 def test_every_number_is_what_it_was(numbers):
     now, kept = numbers
     assert now.keys() == kept.keys()
@@ -58,6 +59,7 @@ def test_every_parameter_is_set_by_a_fit():
     assert named == set(inspect.signature(BackpropMLP).parameters)
 
 
+@pytest.mark.slow
 def test_numbers_that_differ_are_found(numbers):
     _, kept = numbers
     own = kept["backprop, classification"]

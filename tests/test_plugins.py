@@ -111,6 +111,7 @@ print("right")
     assert python(code, installed).strip() == "right"
 
 
+@pytest.mark.slow
 def test_parts_work_in_experiment_files(installed, tmp_path):
     (tmp_path / "own.toml").write_text("""
 question = "Does a plug-in run?"

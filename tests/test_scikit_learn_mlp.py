@@ -364,6 +364,7 @@ def test_holdout_takes_several_labels():
     assert model.history_.validation_score.between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_fit_learns_several_outputs():
     X, Y = make_regression(n_samples=200, n_targets=5, random_state=11)
     model = BackpropMLP("regression", hidden_layer_sizes=50, learning_rate=0.01, tol=1e-3, random_state=1).fit(X, Y)
@@ -377,6 +378,7 @@ def test_partial_fit_refuses_other_classes_than_in_the_first_call():
         model.partial_fit([[3, 2]], [0], classes=[1, 2])
 
 
+@pytest.mark.slow
 @DIGITS
 def test_partial_fit_as_often_as_max_iter_equals_a_classification(X, y):
     settings = {
@@ -683,6 +685,7 @@ def test_weights_and_predictions_have_the_dtype_of_the_inputs(task, dtype):
         assert model.predict_proba(X[300:]).dtype == dtype
 
 
+@pytest.mark.slow
 def test_a_loaded_model_learns_another_target_by_partial_fit(tmp_path):
     model = BackpropMLP(
         "regression",

@@ -124,6 +124,7 @@ def test_numbers_several_outputs_and_labels():
     assert several.oof_score_ == pytest.approx(accuracy_score(Y, several.oof_prediction_ > 0.5))
 
 
+@pytest.mark.slow
 def test_groups_and_weights_reach_folds_training_and_score():
     rng = np.random.default_rng(0)
     X = np.repeat(rng.normal(size=(60, 12)), 4, axis=0)
@@ -371,6 +372,7 @@ def test_the_graph_of_a_table_gives_the_same():
     assert (out["label"] == model.predict(X)).all()
 
 
+@pytest.mark.slow
 def test_graphs_of_numbers_and_labels_give_the_same():
     X, Y = make_multilabel_classification(200, 8, n_classes=3, random_state=0)
     model = TabularMLP(n_networks=4, random_state=0).fit(X, Y)

@@ -473,6 +473,7 @@ def test_a_weight_of_n_is_the_row_n_times(X, scale, clip, pieces, data):
 WORDS = st.sampled_from(["a", "b", "c", "", "1", "nan"]) | st.none()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(NUMBERS, WORDS, st.booleans() | st.none()), min_size=1, max_size=12), st.data())
 def test_any_table_gives_finite_numbers_row_by_row(rows, data):
     table = pd.DataFrame(rows, columns=["n", "w", "b"])

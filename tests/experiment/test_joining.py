@@ -30,6 +30,7 @@ def joined(*folders, name="both"):
     return load_results(f"results/{name}")
 
 
+@pytest.mark.slow
 def test_two_experiments_become_one_comparison(run, capsys):
     results = joined(run("first", {"a": 2}), run("second", {"b": 8}))
     assert set(results.runs["model"]) == {"a", "b"}

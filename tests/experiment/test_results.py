@@ -249,7 +249,10 @@ DAMAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("damage", "said"), DAMAGES, ids=[str(i) for i in range(len(DAMAGES))])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [pytest.param(*both, id=str(i), marks=pytest.mark.slow if i % 3 else ()) for i, both in enumerate(DAMAGES)],
+)
 def test_a_damaged_folder_is_a_sentence_of_every_command(folder, tmp_path, damage, said, capsys):
     other = shutil.copytree(folder, tmp_path / "other")
     damage(folder)

@@ -561,6 +561,7 @@ class Answers(Observer):
         self.again = beginning.again
 
 
+@pytest.mark.slow
 def test_runs_of_other_versions_are_refused_unless_somebody_says_what_becomes_of_them(small, made_elsewhere):
     before = {path.name: path.read_bytes() for path in made_elsewhere.iterdir() if path.is_file()}
     with pytest.raises(ResultsError) as caught:
@@ -746,6 +747,7 @@ def test_the_key_of_a_run_holds_everything_that_decides_it(small, tmp_path, monk
     assert not set(keys()) & set(before)
 
 
+@pytest.mark.slow
 def test_code_of_the_users_that_changes_runs_again(small, tmp_path, monkeypatch):
     module = tmp_path / "their_own.py"
     module.write_text("from sklearn.dummy import DummyClassifier\n\n\nclass Mine(DummyClassifier):\n    pass\n")

@@ -152,6 +152,7 @@ def test_killed_and_gone_on_with_the_tables_are_those_of_one_run(file, swept, tm
     assert tables(tmp_path / "killed" / "small") == tables(swept)
 
 
+@pytest.mark.slow
 @pytest.mark.figures
 def test_the_report_shows_the_optimistic_score_beside_the_honest_one(done_once, swept, capsys):
     out = done_once[1]
@@ -405,6 +406,7 @@ def test_one_space_for_all_networks(file, tmp_path):
         load_specification(file, {"sweep.models": '["tund"]'})
 
 
+@pytest.mark.slow
 def test_the_resolved_experiment_runs_from_the_results_folder(swept, tmp_path):
     folder = tmp_path / "results" / "small"
     before = tables(folder)

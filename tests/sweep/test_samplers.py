@@ -38,7 +38,9 @@ def test_an_interrupted_sampler_goes_on_as_if_it_had_not_been(name):
     assert [t.params for t in sweep(name)] != [t.params for t in sweep(name, seed=2)]
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "quasi_random"])
+@pytest.mark.parametrize(
+    "name", ["random", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tpe", "quasi_random"))]
+)
 def test_conditional_spaces_too(name):
     value = lambda params: -abs(params["learning_rate"] - 0.01)  # noqa: E731
     first = sweep(name, space=NETWORK, value=value)
@@ -47,7 +49,7 @@ def test_conditional_spaces_too(name):
     assert len(set(names)) == 4  # one or two layers, with or without momentum
 
 
-@pytest.mark.parametrize("name", ["tpe", "cma_es"])
+@pytest.mark.parametrize("name", ["tpe", pytest.param("cma_es", marks=pytest.mark.slow)])
 def test_what_learns_finds_better_points_than_chance(name):
     learnt = [np.mean([score(t.params) for t in sweep(name, seed=seed)[-32:]]) for seed in range(4)]
     chance = [np.mean([score(t.params) for t in sweep("random", seed=seed)[-32:]]) for seed in range(4)]

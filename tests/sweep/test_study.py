@@ -632,6 +632,7 @@ def test_a_study_at_work_is_not_forgotten(place):
     assert trials_of(place) == []
 
 
+@pytest.mark.slow
 def test_a_second_coordinator_is_refused_while_the_first_is_alive(place):
     process = start_and_wait(place)
     with pytest.raises(StudyError, match="Another process .* is working on the study"):
@@ -742,6 +743,7 @@ def test_an_estimator_that_writes_into_its_data_spoils_nobodys():
     np.testing.assert_array_equal(own.X, X)
 
 
+@pytest.mark.slow
 def test_pruning_and_time_hold_where_the_folds_have_networks_of_different_shapes():
     """A category that is missing in a fold makes its network smaller; the folds are then fitted one by one."""
     import pandas as pd

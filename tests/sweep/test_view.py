@@ -30,7 +30,7 @@ def _quiet():
     optuna.logging.set_verbosity(before)
 
 
-@pytest.fixture(params=["file", "sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.fixture(params=["file", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sqlite", "postgresql"))])
 def view(request, tmp_path):
     """Where the view of a study is."""
     if request.param == "file":

@@ -48,7 +48,10 @@ OPERATORS = [
 ]
 
 
-@pytest.mark.parametrize("operators", OPERATORS, ids=str)
+@pytest.mark.parametrize(
+    "operators",
+    [pytest.param(each, id=str(each), marks=pytest.mark.slow if i % 3 else ()) for i, each in enumerate(OPERATORS)],
+)
 def test_every_operator_lowers_the_error(operators):
     algorithm = GeneticAlgorithm(**{"population_size": 40, **operators})
     problem, descent = make_both(n=120)

@@ -212,6 +212,7 @@ def test_another_fitness_counts_anew_where_training_goes_on():
     assert np.isfinite(model.best_error_)
 
 
+@pytest.mark.slow
 def test_an_evolved_model_with_a_fitness_of_ones_own_is_saved_without_it(tmp_path):
     model = BackpropMLP(
         **QUICK, algorithm=small("genetic"), fitness=make_scorer(roc_auc_score, response_method="predict_proba")
