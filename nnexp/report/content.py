@@ -498,12 +498,12 @@ def problem_tables(results: Results) -> list[Table]:
 
 
 def differing(models: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return a head and a row for each model with the settings in which they differ; no row where they differ in none.
+    """Return a head and rows of the settings in which models differ, of whichever there are more; no row where they differ in none.
 
     Examples
     --------
     >>> differing({"a": {"max_iter": 5, "algorithm": "snes"}, "b": {"max_iter": 5, "space": {"l2": [0, 1]}}})
-    (['model', 'algorithm', 'space.l2'], [['a', '"snes"', '—'], ['b', '—', '[0, 1]']])
+    (['setting', 'a', 'b'], [['algorithm', '"snes"', '—'], ['space.l2', '—', '[0, 1]']])
     """
     paths = {path for settings in models.values() for path in settings.get("class", {}).values()}
     is_plain = len({path.rpartition(".")[2] for path in paths}) == len(
@@ -514,7 +514,11 @@ def differing(models: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[lis
     apart = [key for key in keys if len({settings.get(key) for settings in flat.values()}) > 1]
     if not apart:
         return [], []
-    return ["model", *apart], [[name, *(settings.get(key, "—") for key in apart)] for name, settings in flat.items()]
+    if len(apart) < len(flat):
+        return ["model", *apart], [
+            [name, *(settings.get(key, "—") for key in apart)] for name, settings in flat.items()
+        ]
+    return ["setting", *flat], [[key, *(settings.get(key, "—") for settings in flat.values())] for key in apart]
 
 
 def _flat(settings: Mapping[str, Any], is_plain: bool) -> dict[str, str]:

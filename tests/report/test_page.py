@@ -290,8 +290,10 @@ def test_settings_are_shown_where_models_differ_in_them(tmp_path):
     }
     lines = write_report(results).with_suffix(".md").read_text().split("## What the models differ in")[1].splitlines()
     table = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
-    assert [name.replace("\\", "") for name in table[0]] == ["model", "class", "algorithm.population_size", "note"]
-    assert table[2] == ["x", "BackpropMLP", "8", "—"]
-    assert table[4][:3] == ["z", "DecisionTreeClassifier / DecisionTreeRegressor", "—"]
+    assert table[0] == ["setting", "x", "y", "z"]
+    rows = {row[0].replace("\\", ""): row[1:] for row in table[2:]}
+    assert list(rows)[:3] == ["class", "algorithm.population_size", "note"]
+    assert rows["class"] == ["BackpropMLP", "BackpropMLP", "DecisionTreeClassifier / DecisionTreeRegressor"]
+    assert rows["algorithm.population_size"] == ["8", "16", "—"]
     results.experiment["model"] = {name: {"class": network} for name in "xyz"}
     assert "What the models differ in" not in write_report(results).read_text()
